@@ -1,0 +1,81 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run one acting module on one host, only under this run's gate; what goes wrong is an answer, not a crash."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal, now, plain
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._deadline import bounded
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
+
+ACTING_MODULES = {
+    "node_service": "virtengine.incident.node_service",
+    "double_sign_override": "virtengine.incident.double_sign_override",
+    "incident_lock": "virtengine.incident.incident_lock",
+    "cometbft_wait": "virtengine.incident.cometbft_wait",
+}
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    # The connection is opened inside the deadline, so that a host that is gone becomes an answer as well.
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        args = self.validate_argument_spec(
+            {
+                "run_dir": {"type": "path", "required": True},
+                "token": {"type": "str", "no_log": False},
+                "module": {"type": "str", "required": True, "choices": sorted(ACTING_MODULES)},
+                "args": {"type": "dict", "default": {}},
+                "deadline": {"type": "int", "default": 60},
+            }
+        )[1]
+        host = task_vars["inventory_hostname"]
+        try:
+            allowed(args, host)
+        except Refusal as refusal:
+            result.update(failed=True, changed=False, msg=str(refusal))
+            return result
+        started = now()
+        answer, error = bounded(
+            args["deadline"],
+            lambda: self._execute_module(
+                module_name=ACTING_MODULES[args["module"]],
+                module_args=plain(args["args"]),
+                task_vars=task_vars,
+            ),
+        )
+        if error is None and (answer.get("failed") or answer.get("unreachable")):
+            error = {"kind": "failed", "text": str(answer.get("msg") or "the module failed without a message")}
+        result.update(
+            changed=bool(answer.get("changed")),
+            ok=error is None,
+            error=error,
+            answer=plain({key: value for key, value in answer.items() if not key.startswith("_ansible")}),
+            started_at=started,
+            finished_at=now(),
+        )
+        return result
+
+
+def allowed(args: dict[str, t.Any], host: str) -> None:
+    """Raise Refusal unless the gate of this very run issued the token and its plan names this host.
+
+    The lock is taken on every observed host, so for it the token alone decides; asking who holds it changes nothing.
+    """
+    if args["module"] == "incident_lock" and args["args"].get("state") == "info":
+        return
+    gate = RunState(args["run_dir"]).read("gate")
+    if not gate or gate["token"] != args["token"] or gate["controller_pid"] != os.getppid():
+        raise Refusal("This step was not issued by the gate of this run. Nothing was done on this host.")
+    if args["module"] != "incident_lock" and host not in {step["host"] for step in gate["steps"]}:
+        raise Refusal(f"The approved plan has no step on {host}. Nothing was done on this host.")

@@ -1,0 +1,60 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gather a look's observations from all hosts, keep them, and say what they mean so far."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _registry, _screen
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import ControllerAction
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import add_look
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
+    RunState,
+    incident_id,
+    open_record,
+)
+
+
+class ActionModule(ControllerAction):
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "run_dir": {"type": "path", "required": True},
+        "look": {"type": "int", "required": True},
+        "final": {"type": "bool", "default": False},
+    }
+
+    def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        state = RunState(args["run_dir"])
+        facts = state.facts
+        bundle = state.read("bundle")
+        if not facts["replay"]:
+            bundle = add_look(bundle, args["look"], task_vars)
+            state.keep("bundle", bundle)
+        verdict = _registry.incident(facts["incident"]).assess(bundle)
+        state.keep("verdict", verdict)
+        if not args["final"]:
+            self.say(_screen.first_answer(verdict))
+        else:
+            self._keep_record(state, bundle, verdict)
+        return {
+            "status": verdict["status"],
+            "confirmed": verdict["confirmed"],
+            "summary": verdict["summary"],
+            "chain_id": verdict["chain_id"],
+        }
+
+    def _keep_record(self, state: RunState, bundle: dict[str, t.Any], verdict: dict[str, t.Any]) -> None:
+        """Evidence is on the disk before anything can act on it."""
+        facts = dict(state.facts)
+        if facts["check_mode"] or facts["replay"]:
+            return
+        identity = incident_id(verdict)
+        record, problem = open_record(facts["record_dir"], identity, facts["run"])
+        facts.update(incident_id=identity, record_path=record.path, record_problem=problem)
+        state.keep("run", facts)
+        if problem:
+            self._display.warning(f"No record is kept: {problem}. Nothing can be acted on until it can be written.")
+        record.append("run_started", {"who": facts["who"], "at": facts["started_at"], "target": facts["target"]})
+        record.evidence(f"evidence-{facts['run']}.json", bundle)
+        record.append("verdict", {key: verdict[key] for key in ("status", "severity", "causes", "summary", "power")})

@@ -1,0 +1,115 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks between the steps of an acting run: the lock, the guards before a step, its outcome, the recovery."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _registry, _screen
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
+    ControllerAction,
+    Refusal,
+    plain,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import add_look
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
+
+
+class ActionModule(ControllerAction):
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "run_dir": {"type": "path", "required": True},
+        "phase": {"type": "str", "required": True, "choices": ["lock", "before", "after", "recovered"]},
+        "look": {"type": "int"},
+        "step": {"type": "dict"},
+    }
+
+    def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        state = RunState(args["run_dir"])
+        phase = getattr(self, f"_{args['phase']}")
+        answer: dict[str, t.Any] = phase(state, args, task_vars)
+        return answer
+
+    def _lock(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """All hosts that answered in the last look must have given us the lock."""
+        answered = {o["host"] for o in state.read("bundle")["observations"] if o["ok"] and o["source"] == "node_evidence"}
+        missing, held, taken = [], [], []
+        for host in sorted(answered):
+            result = plain(task_vars["hostvars"][host].get("_incident_lock") or {})
+            answer = result.get("answer") or {}
+            if result.get("ok") and answer.get("held"):
+                taken.append(host)
+            elif answer.get("held_by"):
+                held.append((host, answer["held_by"]))
+            else:
+                missing.append(f"{host}: {(result.get('error') or {}).get('text', 'no answer')}")
+        state.record().append("lock", {"taken_on": taken, "held_on": held, "not_taken": missing})
+        if held:
+            host, owner = held[0]
+            raise Refusal(
+                f"Another responder holds the lock of this chain on {', '.join(name for name, _who in held)}: "
+                f"{owner.get('owner')} ({owner.get('who')}, {owner.get('age_s')} s ago). Nothing was done. If that run is "
+                f"dead, run again with -e incident_break_lock={owner.get('owner')}"
+            )
+        if missing:
+            raise Refusal("The lock could not be taken, nothing was done. " + "; ".join(missing))
+        return {"taken_on": taken}
+
+    def _before(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Guards, from an observation of all hosts that is seconds old."""
+        step, plan = plain(args["step"]), state.read("plan")
+        bundle = add_look(state.read("bundle"), args["look"], task_vars)
+        state.keep("bundle", bundle)
+        checked = _registry.incident(state.facts["incident"]).check_step(bundle, plan, step)
+        record = state.record()
+        record.append("guard", {"step": step["number"], "host": step["host"], "action": step["action"], **checked})
+        if not checked["needed"]:
+            self.say([_screen.step_line(step, "not needed any more", plan)])
+            return {"needed": False, "moving": checked["moving"], "height": checked.get("height")}
+        if not checked["ok"]:
+            raise Refusal(f"Step {step['number']} was not taken: {checked['because']}")
+        record.append("action_started", {"step": step["number"], "host": step["host"], "action": step["action"]})
+        self.say([_screen.step_line(step, "started", plan)])
+        return {"needed": True, "moving": checked["moving"], "height": checked.get("height")}
+
+    def _after(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What the step did: every answer its action registered, and whether the chain moves where it should."""
+        step, plan = plain(args["step"]), state.read("plan")
+        variables = task_vars["hostvars"][step["host"]]
+        acted = plain(variables.get("_incident_acted") or {})
+        waited = plain(variables.get("_incident_waited") or {})
+        waiting = waited.get("answer") or {}
+        problem = None
+        if not acted.get("ok"):
+            problem = (acted.get("error") or {}).get("text", "the step gave no answer")
+        elif not waited.get("skipped") and waited and not (waited.get("ok") and waiting.get("reached")):
+            text = (waited.get("error") or {}).get("text") or str(waiting.get("seen_text") or "no new block was seen")
+            problem = f"the chain did not go on as it should: {text}. Stop here and diagnose again"
+        state.record().append(
+            "action_finished",
+            {
+                "step": step["number"],
+                "host": step["host"],
+                "action": step["action"],
+                "ok": problem is None,
+                "problem": problem,
+                "started_at": acted.get("started_at"),
+                "finished_at": waited.get("finished_at") or acted.get("finished_at"),
+                "did": (acted.get("answer") or {}).get("actions"),
+            },
+        )
+        self.say([_screen.step_line(step, "done" if problem is None else "FAILED", plan)])
+        if problem:
+            raise Refusal(f"Step {step['number']} ({step['action']} on {step['host']}) failed: {problem}.")
+        return {}
+
+    def _recovered(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Blocks come and every validator that was acted on signs."""
+        bundle = add_look(state.read("bundle"), args["look"], task_vars)
+        state.keep("bundle", bundle)
+        incident = _registry.incident(state.facts["incident"])
+        state.keep("verdict_after", incident.assess(bundle))
+        recovery = incident.recovered(bundle, state.read("plan"), state.read("verdict"))
+        state.keep("recovery", recovery)
+        return {"recovered": recovery["recovered"], "because": recovery["because"], "next_look": args["look"] + 1}

@@ -1,0 +1,154 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Last step of every incident: finish the record, write the report, print the one screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _report, _screen
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
+    ControllerAction,
+    plain,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
+
+
+class ActionModule(ControllerAction):
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "run_dir": {"type": "path", "required": True},
+        "failed_message": {"type": "str"},
+        "fail_on": {"type": "str", "choices": ["never", "incident", "degraded", "unknown"], "default": "never"},
+    }
+
+    def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        state = RunState(args["run_dir"])
+        facts, record = state.facts, state.record()
+        verdict, plan = state.read("verdict"), state.read("plan")
+        recovery, gate = state.read("recovery"), state.read("gate")
+        outcome, lines = outcome_of(state, args["failed_message"])
+        if recovery is not None:
+            record.append("verified", recovery)
+        left = locks_left(task_vars) if gate else []
+        if left:
+            record.append("note", {"lock_left_on": left})
+        record.append("run_finished", {"outcome": outcome, "because": lines})
+        shown = state.read("verdict_after") if outcome in ("recovered", "not_recovered") else verdict
+        shown = shown or verdict
+        head = record.head()
+        report = self._report(record, verdict, plan, head)
+        if verdict:
+            lines += [f"The lock could not be given back on {', '.join(left)}."] if left else []
+            screen = _screen.final(
+                shown,
+                plan,
+                approve_command=None if facts["replay"] else approve_command(plan, sys.argv, task_vars),
+                record_path=report or (record.path if record.kept else None),
+                head_hash=head,
+                outcome=outcome,
+                lines=lines,
+            )
+            self.say(screen)
+        state.remove()
+        return {
+            "stats": {
+                "incident": facts["incident"],
+                "status": (shown or {}).get("status", "unknown"),
+                "severity": (shown or {}).get("severity"),
+                "summary": (shown or {}).get("summary"),
+                "plan_digest": plan["digest"] if plan and plan["steps"] else None,
+                "outcome": outcome,
+                "record": record.path,
+                "record_head": head,
+            },
+            "record_path": record.path,
+            "outcome": outcome,
+            "ending": ending(args["fail_on"], verdict, outcome, args["failed_message"]),
+        }
+
+    @staticmethod
+    def _report(record: t.Any, verdict: t.Any, plan: t.Any, head: str | None) -> str | None:
+        if not record.kept or verdict is None:
+            return None
+        whole = {
+            "id": record.path.rsplit("/", 1)[-1],
+            "entries": record.entries(),
+            "verdict": verdict,
+            "plan": plan,
+            "head": head,
+        }
+        record.write("verdict.json", json.dumps(verdict, indent=1))
+        record.write("report.md", _report.markdown(whole))
+        page: str | None = record.write("report.html", _report.html(whole))
+        return page
+
+
+def ending(fail_on: str, verdict: dict[str, t.Any] | None, outcome: str, failed_message: str | None) -> str | None:
+    """Why the run must end with a failure, or None.
+
+    Schedules and CI want the verdict as an exit code (``incident_fail_on``); a run that recovered is no failure.
+    """
+    if outcome in ("not_recovered", "refused"):
+        return failed_message or "The chain is not proven to have recovered: the screen above says what stands in the way."
+    if fail_on == "never" or outcome == "recovered":
+        return None
+    status = (verdict or {}).get("status", "unknown")
+    bad = ["incident", "degraded", "unknown"][: ["incident", "degraded", "unknown"].index(fail_on) + 1]
+    return f"The verdict is '{status}', and incident_fail_on is '{fail_on}'." if status in bad else None
+
+
+def outcome_of(state: RunState, failed_message: str | None) -> tuple[str, list[str]]:
+    """How the run ended, in a word, and the lines that say why."""
+    recovery, gate, plan = state.read("recovery"), state.read("gate"), state.read("plan")
+    refused = state.read("refused")
+    if recovery is not None:
+        return ("recovered" if recovery["recovered"] else "not_recovered"), [recovery["because"]]
+    if refused:
+        return "refused", list(refused["lines"])
+    if failed_message:
+        return ("not_recovered" if gate else "refused"), failed_message.splitlines()
+    if plan and plan["steps"]:
+        return "planned", []
+    return "diagnosed", []
+
+
+def locks_left(task_vars: dict[str, t.Any]) -> list[str]:
+    """Hosts on which the lock was taken and not given back."""
+    left = []
+    for host in task_vars["ansible_play_hosts_all"]:
+        variables = task_vars["hostvars"][host]
+        taken = plain(variables.get("_incident_lock") or {})
+        released = plain(variables.get("_incident_unlock") or {})
+        if (taken.get("answer") or {}).get("held") and not released.get("ok"):
+            left.append(host)
+    return left
+
+
+def approve_command(plan: dict[str, t.Any] | None, argv: list[str], task_vars: dict[str, t.Any]) -> str | None:
+    """What a person types (or, in AWX, enters) to approve the plan.
+
+    The command line is repeated as it was typed; values of extra variables that are not ours may be secrets and are not.
+    """
+    if not plan or not plan["steps"]:
+        return None
+    approval = f"incident_approve={plan['digest']}"
+    if any(name in task_vars for name in ("awx_job_id", "tower_job_id")):
+        return f"launch this job template again with the extra variable {approval.replace('=', ': ')}"
+    words, rest = [os.path.basename(argv[0])], iter(argv[1:])
+    for word in rest:
+        if word in ("-C", "--check"):
+            continue
+        if word not in ("-e", "--extra-vars"):
+            words.append(word)
+            continue
+        value = next(rest, "")
+        if value.startswith(("incident_approve=", "incident_break_lock=")):
+            continue
+        name, separator, _secret = value.partition("=")
+        words += ["-e", value if value.startswith(("incident_", "@")) or not separator else f"{name}=..."]
+    return f"{shlex.join(words)} -e {approval}"

@@ -1,0 +1,139 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate: make the plan, compare it with the digest a person gave back, and let the run act or not."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _plan, _registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
+    ControllerAction,
+    Refusal,
+    plain,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import Record, RunState
+
+
+class Approval(t.NamedTuple):
+    plan: dict[str, t.Any]
+    resumed: bool
+
+
+class ActionModule(ControllerAction):
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "run_dir": {"type": "path", "required": True},
+        "approve": {"type": "raw"},
+        "break_glass_reason": {"type": "str"},
+    }
+
+    def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        state = RunState(args["run_dir"])
+        facts, record = state.facts, state.record()
+        bundle, verdict = state.read("bundle"), state.read("verdict")
+        reason = (args["break_glass_reason"] or "").strip() or None
+        spent = self._spent(record, task_vars)
+        plan = _registry.incident(facts["incident"]).plan(bundle, verdict, reason)
+        plan = _plan.with_attempt(plan, len(spent))
+        state.keep("plan", plan)
+        if plan["steps"]:
+            record.write(f"plan-{plan['digest']}.json", json.dumps(plan, indent=1))
+        record.append("plan", {"digest": plan["digest"], "steps": plan["steps"], "withheld": plan["withheld"]})
+        answer = {"act": False, "resumed": False, "digest": plan["digest"], "steps": [], "hosts": [], "token": None}
+        if args["approve"] is None or facts["check_mode"] or facts["replay"]:
+            return answer
+        try:
+            approval = self._approved(args["approve"], plan, verdict, state, spent)
+        except Refusal as refusal:
+            state.keep("refused", {"lines": str(refusal).splitlines()})
+            record.append("note", {"refused": str(refusal)})
+            raise
+        if not approval.plan["steps"]:
+            answer.update(resumed=True, nothing_left=True)
+            return answer
+        token = secrets.token_hex(16)
+        steps = approval.plan["steps"]
+        gate = {"token": token, "controller_pid": os.getppid(), "digest": str(args["approve"]).strip(), "steps": steps}
+        state.keep("plan", approval.plan)
+        state.keep("gate", gate)
+        record.append(
+            "approved",
+            {"digest": gate["digest"], "resumed": approval.resumed, "who": facts["who"], "break_glass_reason": reason},
+        )
+        answer.update(act=True, resumed=approval.resumed, digest=gate["digest"], steps=steps, token=token)
+        answer["hosts"] = sorted({step["host"] for step in steps})
+        return answer
+
+    def _spent(self, record: Record, task_vars: dict[str, t.Any]) -> list[str]:
+        """Digests that were used before, as the hosts and the record know them."""
+        known = {entry["data"]["digest"] for entry in record.entries() if entry["kind"] == "approved"}
+        for host in task_vars["ansible_play_hosts_all"]:
+            looked = plain(task_vars["hostvars"][host].get("_incident_lock_info") or {})
+            known.update(str(digest) for digest in (looked.get("answer") or {}).get("spent_digests") or [])
+        return sorted(known)
+
+    def _approved(
+        self,
+        given: t.Any,
+        fresh: dict[str, t.Any],
+        verdict: dict[str, t.Any],
+        state: RunState,
+        spent: list[str],
+    ) -> Approval:
+        """The plan this digest lets us carry out, or Refusal with the reason a person needs."""
+        problem = _plan.invalid_digest(given)
+        if problem:
+            raise Refusal(problem)
+        digest = str(given).strip()
+        facts = state.facts
+        if facts.get("record_problem"):
+            raise Refusal(f"Nothing was done: the record cannot be written ({facts['record_problem']}).")
+        if digest == fresh["digest"]:
+            return Approval(fresh, False)
+        found = self._recorded(facts["record_dir"], digest)
+        if found is None:
+            if digest in spent:
+                raise Refusal(
+                    f"{digest} was used before, and its record is not under {facts['record_dir']}. "
+                    "Nothing was done. Approve the plan printed now."
+                )
+            raise Refusal(
+                f"{digest} approves a plan that this run does not know. Nothing was done: the world changed since it was "
+                "printed, or it is another incident's. Read the plan printed now and approve that one."
+            )
+        recorded, outcome = found
+        if outcome is not None:
+            raise Refusal(f"{digest} was used before (that run ended: {outcome}). Nothing was done. Approve a new plan.")
+        if digest in spent and _plan.resumes(recorded, fresh, verdict):
+            return Approval(fresh, True)
+        difference = "\n".join(f"  {line}" for line in _plan.difference(recorded, fresh))
+        raise Refusal(f"The world changed since {digest} was printed. Nothing was done.\n{difference}")
+
+    @staticmethod
+    def _recorded(record_dir: str, digest: str) -> tuple[dict[str, t.Any], str | None] | None:
+        """The plan of that digest in any incident's record, and how the run that used it ended (None: it did not)."""
+        try:
+            incidents = sorted(os.listdir(record_dir))
+        except OSError:
+            return None
+        for incident in incidents:
+            record = Record(os.path.join(record_dir, incident), "reader")
+            plan = record.read_json(f"plan-{digest}.json")
+            if not isinstance(plan, dict):
+                continue
+            runs = {
+                entry["run"]
+                for entry in record.entries()
+                if entry["kind"] == "approved" and entry["data"].get("digest") == digest
+            }
+            outcomes = [
+                str(entry["data"].get("outcome"))
+                for entry in record.entries()
+                if entry["kind"] == "run_finished" and entry["run"] in runs
+            ]
+            return plan, outcomes[-1] if outcomes else None
+        return None

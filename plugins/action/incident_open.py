@@ -1,0 +1,165 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""First step of every incident: may this run go on, and over which hosts."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import secrets
+import socket
+import typing as t
+
+from ansible import context
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
+    ControllerAction,
+    Refusal,
+    now,
+    plain,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
+
+SHARED_VARIABLES = frozenset(
+    {
+        "incident_approve",
+        "incident_break_glass_reason",
+        "incident_break_lock",
+        "incident_evidence",
+        "incident_fail_on",
+        "incident_host_deadline",
+        "incident_node_binary",
+        "incident_node_home",
+        "incident_node_rpc",
+        "incident_node_unit",
+        "incident_record_dir",
+        "incident_record_host",
+        "incident_record_host_dir",
+        "incident_reference_rpcs",
+        "incident_target",
+        "incident_validator_address",
+    }
+)
+ADDRESS = re.compile(r"^[0-9A-F]{40}$")
+
+
+def wrong_names(names: t.Iterable[str], incident: str) -> list[str]:
+    """Variables that look like ours and are not: a misspelt ``incident_aprove`` must not pass in silence."""
+    mine = ("incident_", f"{incident}_")
+    return sorted({name for name in names if name.startswith(mine) and name not in SHARED_VARIABLES})
+
+
+class ActionModule(ControllerAction):
+    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+        "incident": {"type": "str", "required": True},
+        "target": {"type": "str", "required": True},
+        "hosts": {"type": "list", "elements": "str", "required": True},
+        "observed": {"type": "list", "elements": "str", "required": True},
+        "record_dir": {"type": "path", "required": True},
+        "evidence": {"type": "path"},
+        "approve": {"type": "raw"},
+    }
+
+    def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        self._refuse_partial_runs()
+        hostvars = task_vars["hostvars"]
+        replay = args["evidence"] is not None
+        if replay and args["approve"] is not None:
+            raise Refusal(
+                "incident_evidence and incident_approve were both given. Saved evidence is the past: a plan made from it "
+                "cannot be carried out. Run again without incident_evidence, and approve the plan that run prints."
+            )
+        if not replay and not args["hosts"]:
+            groups = ", ".join(sorted(set(task_vars["groups"]) - {"all", "ungrouped"})) or "none"
+            raise Refusal(
+                f"incident_target '{args['target']}' names no host of this inventory (its groups: {groups}). "
+                "Give the inventory with -i, or name a group or hosts with -e incident_target=..."
+            )
+        inventory_hosts = [host for host in task_vars["groups"]["all"]]
+        names: set[str] = set(task_vars)
+        for host in inventory_hosts:
+            names.update(hostvars[host])
+        wrong = wrong_names(names, args["incident"])
+        if wrong:
+            known = ", ".join(sorted(SHARED_VARIABLES))
+            raise Refusal(f"Unknown variable: {', '.join(wrong)}. Known are: {known}.")
+        facts = {
+            "run": f"run-{secrets.token_hex(4)}",
+            "incident": args["incident"],
+            "started_at": now(),
+            "who": f"{getpass.getuser()}@{socket.gethostname()}",
+            "controller_pid": os.getppid(),
+            "check_mode": bool(self._task.check_mode),
+            "replay": replay,
+            "target": args["target"],
+            "record_dir": args["record_dir"],
+        }
+        state = RunState.create(facts)
+        state.keep("bundle", self._first_bundle(args, task_vars, replay))
+        return {
+            "run": facts["run"],
+            "run_dir": state.path,
+            "who": facts["who"],
+            "replay": replay,
+            "play_hosts": ["localhost"] if replay else args["observed"],
+        }
+
+    def _refuse_partial_runs(self) -> None:
+        """``--limit``, ``--tags`` and ``--start-at-task`` would cut the gate or the evidence out of the run."""
+        options = context.CLIARGS
+        if options.get("subset"):
+            raise Refusal(
+                f"--limit '{options['subset']}' would hide hosts from the diagnosis. Run without it; to say which hosts "
+                f"may be acted on, use -e incident_target={options['subset']}. All hosts are observed either way."
+            )
+        tags = set(options.get("tags") or ()) - {"all"}
+        if tags or options.get("skip_tags"):
+            raise Refusal("--tags and --skip-tags would cut steps out of the run. Run without them.")
+        if options.get("start_at_task"):
+            raise Refusal("--start-at-task would cut the evidence out of the run. Run without it.")
+
+    def _first_bundle(self, args: dict[str, t.Any], task_vars: dict[str, t.Any], replay: bool) -> dict[str, t.Any]:
+        if replay:
+            return self._saved_bundle(args)
+        hostvars = task_vars["hostvars"]
+        observed = set(args["observed"])
+        inventory: dict[str, t.Any] = {}
+        for host in task_vars["groups"]["all"]:
+            address = hostvars[host].get("incident_validator_address")
+            if address is not None:
+                address = str(address).strip().upper()
+                if not ADDRESS.match(address):
+                    raise Refusal(
+                        f"incident_validator_address of {host} is not a consensus address (40 hex digits). "
+                        "'virtengine status' on that host shows it as validator_info.address."
+                    )
+            if host in observed or address:
+                inventory[host] = {
+                    "address": address,
+                    "target": host in args["hosts"],
+                    "observed": host in observed,
+                    "groups": sorted(set(plain(hostvars[host].get("group_names") or [])) - {"all", "ungrouped"}),
+                }
+        bundle: dict[str, t.Any] = _bundle.new(incident=args["incident"], taken_at=now(), inventory=inventory)
+        return bundle
+
+    @staticmethod
+    def _saved_bundle(args: dict[str, t.Any]) -> dict[str, t.Any]:
+        path = args["evidence"]
+        try:
+            if os.path.getsize(path) > 64 * 1024 * 1024:
+                raise Refusal(f"{path} is larger than 64 MB: this is no evidence bundle.")
+            with open(path, encoding="utf-8") as stream:
+                loaded = json.load(stream)
+            bundle: dict[str, t.Any] = _bundle.check(loaded)
+        except OSError as error:
+            raise Refusal(f"Cannot read incident_evidence {path}: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
+            raise Refusal(f"incident_evidence {path} is not an evidence bundle: {error}") from error
+        if bundle["incident"] != args["incident"]:
+            raise Refusal(f"{path} is evidence of '{bundle['incident']}', not of '{args['incident']}'.")
+        return bundle

@@ -1,0 +1,97 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name, which does the work on the controller."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: incident_check
+short_description: Check the lock, the guards of a step, its outcome, or the recovery
+version_added: 0.1.0
+author:
+  - The virtengine.incident authors (@virtengine)
+description:
+  - The checks between the steps of an acting run. Each failure ends the run before anything else is done.
+  - With O(phase=before) the guards are evaluated again on an observation of all hosts that is seconds old.
+options:
+  run_dir:
+    description:
+      - The state of this run, as M(virtengine.incident.incident_open) returned it.
+    type: path
+    required: true
+  phase:
+    description:
+      - V(lock) sees that the lock is ours on every host that answers.
+      - V(before) evaluates the guards of O(step).
+      - V(after) sees what O(step) did.
+      - V(recovered) sees whether blocks come and every validator that was acted on signs.
+    type: str
+    required: true
+    choices: [lock, before, after, recovered]
+  look:
+    description: The number of the look that was just taken, for V(before) and V(recovered).
+    type: int
+  step:
+    description: The step of the plan, for V(before) and V(after).
+    type: dict
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and tells what it would do without doing it.
+    details:
+      - It is never reached in check mode, where the gate lets nothing act.
+  diff_mode:
+    support: none
+    description: Returns details on what has changed in diff mode.
+  idempotent:
+    support: full
+    description: A second run with the same arguments in the same world changes nothing.
+  action:
+    support: full
+    description: Runs on the controller as an action plugin.
+"""
+
+EXAMPLES = r"""
+- name: Guards of the step
+  virtengine.incident.incident_check:
+    run_dir: "{{ incident_run.run_dir }}"
+    phase: before
+    look: 3
+    step: "{{ incident_step }}"
+  register: guard
+"""
+
+RETURN = r"""
+needed:
+  description: Whether the step is still needed.
+  returned: with O(phase=before)
+  type: bool
+  sample: true
+moving:
+  description: Whether the chain moves again.
+  returned: with O(phase=before)
+  type: bool
+  sample: false
+height:
+  description: The newest block's height.
+  returned: with O(phase=before)
+  type: int
+  sample: 61
+recovered:
+  description: Whether the incident is over.
+  returned: with O(phase=recovered)
+  type: bool
+  sample: true
+because:
+  description: What shows it, or what still stands in the way.
+  returned: with O(phase=recovered)
+  type: str
+  sample: Blocks come again and vh1 signed 5 of the last 5.
+next_look:
+  description: The number of the look that would follow.
+  returned: with O(phase=recovered)
+  type: int
+  sample: 6
+"""

@@ -1,0 +1,89 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name, which does the work on the controller."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: incident_gate
+short_description: Plan, and let the run act only with the digest of that plan
+version_added: 0.1.0
+author:
+  - The virtengine.incident authors (@virtengine)
+description:
+  - Makes the plan from the confirmed verdict and compares its digest with the one a person gave back.
+  - A digest of another world is refused with the difference. A digest is used once. A killed run goes on under it when what remains is the end of the recorded plan.
+  - Issues the token without which M(virtengine.incident.incident_act) does nothing.
+options:
+  run_dir:
+    description:
+      - The state of this run, as M(virtengine.incident.incident_open) returned it.
+    type: path
+    required: true
+  approve:
+    description: The digest of the plan that may be carried out, as a text such as V(halt-0f3c9a1b2c3d4e5f).
+    type: raw
+  break_glass_reason:
+    description: Why steps may be taken that the guards leave to a person. It is written into the record.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and tells what it would do without doing it.
+    details:
+      - In check mode the plan is made and the token is never issued.
+  diff_mode:
+    support: none
+    description: Returns details on what has changed in diff mode.
+  idempotent:
+    support: full
+    description: A second run with the same arguments in the same world changes nothing.
+  action:
+    support: full
+    description: Runs on the controller as an action plugin.
+"""
+
+EXAMPLES = r"""
+- name: Make the plan and ask the gate
+  virtengine.incident.incident_gate:
+    run_dir: "{{ incident_run.run_dir }}"
+    approve: "{{ incident_approve | default(omit) }}"
+  register: gate
+"""
+
+RETURN = r"""
+act:
+  description: Whether the plan may be carried out.
+  returned: success
+  type: bool
+  sample: false
+resumed:
+  description: Whether this run goes on with the plan of a killed one.
+  returned: success
+  type: bool
+  sample: false
+digest:
+  description: The digest of the plan.
+  returned: success
+  type: str
+  sample: halt-0f3c9a1b2c3d4e5f
+steps:
+  description: The approved steps, in order. Empty without an approval.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+hosts:
+  description: The hosts of the approved steps.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+token:
+  description: What the acting steps of this run must show.
+  returned: when RV(act) is true
+  type: str
+  sample: 0123456789abcdef0123456789abcdef
+"""

@@ -1,0 +1,58 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what the hosts' tasks registered to a bundle. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import now, plain
+
+NODE_RESULT = "_incident_look"
+REFERENCE_RESULT = "_incident_references"
+
+
+def _lost(host: str, look: int, text: str) -> dict[str, t.Any]:
+    error = {"kind": "failed", "text": text}
+    return {"source": "node_evidence", "host": host, "look": look, "at": now(), "ok": False, "error": error}
+
+
+def add_look(bundle: dict[str, t.Any], look: int, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Add the newest look; of the earlier ones only the last is kept, to compare with.
+
+    A host whose task left no observation (the worker died) is in the bundle all the same, as one that did not answer.
+    """
+    kept = [entry for entry in bundle["observations"] if entry["look"] == look - 1]
+    bundle = dict(bundle, observations=kept, taken_at=now())
+    hostvars = task_vars["hostvars"]
+    for host, known in bundle["inventory"].items():
+        if not known["observed"]:
+            continue
+        result = plain(hostvars[host].get(NODE_RESULT) or {})
+        observation = result.get("observation")
+        if not isinstance(observation, dict) or observation.get("look") != look:
+            observation = _lost(host, look, f"{host} left no observation in this look")
+        bundle = _bundle.add(bundle, observation)
+    for observation in references(look, task_vars):
+        bundle = _bundle.add(bundle, observation)
+    return bundle
+
+
+def references(look: int, task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Observations of RPCs outside the inventory, from the loop over ``incident_reference_rpcs``."""
+    registered = plain(task_vars.get(REFERENCE_RESULT) or {})
+    found = []
+    for result in registered.get("results") or []:
+        url = str(result.get("item") or "")
+        if not url:
+            continue
+        observation: dict[str, t.Any] = {"source": "cometbft_info", "host": url, "look": look, "at": now()}
+        if isinstance(result.get("rpc"), dict):
+            observation.update(ok=True, data=result["rpc"])
+        else:
+            text = str(result.get("msg") or "no answer")
+            observation.update(ok=False, error={"kind": "failed", "text": text})
+        found.append(observation)
+    return found
