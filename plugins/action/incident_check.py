@@ -54,6 +54,10 @@ class ActionModule(ControllerAction):
             )
         if missing:
             raise Refusal("The lock could not be taken, nothing was done. " + "; ".join(missing))
+        # Only now is the digest used: a run that met another's lock did nothing, and may come back with it.
+        gate = state.read("gate")
+        used = {key: gate[key] for key in ("digest", "resumed", "break_glass_reason")}
+        state.record().append("approved", {"who": state.facts["who"], **used})
         return {"taken_on": taken}
 
     def _before(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:

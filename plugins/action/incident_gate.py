@@ -57,13 +57,16 @@ class ActionModule(ControllerAction):
             return answer
         token = secrets.token_hex(16)
         steps = approval.plan["steps"]
-        gate = {"token": token, "controller_pid": os.getppid(), "digest": str(args["approve"]).strip(), "steps": steps}
+        gate = {
+            "token": token,
+            "controller_pid": os.getppid(),
+            "digest": str(args["approve"]).strip(),
+            "steps": steps,
+            "resumed": approval.resumed,
+            "break_glass_reason": reason,
+        }
         state.keep("plan", approval.plan)
         state.keep("gate", gate)
-        record.append(
-            "approved",
-            {"digest": gate["digest"], "resumed": approval.resumed, "who": facts["who"], "break_glass_reason": reason},
-        )
         answer.update(act=True, resumed=approval.resumed, digest=gate["digest"], steps=steps, token=token)
         answer["hosts"] = sorted({step["host"] for step in steps})
         return answer
@@ -108,8 +111,9 @@ class ActionModule(ControllerAction):
         recorded, outcome = found
         if outcome is not None:
             raise Refusal(f"{digest} was used before (that run ended: {outcome}). Nothing was done. Approve a new plan.")
-        if digest in spent and _plan.resumes(recorded, fresh, verdict):
-            return Approval(fresh, True)
+        left = _plan.remaining(recorded, fresh, verdict) if digest in spent else None
+        if left is not None:
+            return Approval(left, True)
         difference = "\n".join(f"  {line}" for line in _plan.difference(recorded, fresh))
         raise Refusal(f"The world changed since {digest} was printed. Nothing was done.\n{difference}")
 

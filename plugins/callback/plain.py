@@ -35,7 +35,7 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "virtengine.incident.plain"
 
     # Tasks that touch every host are the ones worth waiting for; their names say what is going on.
-    SHOWN = ("Ask every host", "Ask the RPC", "Take the lock", "Give the lock")
+    SHOWN = ("Ask every host for its evidence", "Take the lock")
 
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,8 +54,10 @@ class CallbackModule(CallbackBase):
         text = str(answer.get("msg") or "failed without a message")
         if "timedout" in answer:
             text = f"did not end in time: {text}"
+        # A step that runs once for all hosts speaks for none of them.
+        subject = "" if result.task.run_once else f"{result.host.get_name()}: "
         for number, line in enumerate(text.splitlines()):
-            self._line(f"{result.host.get_name()}: {line}" if number == 0 else line)
+            self._line(f"{subject}{line}" if number == 0 else line)
 
     def v2_runner_on_unreachable(self, result: t.Any) -> None:
         self._line(f"{result.host.get_name()}: unreachable: {result.result.get('msg', '')}")
