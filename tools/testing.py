@@ -1,0 +1,152 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The test run: static checks, unit tests on each ansible-core, tests on the fleet; all stages, one count at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tools import children, places, static
+from tools.environment import FLOOR, Core, variables
+
+STAGES = ("lint", "sanity", "unit", "fleet")
+FLEET_TESTS = "tests/scenarios"
+# What `python3 -m tests.fleet check` answers on a machine that cannot carry hosts.
+CANNOT_CARRY_HOSTS = 3
+# What pytest answers when no test was selected.
+NOTHING_SELECTED = 5
+
+
+@dataclass
+class Tally:
+    """Tests counted over all pytest runs, and the stages that failed for any reason."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    bad_stages: list[str] = field(default_factory=list)
+
+    def bad(self, stage: str) -> None:
+        """Note a stage as failed, once."""
+        if stage not in self.bad_stages:
+            self.bad_stages.append(stage)
+
+
+def run(stages: tuple[str, ...], cores: list[Core]) -> int:
+    """Run the stages, all of them whatever happens. Returns the exit code: 0 when nothing failed, else 1."""
+    tally = Tally()
+    start = time.monotonic()
+    with children.ended_with_us():
+        _static(set(stages), tally)
+        if "unit" in stages:
+            for core in cores:
+                _pytest("unit", core, ["tests/unit", "-m", "not fleet"], tally)
+        if "fleet" in stages:
+            _fleet(cores, tally)
+    print(f"\n{time.monotonic() - start:.0f} s in all", flush=True)
+    if tally.bad_stages:
+        print(f"failed: {', '.join(tally.bad_stages)}")
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped", flush=True)
+    return 1 if tally.bad_stages else 0
+
+
+def _headline(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def _say(passed: bool, stage: str, seconds: float) -> None:
+    print(f"{'ok    ' if passed else 'FAILED'} {seconds:6.1f} s  {stage}", flush=True)
+
+
+def _static(stages: set[str], tally: Tally) -> None:
+    todo = static.checks(stages)
+    if not todo:
+        return
+    _headline("static checks")
+    for check, outcome, seconds in static.run(todo):
+        _say(outcome.passed, f"{check.stage}: {check.name}", seconds)
+        if outcome.note:
+            print(f"       {outcome.note}", flush=True)
+        if not outcome.passed:
+            tally.bad(check.stage)
+            print(outcome.text.rstrip(), flush=True)
+
+
+def _pytest(stage: str, core: Core, arguments: list[str], tally: Tally) -> None:
+    """One pytest run, its output shown as it comes; its numbers are read from its JUnit report."""
+    _headline(f"{stage} tests on {core.name}")
+    report = places.cache() / "reports" / f"{stage}-{core.name}-{os.getpid()}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    command = [str(core.python), "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+    done = children.run(command, env=variables(core), cwd=places.REPO)
+    counted = _count(report, tally)
+    report.unlink(missing_ok=True)
+    passed = done.returncode == 0 and counted > 0
+    if done.returncode == NOTHING_SELECTED or (done.returncode == 0 and not counted):
+        print("no test was found", flush=True)
+    _say(passed, f"{stage} tests on {core.name}", time.monotonic() - start)
+    if not passed:
+        tally.bad(f"{stage} ({core.name})")
+
+
+def _count(report: Path, tally: Tally) -> int:
+    """Add the numbers of a JUnit report; the number of tests in it. A run that died early left no report."""
+    if not report.is_file():
+        return 0
+    total = 0
+    # The report was written by the pytest that we started, so it is no hostile XML.
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+        tests, skipped = int(suite.get("tests", "0")), int(suite.get("skipped", "0"))
+        failed = int(suite.get("failures", "0")) + int(suite.get("errors", "0"))
+        tally.failed += failed
+        tally.skipped += skipped
+        tally.passed += max(tests - skipped - failed, 0)
+        total += tests
+    return total
+
+
+def _fleet(cores: list[Core], tally: Tally) -> None:
+    """Tests on real hosts. On a machine that cannot carry them it is said how many did not run, and why."""
+    scenarios = sorted(path.parent.name for path in (places.REPO / "molecule").glob("*/molecule.yml"))
+    env = variables(FLOOR)
+    check = children.run([sys.executable, "-m", "tests.fleet", "check"], env=env, cwd=places.REPO, capture=True)
+    if check.returncode == CANNOT_CARRY_HOSTS:
+        _not_run(scenarios, check.stdout, tally)
+        return
+    if check.returncode:
+        _headline("fleet tests")
+        print(f"python3 -m tests.fleet check failed:\n{check.stdout.rstrip()}", flush=True)
+        tally.bad("fleet")
+        return
+    for core in cores:
+        marker = "fleet" if core == FLOOR else "fleet and both_cores"
+        _pytest("fleet", core, [FLEET_TESTS, "-m", marker], tally)
+    for scenario in scenarios:
+        _headline(f"molecule {scenario}")
+        start = time.monotonic()
+        done = children.run(["molecule", "test", "-s", scenario], env=env, cwd=places.REPO)
+        _say(done.returncode == 0, f"molecule {scenario}", time.monotonic() - start)
+        if done.returncode:
+            tally.bad(f"molecule {scenario}")
+
+
+def _not_run(scenarios: list[str], why: str, tally: Tally) -> None:
+    _headline("fleet tests")
+    command = [str(FLOOR.python), "-m", "pytest", "--collect-only", "-q", "-m", "fleet", FLEET_TESTS]
+    listed = children.run(command, env=variables(FLOOR), cwd=places.REPO, capture=True)
+    if listed.returncode:
+        print(listed.stdout.rstrip(), flush=True)
+        tally.bad("fleet")
+    number = len(scenarios) + sum("::" in line for line in listed.stdout.splitlines())
+    tally.skipped += number
+    print(f"{number} fleet tests did NOT run, because this machine cannot carry hosts:\n{why.rstrip()}", flush=True)
+    if os.environ.get("CI") == "true":
+        print("Under CI=true that is a failure.", flush=True)
+        tally.bad("fleet")
