@@ -1,0 +1,220 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guards of a halt's actions, as a whole, and the check just before a step. PRIVATE to the collection.
+
+Guards stop a step; they never start one. A host that does not answer counts as lost here, whatever the verdict made of
+its last vote.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_host as host_guards
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_signer as signer_guards
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import OPEN, REFUSED, Guard
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import read
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+
+START = "start_node"
+THAW = "thaw_node"
+RELAX = "relax_double_sign_check"
+RESTORE = "restore_double_sign_check"
+
+# Actions that bring a node back, and so voting power.
+BRINGING = (START, THAW)
+
+_RUNS = ("voting", "not_voting", "running", "busy")
+_DOWN = ("stopped", "crashed")
+
+Step = dict[str, t.Any]
+Plan = dict[str, t.Any]
+Check = dict[str, t.Any]
+
+
+def start_guards(reading: Reading, node: Node, relaxing: bool = False) -> tuple[Guard, ...]:
+    """All guards of a start of ``node``: one key on one machine, a signing state never behind its votes, a fit host.
+
+    ``relaxing``: a step that sets ``double_sign_check_height`` to 0 comes before the start. Without evidence of the
+    host there is one guard, and it is open.
+    """
+    data = node.data
+    if data is None:
+        return (_unseen(node),)
+    return (
+        signer_guards.address(node, data),
+        signer_guards.signer(node, data),
+        signer_guards.key_elsewhere(reading, node),
+        signer_guards.votes_after_stop(reading, node, data),
+        signer_guards.signing_state(reading, node, data),
+        signer_guards.double_sign_check(node, data, relaxing),
+        host_guards.other_process(node, data),
+        host_guards.unit(node, data),
+        host_guards.same_chain(reading, node, data),
+        host_guards.same_binary(reading, node, data),
+        host_guards.disk(node, data),
+        host_guards.journal(node, data),
+    )
+
+
+def thaw_guards(reading: Reading, node: Node) -> tuple[Guard, ...]:
+    """All guards of letting a frozen process go on.
+
+    It is the same process with its own memory, so nothing is loaded anew: what is asked is whether its key signed
+    elsewhere in the meantime, and whether it would vote at all.
+    """
+    data = node.data
+    if data is None:
+        return (_unseen(node),)
+    return (
+        signer_guards.address(node, data),
+        signer_guards.signer(node, data),
+        signer_guards.key_elsewhere(reading, node),
+        signer_guards.votes_after_freeze(reading, node, data),
+        signer_guards.signing_state(reading, node, data),
+        host_guards.other_process(node, data),
+        host_guards.journal(node, data),
+    )
+
+
+def blocking(guards: t.Iterable[Guard], break_glass: bool) -> list[Guard]:
+    """The guards that stand in the way; what is shown comes before what cannot be excluded.
+
+    With break-glass a person has taken over what cannot be excluded. What is shown stays refused.
+    """
+    guards = list(guards)
+    stops = [guard for guard in guards if guard.state == REFUSED]
+    return stops if break_glass else stops + [guard for guard in guards if guard.state == OPEN]
+
+
+def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
+    """Whether ``step`` of the approved ``plan`` may be taken now, from a look that is seconds old.
+
+    Returns ``ok`` (take it), ``needed`` (False: already done, pass over it), ``wait`` (True: not now, but a later look
+    may allow it), ``because`` (a sentence), ``guards``, ``power`` (before and after; unreachable counts as lost),
+    ``moving`` (the chain went on from the plan's height) and ``height`` (newest block now, or None).
+    """
+    reading = read(bundle)
+    node = reading.nodes.get(step["host"])
+    moving = reading.height is not None and plan["height"] is not None and reading.height > plan["height"]
+    result: Check = {
+        "ok": False,
+        "needed": True,
+        "wait": False,
+        "because": "",
+        "guards": [],
+        "power": _power(reading, step),
+        "moving": moving,
+        "height": reading.height,
+    }
+    if node is None or node.data is None or not node.ok:
+        return dict(result, wait=node is not None, because=f"{step['host']} does not answer.")
+    unfit = _unfit(reading, node, plan, step)
+    if unfit:
+        return dict(result, because=unfit)
+    needed, because = _needed(node, step)
+    if needed is not True:
+        return dict(result, needed=needed is None, because=because)
+    joining = _still_joining(reading, plan, step) if moving and step["action"] in BRINGING else None
+    if joining:
+        return dict(result, wait=True, because=joining)
+    guards = _guards_of(reading, node, step["action"])
+    result["guards"] = [{"name": guard.name, "state": guard.state, "because": guard.because} for guard in guards]
+    stops = blocking(guards, bool(step["break_glass"]))
+    if stops:
+        return dict(result, because=" ".join(guard.because for guard in stops))
+    return dict(result, ok=True, because="All guards are clear." if not step["break_glass"] else "No guard refuses it.")
+
+
+def _guards_of(reading: Reading, node: Node, action: str) -> tuple[Guard, ...]:
+    """The guards of an action. Putting back what the plan changed has none: it makes nothing run."""
+    if action == RESTORE:
+        return ()
+    return thaw_guards(reading, node) if action == THAW else start_guards(reading, node, action == RELAX)
+
+
+def _needed(node: Node, step: Step) -> tuple[bool | None, str]:
+    """True: still to be done. False: done already. None: the host is in a state that the plan was not made for."""
+    action, host = step["action"], node.host
+    if action == RESTORE:
+        relaxed = node.data is None or not signer_guards.needs_relaxing(node, node.data)
+        return relaxed, f"double_sign_check_height on {host} is back."
+    if node.state in _RUNS:
+        return False, f"The node on {host} already runs."
+    if action == THAW:
+        return (
+            (True, "")
+            if node.state == "frozen"
+            else (None, f"The process on {host} is no longer frozen: {node.state}.")
+        )
+    if node.state not in _DOWN:
+        return None, f"The node on {host} is no longer down: {node.state}."
+    if action == RELAX and node.data is not None and node.data.setting("double_sign_check_height") == 0:
+        return False, f"double_sign_check_height on {host} is already 0."
+    return True, ""
+
+
+def _unfit(reading: Reading, node: Node, plan: Plan, step: Step) -> str | None:
+    """Why this is no longer the chain and the host that the step was made for, or None."""
+    if not node.target:
+        return f"{node.host} is no host that this run may act on."
+    if step["address"] is not None and step["address"] != node.address:
+        return f"{node.host} no longer holds the key of {step['address']}."
+    return _world_changed(reading, plan)
+
+
+def _world_changed(reading: Reading, plan: Plan) -> str | None:
+    """Why the plan is not for the chain that is seen now, or None. That it moved on is no change."""
+    if reading.chain_id is None or reading.height is None:
+        return "No node shows the chain any more."
+    if reading.split:
+        return "The nodes show two different blocks at one height. Nothing may be done on that."
+    if reading.chain_id != plan["chain_id"]:
+        return f"The chain is now {reading.chain_id}, the plan was made for {plan['chain_id']}."
+    if reading.height < plan["height"]:
+        return f"The newest block is now {reading.height}, the plan was made at {plan['height']}."
+    hashes = {reading.last_block_hash} if reading.height == plan["height"] else _hashes_at(reading, plan["height"])
+    other = sorted(found for found in hashes if found and plan["last_block_hash"] and found != plan["last_block_hash"])
+    if other:
+        return f"Block {plan['height']} is now {other[0]}, the plan was made for {plan['last_block_hash']}."
+    return None
+
+
+def _hashes_at(reading: Reading, height: int) -> set[str | None]:
+    found: set[str | None] = set()
+    for node in reading.nodes.values():
+        commits = node.data.rpc.commits.mappings("commits") if node.data is not None and node.chain_ok else []
+        found.update(commit.text("block_hash") for commit in commits if commit.integer("height") == height)
+    return found
+
+
+def _still_joining(reading: Reading, plan: Plan, step: Step) -> str | None:
+    """On a chain that moves, one validator of ours joins at a time: the one before must vote."""
+    voting = {row.address for row in reading.validators if row.state == "voting"}
+    for earlier in plan["steps"]:
+        started = (
+            earlier["number"] < step["number"] and earlier["action"] in BRINGING and earlier["address"] is not None
+        )
+        if started and earlier["host"] != step["host"] and earlier["address"] not in voting:
+            return f"The validator on {earlier['host']} was started before and does not vote yet. One joins at a time."
+    return None
+
+
+def _power(reading: Reading, step: Step) -> dict[str, int]:
+    online = sum(row.power for row in reading.validators if row.state == "voting")
+    brings = sum(
+        row.power
+        for row in reading.validators
+        if step["action"] in BRINGING and row.address == step["address"] and row.state != "voting"
+    )
+    return {
+        "total": reading.total,
+        "quorum": reading.quorum,
+        "online_before": online,
+        "online_after": online + brings,
+    }
+
+
+def _unseen(node: Node) -> Guard:
+    return Guard("observed", OPEN, f"{node.host} did not answer, so nothing on it could be checked.")

@@ -1,0 +1,56 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Texts for the operators of validators that are not ours, ready to send. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Reading, ValidatorRow
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+
+_KEEP_SAFE = (
+    "Please do it on the same host as before, with the same data folder, the same WAL and the same signing state. "
+    "Do not start the key on another machine (no failover). Do not reset, roll back or restore anything. Do not delete "
+    "the WAL. If your node already runs, do not restart it: it holds votes in memory that the chain needs."
+)
+
+
+def messages(reading: Reading) -> list[dict[str, t.Any]]:
+    """One message for each group of validators of others that do not vote; the most power first.
+
+    A group is told what is known of it: no vote at this height, or a vote that may be old.
+    """
+    theirs = [row for row in reading.validators if row.owner == "theirs" and row.state != "voting" and row.power > 0]
+    silent = [row for row in theirs if row.state != "voted_at"]
+    voted = [row for row in theirs if row.state == "voted_at"]
+    groups = [
+        (silent, "No vote of yours for this height has been seen."),
+        (
+            voted,
+            "A vote of yours for this height was seen, but it may be old. We cannot tell whether your node still runs.",
+        ),
+    ]
+    return [_message(reading, rows, known) for rows, known in groups if rows]
+
+
+def _message(reading: Reading, rows: list[ValidatorRow], known: str) -> dict[str, t.Any]:
+    rows = sorted(rows, key=lambda row: (-row.power, row.address))
+    power = sum(row.power for row in rows)
+    missing = max(0, reading.quorum - reading.voting)
+    who = ", ".join(f"{clean(row.name, 40)} ({row.address}, voting power {row.power})" for row in rows)
+    stands = f"The chain {clean(reading.chain_id, 60)} stands still at height {reading.height}"
+    if reading.last_block_at:
+        stands += f"; its last block is of {_bundle.stamp(reading.last_block_at)}"
+    text = (
+        f"{stands}. Voting power {reading.voting} of {reading.total} votes, {reading.quorum} is needed, {missing} is "
+        f"missing. This goes to the operators of {who}, together {power}. {known} "
+        "Please look whether your node runs, has peers and votes. If it is stopped, start it. If it cannot start, tell "
+        f"us the last lines of its log. {_KEEP_SAFE}"
+    )
+    return {
+        "to": [{"address": row.address, "name": clean(row.name, 40), "power": row.power} for row in rows],
+        "text": text,
+    }
