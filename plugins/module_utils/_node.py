@@ -1,0 +1,199 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All evidence of the node on this host, within a deadline. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.module_utils import (
+    _cometbft,
+    _config,
+    _journal,
+    _node_files,
+    _node_places,
+    _process,
+    _signer,
+    _systemd,
+)
+from ansible_collections.virtengine.incident.plugins.module_utils._host import (
+    PartError,
+    failed,
+    gather,
+    part_error,
+    stamp,
+)
+
+RPC_PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool")
+# Kept back from the deadline to put the answer together and send it.
+RESERVE_S = 0.5
+
+
+class Options(t.NamedTuple):
+    """What the user set; None is: find out."""
+
+    unit: str
+    home: str | None
+    rpc_url: str | None
+    binary: str | None
+    journal_since_s: int
+    deadline: float
+
+
+class Clock(t.NamedTuple):
+    """The host's time at the start, its boot, and the reading of ``time.monotonic()`` at which all must be done."""
+
+    now: float
+    boot_id: str | None
+    until: float
+
+
+def collect(options: Options) -> dict[str, t.Any]:
+    """The contract's evidence of a node. Ends before ``options.deadline`` seconds have passed, whatever hangs."""
+    until = time.monotonic() + max(options.deadline - RESERVE_S, 0.5)
+    clock = Clock(time.time(), _boot_id(), until)
+    uid = os.geteuid()
+    unit, unit_part = _look_at_unit(options.unit, until)
+    # The places of everything else follow from the process and the configuration: they come first, and fast.
+    scanned = gather({"process": functools.partial(_scan, options, unit)}, _share(until, 0.4))["process"]
+    private = scanned["data"].pop("launch") if scanned["ok"] else None
+    place = functools.partial(_node_places.find, unit, private, options.home, options.rpc_url, options.binary)
+    placed = gather({"config": place}, _share(until, 0.4))["config"]
+    places = placed["data"] if placed["ok"] else _node_places.nowhere(options.home, options.rpc_url)
+    parts = gather(_slow_parts(options, unit, scanned, places, clock), until)
+    journal = parts["journal"]
+    if journal["ok"]:
+        _complete_unit(unit_part, journal["data"])
+    home_known = places["home"] is not None
+    return {
+        "schema": 1,
+        "clock": {"now": stamp(clock.now), "boot_at": stamp(_process.boot_time()), "boot_id": clock.boot_id},
+        "access": {"uid": uid, "privileged": uid == 0},
+        "unit": unit_part,
+        "process": scanned,
+        "paths": {key: places[key] for key in ("home", "home_source", "rpc", "rpc_source")},
+        "binary": parts["binary"],
+        "config": {"ok": True, "data": places["config"]} if placed["ok"] else placed,
+        "genesis": parts["genesis"] if home_known else _no_home("genesis", placed),
+        "signer": parts["signer"] if home_known else _no_home("signer", placed),
+        "disk": parts["disk"] if home_known else _no_home("disk", placed),
+        "journal": journal,
+        "rpc": parts["rpc"]["data"] if parts["rpc"]["ok"] else dict.fromkeys(RPC_PARTS, parts["rpc"]),
+    }
+
+
+def _share(until: float, part: float) -> float:
+    """The moment at which ``part`` of the time that is left will have passed."""
+    now = time.monotonic()
+    return now + max(until - now, 0) * part
+
+
+def _look_at_unit(name: str, until: float) -> tuple[_systemd.Unit | None, dict[str, t.Any]]:
+    """The unit, and the part it makes. A systemd that hangs costs at most a third of the time."""
+    try:
+        unit = _systemd.read(name, _share(until, 0.33) - time.monotonic())
+    except (PartError, OSError) as error:
+        return None, part_error(error, name).part()
+    return unit, {"ok": True, "data": unit.facts}
+
+
+def _scan(options: Options, unit: _systemd.Unit | None) -> dict[str, t.Any]:
+    """The ``process`` data; under ``launch``, which is taken out again, what the process says of its own start."""
+    names = {os.path.basename(path) for path in [options.binary, *(unit.argv[:1] if unit else [])] if path}
+    names -= _node_places.LAUNCHERS
+    facts = unit.facts if unit else {"main_pid": None, "control_group": None}
+    found = _process.scan(_process.UnitOf(options.unit, facts["main_pid"], facts["control_group"]), names)
+    source = found.main or (found.others[0] if found.others else None)
+    launch = None
+    if source is not None:
+        launch = {
+            "flags": _config.flags_of(source.argv),
+            "variables": _config.known_variables(source.environ),
+            "of_unit": found.main is not None,
+            "exe": source.facts["exe"],
+        }
+    return {
+        "main": found.main.facts if found.main else None,
+        "others": [seen.facts for seen in found.others],
+        "launch": launch,
+    }
+
+
+def _slow_parts(
+    options: Options,
+    unit: _systemd.Unit | None,
+    scanned: dict[str, t.Any],
+    places: dict[str, t.Any],
+    clock: Clock,
+) -> dict[str, t.Callable[[], t.Any]]:
+    work: dict[str, t.Callable[[], t.Any]] = {
+        "rpc": functools.partial(_rpc, places, clock.until),
+        "journal": functools.partial(_read_journal, options, unit, clock),
+        "binary": functools.partial(_node_files.binary, places, scanned["data"] if scanned["ok"] else None),
+    }
+    home = places["home"]
+    if home is not None:
+        values = {key: setting["value"] for key, setting in places["config"].items()}
+        genesis = places["genesis_file"]
+        path = os.path.join(home, genesis) if genesis else None
+        work["genesis"] = functools.partial(_node_files.genesis, path, clock.until)
+        work["disk"] = functools.partial(_node_files.disk, home)
+        work["signer"] = functools.partial(
+            _signer.read,
+            home,
+            values["priv_validator_key_file"],
+            values["priv_validator_state_file"],
+            values["priv_validator_laddr"],
+        )
+    return work
+
+
+def _rpc(places: dict[str, t.Any], until: float) -> dict[str, t.Any]:
+    if places["rpc"] is None:
+        return {name: failed("cannot_tell", places["rpc_why"]) for name in RPC_PARTS}
+    # A little before the end: the answers of the requests that did come must still be handed over.
+    rpc: dict[str, t.Any] = _cometbft.gather(places["rpc"], max(until - time.monotonic() - 0.5, 0.5))
+    return rpc
+
+
+def _read_journal(options: Options, unit: _systemd.Unit | None, clock: Clock) -> dict[str, t.Any]:
+    """From ``journal_since_s`` ago, or from the start of the last invocation if that is longer ago."""
+    since = clock.now - options.journal_since_s
+    started = _node_files.seconds(unit.facts["started_at"]) if unit else None
+    if started is not None:
+        since = min(since, started - 1)
+    invocation = unit.facts["invocation_id"] if unit else None
+    return _journal.read(options.unit, since, _journal.Reader(invocation, clock.boot_id), _share(clock.until, 0.7))
+
+
+def _complete_unit(unit_part: dict[str, t.Any], journal: dict[str, t.Any]) -> None:
+    """Take what systemd has forgotten of a stopped unit from the journal, and leave the helper fields out of it.
+
+    systemd unloads a unit that is neither running nor wanted by another one, and its times with it.
+    """
+    ended, invocation = journal.pop("ended_at"), journal.pop("invocation")
+    if not unit_part["ok"]:
+        return
+    unit = unit_part["data"]
+    if unit["main_pid"] is None and unit["stopped_at"] is None:
+        unit["stopped_at"] = ended
+    if unit["invocation_id"] is None:
+        unit["invocation_id"] = invocation
+
+
+def _no_home(name: str, placed: dict[str, t.Any]) -> dict[str, t.Any]:
+    if not placed["ok"]:
+        return placed
+    return failed("cannot_tell", f"{name}: the home of the node is not known; set the option home")
+
+
+def _boot_id() -> str | None:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read(64).strip()
+    except OSError:
+        return None

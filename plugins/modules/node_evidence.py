@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module node_evidence."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_evidence
+short_description: Read everything about a node that matters in an incident
+version_added: 0.1.0
+author:
+  - the virtengine.incident authors (@virtengine)
+description:
+  - Looks at the unit, the process, the program, the configuration, the genesis, the signer, the disk, the journal and
+    the RPC of the node on one host, in one call. Changes nothing.
+  - Whatever cannot be read is a part of the answer with the reason, never a failure of the task. A host that cannot be
+    reached, that hangs after login, that answers late or that refuses privilege gives an observation that says so, and
+    later tasks still run on that host. The task fails only on wrong options.
+  - Finds the home, the RPC address, the program and the settings from the unit, its running process and the
+    configuration files, in the order in which the node itself reads them (flag, C(VE_*) variable, file, default). The
+    settings are those that a start of the unit would take now.
+  - Of the key file only the C(address) field is taken, of the signing state only height, round and step. Environment
+    and command lines are read by a fixed list of names. No key, password, token or signature leaves the host.
+options:
+  unit:
+    description:
+      - Name of the systemd service of the node.
+    type: str
+    default: virtengine.service
+  home:
+    description:
+      - Home of the node. Found from the unit when not set.
+    type: path
+  rpc_url:
+    description:
+      - URL of the node's RPC as seen from the host, for example V(http://127.0.0.1:26657). Found when not set.
+    type: str
+  binary:
+    description:
+      - Path of the node's program. Found from the unit when not set.
+    type: path
+  journal_since_s:
+    description:
+      - How many seconds of the journal to read, at least. The last invocation of the unit is read from its start.
+    type: int
+    default: 3600
+  look:
+    description:
+      - Number of this look. Copied into the observation.
+    type: int
+    default: 1
+  delay:
+    description:
+      - Seconds to wait on the host before looking, so that two looks lie a known time apart.
+    type: int
+    default: 0
+  deadline:
+    description:
+      - Seconds after which the answer must be there, the O(delay) included. What is not finished by then is reported as
+        late. From the controller, the host has five seconds more to log in and to start.
+    type: int
+    default: 20
+attributes:
+  check_mode:
+    support: full
+    description: Reads only, so it does the same in check mode.
+  diff_mode:
+    support: N/A
+    description: Changes nothing.
+extends_documentation_fragment:
+  - virtengine.incident.attributes
+notes:
+  - Without root some parts are missing (with kind C(privilege)). Whether to use C(become) is the user's choice.
+  - Hosts need Python 3.9 or newer, systemd and nothing else.
+seealso:
+  - module: virtengine.incident.cometbft_info
+"""
+
+EXAMPLES = r"""
+- name: Look at every node, whatever state its host is in
+  virtengine.incident.node_evidence:
+  register: evidence
+
+- name: Look at a node with another unit and home, twice, six seconds apart
+  virtengine.incident.node_evidence:
+    unit: virtengined.service
+    home: /srv/virtengine
+    look: "{{ item.look }}"
+    delay: "{{ item.delay }}"
+  loop:
+    - {look: 1, delay: 0}
+    - {look: 2, delay: 6}
+  register: evidence
+"""
+
+RETURN = r"""
+observation:
+  description:
+    - What was observed, or why nothing could be.
+  returned: always
+  type: dict
+  contains:
+    source:
+      description: Always V(node_evidence).
+      type: str
+      sample: node_evidence
+    host:
+      description: Name of the host in the inventory.
+      type: str
+      sample: vh1
+    look:
+      description: The option O(look).
+      type: int
+      sample: 1
+    at:
+      description: Time of the controller, RFC 3339 in UTC.
+      type: str
+      sample: "2026-11-24T19:40:12.123456Z"
+    ok:
+      description: Whether the host gave evidence.
+      type: bool
+      sample: true
+    error:
+      description:
+        - RV(observation.error.kind) is V(unreachable), V(late), V(privilege), V(too_large) or V(failed).
+        - RV(observation.error.text) says what went wrong, in one line.
+      returned: when RV(observation.ok) is false
+      type: dict
+      sample:
+        kind: late
+        text: no answer within 25 s
+    data:
+      description:
+        - The evidence. C(clock), C(access) and C(paths) are always there; every other entry, and every entry of
+          C(rpc), is V({ok: true, data: ...}) or V({ok: false, error: {kind, text}}). A null means "cannot tell".
+      returned: when RV(observation.ok) is true
+      type: dict
+      sample: {}
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.virtengine.incident.plugins.module_utils import _node, _systemd
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "default": "virtengine.service"},
+            "home": {"type": "path"},
+            "rpc_url": {"type": "str"},
+            "binary": {"type": "path"},
+            "journal_since_s": {"type": "int", "default": 3600},
+            "look": {"type": "int", "default": 1},
+            "delay": {"type": "int", "default": 0},
+            "deadline": {"type": "int", "default": 20},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    begun = time.monotonic()
+    try:
+        unit = _systemd.unit_name(params["unit"])
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    if params["look"] < 1 or params["delay"] < 0 or params["journal_since_s"] < 0:
+        module.fail_json(msg="look must be at least 1; delay and journal_since_s must not be negative")
+    if not 3 <= params["deadline"] - params["delay"] <= 3600:
+        module.fail_json(msg="deadline must leave at least 3 seconds after delay, and at most an hour")
+    time.sleep(params["delay"])
+    evidence = _node.collect(
+        _node.Options(
+            unit=unit,
+            home=params["home"],
+            rpc_url=params["rpc_url"],
+            binary=params["binary"],
+            journal_since_s=params["journal_since_s"],
+            deadline=params["deadline"] - (time.monotonic() - begun),
+        )
+    )
+    module.exit_json(changed=False, evidence=evidence)
+
+
+if __name__ == "__main__":
+    main()
