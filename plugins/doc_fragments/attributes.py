@@ -1,0 +1,31 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The attributes that every module of the collection states."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """What the attributes mean; a module adds the support it gives."""
+
+    DOCUMENTATION = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and tells what it would do without doing it.
+  diff_mode:
+    description: Returns details on what has changed, or would change, in diff mode.
+  idempotent:
+    description: A second run with the same arguments in the same world changes nothing.
+"""
+
+    ACTION_GROUP = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/virtengine.incident.all) in C(module_defaults) to set defaults for all modules that ask a node.
+    support: full
+    membership:
+      - virtengine.incident.all
+"""
