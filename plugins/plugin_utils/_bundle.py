@@ -29,8 +29,8 @@ _INCIDENT = re.compile(r"[a-z][a-z0-9_]{0,60}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 _INT64 = 2**63
 
-Bundle = t.Dict[str, t.Any]
-Observation = t.Dict[str, t.Any]
+Bundle = dict[str, t.Any]
+Observation = dict[str, t.Any]
 
 
 class BadEvidence(ValueError):
@@ -87,7 +87,7 @@ def address(value: t.Any) -> t.Optional[str]:
     return value if isinstance(value, str) and _ADDRESS.fullmatch(value) else None
 
 
-def new(incident: str, taken_at: str, inventory: t.Dict[str, t.Dict[str, t.Any]]) -> Bundle:
+def new(incident: str, taken_at: str, inventory: dict[str, dict[str, t.Any]]) -> Bundle:
     """An empty bundle. BadEvidence where ``inventory`` or ``taken_at`` (RFC 3339) are not of the contract's shape."""
     return check(
         {
@@ -114,23 +114,25 @@ def add(bundle: Bundle, observation: Observation) -> Bundle:
         _check_body(where, observation)
     except BadEvidence as bad:
         head = {key: observation[key] for key in ("source", "host", "look", "at")}
-        observation = dict(head, ok=False, error={"kind": "malformed", "text": clean(f"its answer is no evidence: {bad.what}")})
+        observation = dict(
+            head, ok=False, error={"kind": "malformed", "text": clean(f"its answer is no evidence: {bad.what}")}
+        )
     key = _key(observation)
     observations = [entry for entry in bundle["observations"] if _key(entry) != key] + [observation]
     return dict(bundle, observations=observations, chain_id=chain_id(observations) or bundle["chain_id"])
 
 
-def chain_id(observations: t.List[Observation]) -> t.Optional[str]:
+def chain_id(observations: list[Observation]) -> t.Optional[str]:
     """The chain that most of our answering hosts name, by RPC, else by genesis file; None where nobody names one.
 
     Of two chains named by equally many hosts it is the one with more voting power, then the first by name. Hosts and
     not power come first: a host of another chain may hold any power there.
     """
-    newest: t.Dict[str, Observation] = {}
+    newest: dict[str, Observation] = {}
     for entry in sorted(observations, key=lambda entry: entry["look"]):
         if entry["source"] == "node_evidence" and entry["ok"]:
             newest[entry["host"]] = entry
-    weights: t.Dict[str, t.List[int]] = {}
+    weights: dict[str, list[int]] = {}
     for entry in newest.values():
         name, power = named_chain(entry["data"])
         if name:
@@ -140,7 +142,7 @@ def chain_id(observations: t.List[Observation]) -> t.Optional[str]:
     return min(weights, key=lambda name: (-weights[name][0], -weights[name][1], name)) if weights else None
 
 
-def named_chain(data: t.Dict[str, t.Any]) -> t.Tuple[t.Optional[str], int]:
+def named_chain(data: dict[str, t.Any]) -> tuple[t.Optional[str], int]:
     """Chain id and own voting power that a node's evidence names."""
     status = _part_data(_mapping(data.get("rpc")).get("status"))
     genesis = _part_data(data.get("genesis"))
@@ -196,7 +198,7 @@ def _check_host(where: str, host: t.Any, known: t.Any) -> None:
         raise BadEvidence(where, "groups is no list of names")
 
 
-def _check_head(where: str, entry: t.Any, inventory: t.Dict[str, t.Any]) -> None:
+def _check_head(where: str, entry: t.Any, inventory: dict[str, t.Any]) -> None:
     entry = _typed(where, entry, dict, "an object")
     if entry.get("source") not in SOURCES:
         raise BadEvidence(where, f"source is none of {', '.join(SOURCES)}")
@@ -211,7 +213,7 @@ def _check_head(where: str, entry: t.Any, inventory: t.Dict[str, t.Any]) -> None
         raise BadEvidence(where, "at is no time such as 2026-01-30T12:00:00Z")
 
 
-def _check_body(where: str, entry: t.Dict[str, t.Any]) -> None:
+def _check_body(where: str, entry: dict[str, t.Any]) -> None:
     if not isinstance(entry.get("ok"), bool):
         raise BadEvidence(where, "ok is neither true nor false")
     if entry["ok"]:
@@ -223,12 +225,12 @@ def _check_body(where: str, entry: t.Dict[str, t.Any]) -> None:
         raise BadEvidence(f"{where}, error", "kind and text are not both texts")
 
 
-def _check_size(where: str, data: t.Dict[str, t.Any]) -> None:
+def _check_size(where: str, data: dict[str, t.Any]) -> None:
     """Walk level by level: neither depth nor width of hostile data may exhaust the controller."""
-    level: t.List[t.Any] = [data]
+    level: list[t.Any] = [data]
     values = 0
     for _depth in range(MAX_DEPTH):
-        following: t.List[t.Any] = []
+        following: list[t.Any] = []
         for value in level:
             if isinstance(value, dict):
                 following.extend(value.values())
@@ -243,20 +245,20 @@ def _check_size(where: str, data: t.Dict[str, t.Any]) -> None:
     raise BadEvidence(where, f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _key(entry: Observation) -> t.Tuple[str, str, int]:
+def _key(entry: Observation) -> tuple[str, str, int]:
     return entry["source"], entry["host"], entry["look"]
 
 
-def _typed(where: str, value: t.Any, kind: t.Type[t.Any], name: str) -> t.Any:
+def _typed(where: str, value: t.Any, kind: type[t.Any], name: str) -> t.Any:
     if not isinstance(value, kind):
         raise BadEvidence(where, f"expected {name}")
     return value
 
 
-def _mapping(value: t.Any) -> t.Dict[str, t.Any]:
+def _mapping(value: t.Any) -> dict[str, t.Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _part_data(value: t.Any) -> t.Dict[str, t.Any]:
+def _part_data(value: t.Any) -> dict[str, t.Any]:
     raw = _mapping(value)
     return _mapping(raw.get("data")) if raw.get("ok") is True else {}

@@ -24,7 +24,7 @@ class Problem:
 class Part:
     """A piece of evidence that can fail on its own."""
 
-    raw: t.Dict[str, t.Any]
+    raw: dict[str, t.Any]
     error: t.Optional[Problem]
 
     @property
@@ -57,12 +57,12 @@ class Part:
         """The consensus address at ``key``, or None where it is not 40 hex digits."""
         return _bundle.address(self.raw.get(key))
 
-    def items(self, key: str) -> t.List[t.Any]:
+    def items(self, key: str) -> list[t.Any]:
         """The list at ``key``; empty where it is missing or no list."""
         value = self.raw.get(key)
         return value if isinstance(value, list) else []
 
-    def mappings(self, key: str) -> t.List[Part]:
+    def mappings(self, key: str) -> list[Part]:
         """The objects of the list at ``key``, each behind the same accessors."""
         return [Part(item, None) for item in self.items(key) if isinstance(item, dict)]
 
@@ -78,7 +78,9 @@ def part(value: t.Any) -> Part:
         return Part(value["data"], None)
     error = value.get("error") if isinstance(value, dict) else None
     if isinstance(error, dict):
-        return Part({}, Problem(clean(error.get("kind"), 40) or "failed", clean(error.get("text")) or "no reason given"))
+        return Part(
+            {}, Problem(clean(error.get("kind"), 40) or "failed", clean(error.get("text")) or "no reason given")
+        )
     return Part({}, Problem("malformed" if value is not None else "absent", "this part of the evidence is missing"))
 
 
@@ -127,7 +129,7 @@ class NodeEvidence:
     signer: Part
     disk: Part
     journal: Part
-    marks: t.Tuple[Mark, ...]
+    marks: tuple[Mark, ...]
     rpc: Rpc
 
     def setting(self, key: str) -> t.Optional[t.Any]:
@@ -143,7 +145,7 @@ def rpc_of(value: t.Any) -> Rpc:
     return Rpc(*(part(raw.get(name)) for name in names))
 
 
-def evidence_of(observation: t.Dict[str, t.Any]) -> NodeEvidence:
+def evidence_of(observation: dict[str, t.Any]) -> NodeEvidence:
     """Wrap the data of an observation of ``node_evidence`` that is ok."""
     raw = observation["data"]
     clock = Part(raw["clock"], None) if isinstance(raw.get("clock"), dict) else Part({}, None)

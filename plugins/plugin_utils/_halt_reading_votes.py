@@ -1,0 +1,265 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who voted, for what, and when: the union of what all views show. PRIVATE to the reading."""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Part, Rpc
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import (
+    Source,
+    ValidatorSet,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import (
+    PRECOMMIT,
+    PREVOTE,
+    Vote,
+    Witness,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+
+# CometBFT p2p/conn/connection.go: a connection is pinged every 60 s and given up 45 s later. Until then a node shows
+# peers that may be cut off, so what it knows of them is no witness of a shorter halt.
+DEAD_PEER_S = 105.0
+
+HRS = tuple[int, int, int]
+
+
+@dataclass
+class VoteBook:
+    """Votes by address, and what the rounds of the present height look like."""
+
+    height: t.Optional[int] = None  # of the present rounds
+    round: t.Optional[int] = None  # the newest seen at that height
+    front: tuple[int, int] = (-1, 0)  # newest round and step that anybody's vote has reached
+    steps: tuple[int, ...] = ()  # the step every view of that height stands in
+    rounds_grow: bool = False
+    views: tuple[str, ...] = ()  # names of our nodes that show the present rounds
+    signed: dict[str, int] = field(default_factory=dict)  # newest commit height an address voted in
+    commits: tuple[int, ...] = ()  # heights of the newest commits seen, newest first
+    raw: dict[str, dict[HRS, tuple[t.Any, t.Any]]] = field(default_factory=dict)
+    at_height: dict[str, HRS] = field(default_factory=dict)  # newest vote at the present height
+    conflicts: set[tuple[str, HRS]] = field(default_factory=set)  # two different votes for one height, round, step
+
+    def votes(self, address: str) -> tuple[Vote, ...]:
+        """Every vote seen of an address, by height, round and step."""
+        found = self.raw.get(address, {})
+        return tuple(_vote(hrs, found[hrs]) for hrs in sorted(found))
+
+    def newest(self, address: str) -> t.Optional[Vote]:
+        found = self.raw.get(address)
+        return _vote(max(found), found[max(found)]) if found else None
+
+    def present(self, address: str) -> t.Optional[Vote]:
+        """Its newest vote at the height whose block is being made."""
+        hrs = self.at_height.get(address)
+        return None if hrs is None else _vote(hrs, self.raw[address][hrs])
+
+
+def _vote(hrs: HRS, seen: tuple[t.Any, t.Any]) -> Vote:
+    block = clean(seen[0], 64) or None
+    return Vote(hrs[0], hrs[1], hrs[2], _bundle.seconds(seen[1]), block)
+
+
+def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -> ValidatorSet:
+    """The validator set at the newest height; where views differ, the one most of our nodes there show.
+
+    Of equally many it is the one whose nodes hold more voting power in it. A reference is asked only where none of our
+    nodes shows a set. Empty where nobody shows one.
+    """
+    for ours in (True, False):
+        counts: dict[ValidatorSet, list[int]] = {}
+        for near in (True, False):
+            for source in found:
+                at_top = source.height is not None and height is not None and source.height >= height
+                members = source.members if source.ours is ours and at_top is near else None
+                if members is None:
+                    continue
+                weight = counts.setdefault(members, [0, 0])
+                weight[0] += 1
+                weight[1] += dict(members).get(source.rpc.status.address("address") or "", 0)
+            if counts:
+                break
+        if len(counts) > 1:
+            notes.append("The nodes show different validator sets; the one most of them show is taken.")
+        if counts:
+            return min(counts, key=lambda members: (-counts[members][0], -counts[members][1], members))
+    return ()
+
+
+def read_votes(by_look: list[list[Source]], chosen: ValidatorSet, height: t.Optional[int]) -> VoteBook:
+    """Everything the views of one or two looks (oldest first) show of votes."""
+    book = VoteBook()
+    if not by_look or height is None:
+        return book
+    views = {entry.name: entry for entry in by_look[-1] if entry.ours and _present(entry, height) is not None}
+    heights = Counter(_present(entry, height) for entry in views.values())
+    if heights:
+        book.height = max((at for at in heights if at is not None), key=lambda at: (heights[at], at))
+    for found in by_look:
+        for entry in found:
+            if entry.ours:
+                _collect(book, entry, chosen)
+    _rounds(book, by_look, views)
+    commits: set[int] = set()
+    for entry in by_look[-1]:
+        commits.update(_commits(book, entry.rpc, height))
+    book.commits = tuple(sorted(commits, reverse=True)[:5])
+    return book
+
+
+def _present(entry: Source, height: int) -> t.Optional[int]:
+    """The height an RPC makes a block for, where it goes with the newest block (step 8 is still at that block)."""
+    at = entry.rpc.consensus.integer("height")
+    return at if at is not None and height <= at <= height + 3 else None
+
+
+def _rounds(book: VoteBook, by_look: list[list[Source]], views: dict[str, Source]) -> None:
+    at_height = {name: entry for name, entry in views.items() if entry.rpc.consensus.integer("height") == book.height}
+    book.views = tuple(sorted(at_height))
+    rounds = {name: entry.rpc.consensus.integer("round") for name, entry in at_height.items()}
+    book.round = max((number for number in rounds.values() if number is not None), default=None)
+    book.steps = tuple(
+        sorted(step for entry in at_height.values() if (step := entry.rpc.consensus.integer("step")) is not None)
+    )
+    if len(by_look) == 2:
+        for entry in by_look[0]:
+            then, now = entry.rpc.consensus.integer("round"), rounds.get(entry.name)
+            if (
+                entry.ours
+                and entry.rpc.consensus.integer("height") == book.height
+                and then is not None
+                and now is not None
+            ):
+                book.rounds_grow = book.rounds_grow or now > then
+    for address, seen in book.raw.items():
+        here = [hrs for hrs in seen if hrs[0] == book.height]
+        if here:
+            book.at_height[address] = max(here)
+            book.front = max(book.front, max(here)[1:])
+
+
+def _collect(book: VoteBook, source: Source, chosen: t.Optional[ValidatorSet]) -> None:
+    shown, members = source.rpc.consensus, source.members
+    height = shown.integer("height")
+    if height is not None and members is not None and members == chosen:
+        for entry in shown.mappings("rounds"):
+            number = entry.integer("round")
+            if number is not None and number >= 0:
+                for key, step in (("prevotes", PREVOTE), ("precommits", PRECOMMIT)):
+                    _indexed(book, entry.items(key), members, (height, number, step))
+    last = shown.inner("last_commit")
+    if last is not None:
+        number, height = last.integer("round"), last.integer("height")
+        if number is not None and height is not None:
+            for row in last.items("votes"):
+                if isinstance(row, list) and len(row) == 3:
+                    _keep(book, row[0], (height, number, PRECOMMIT), row[1], row[2])
+
+
+def _indexed(book: VoteBook, rows: list[t.Any], members: ValidatorSet, hrs: HRS) -> None:
+    for row in rows:
+        if isinstance(row, list) and len(row) == 3 and type(row[0]) is int and 0 <= row[0] < len(members):
+            _keep(book, members[row[0]][0], hrs, row[1], row[2])
+
+
+def _keep(book: VoteBook, address: t.Any, hrs: HRS, block: t.Any, at: t.Any) -> None:
+    """The same vote is in every view. Where views differ, the one with the later time is kept."""
+    if not isinstance(address, str):
+        return
+    seen = book.raw.setdefault(address, {})
+    known = seen.get(hrs)
+    if known is None:
+        seen[hrs] = (block, at)
+        return
+    if known == (block, at):
+        return
+    if isinstance(block, str) and isinstance(known[0], str) and block != known[0]:
+        book.conflicts.add((address, hrs))
+    if _later((block, at), known):
+        seen[hrs] = (block, at)
+
+
+def _later(one: tuple[t.Any, t.Any], other: tuple[t.Any, t.Any]) -> bool:
+    return (_bundle.seconds(one[1]) or 0.0, clean(one[0])) > (_bundle.seconds(other[1]) or 0.0, clean(other[0]))
+
+
+def _commits(book: VoteBook, rpc: Rpc, height: int) -> list[int]:
+    heights = []
+    for commit in rpc.commits.mappings("commits")[:5]:
+        at, number = commit.integer("height"), commit.integer("round")
+        if at is None or not height - 20 <= at <= height + 3:
+            continue
+        heights.append(at)
+        digest = commit.text("block_hash")
+        block = digest[:12] if digest else None
+        for key, voted in (("signed", block), ("nil", "nil")):
+            for row in commit.items(key):
+                address = _bundle.address(row[0]) if isinstance(row, list) and len(row) == 2 else None
+                if address is not None:
+                    _keep(book, address, (at, max(0, number or 0), PRECOMMIT), voted, row[1])
+                    book.signed[address] = max(at, book.signed.get(address, 0))
+    return heights
+
+
+def witnesses(
+    newest: list[Source],
+    book: VoteBook,
+    chosen: ValidatorSet,
+    own_ids: set[str],
+    unnamed: int,
+    age_s: t.Optional[float],
+) -> tuple[Witness, ...]:
+    """Nodes outside the inventory that stand at the present height, and whose votes they lack.
+
+    ``own_ids``: node ids of our hosts. ``unnamed``: how many of our hosts showed no node id; so many of the peers may
+    be ours, so peers count only for what more of them than that say alike.
+    """
+    everybody = frozenset(address for address, _power in chosen)
+    found = [
+        Witness(entry.name, "reference", book.height, has, everybody - has)
+        for entry in newest
+        if not entry.ours and book.height is not None and (has := _reference_has(entry, book)) is not None
+    ]
+    if age_s is not None and age_s >= DEAD_PEER_S and book.height is not None:
+        peers: dict[str, set[str]] = {}
+        for entry in newest:
+            if entry.ours and entry.name in book.views and entry.members == chosen:
+                _peers(entry.rpc, book, chosen, peers)
+        strangers = {node_id: has for node_id, has in peers.items() if node_id not in own_ids}
+        lacking = Counter(address for has in strangers.values() for address in everybody - has)
+        enough = frozenset(address for address, times in lacking.items() if times > unnamed)
+        found.extend(
+            Witness(f"peer {node_id[:10]}", "peer", book.height, frozenset(has), (everybody - has) & enough)
+            for node_id, has in sorted(strangers.items())
+        )
+    return tuple(found)
+
+
+def _reference_has(source: Source, book: VoteBook) -> t.Optional[frozenset[str]]:
+    if source.members is None or source.rpc.consensus.integer("height") != book.height:
+        return None
+    seen = VoteBook()
+    _collect(seen, source, source.members)
+    return frozenset(address for address, votes in seen.raw.items() if any(hrs[0] == book.height for hrs in votes))
+
+
+def _peers(rpc: Rpc, book: VoteBook, chosen: ValidatorSet, peers: dict[str, set[str]]) -> None:
+    for peer in rpc.consensus.mappings("peers"):
+        node_id = peer.text("node_id")
+        if not node_id or peer.integer("height") != book.height or peer.integer("round") != book.round:
+            continue
+        bits = [text for key in ("prevotes", "precommits") if (text := _bits(peer, key, len(chosen))) is not None]
+        if bits:
+            has = peers.setdefault(node_id, set())
+            has.update(chosen[place][0] for text in bits for place, bit in enumerate(text) if bit == "x")
+
+
+def _bits(peer: Part, key: str, size: int) -> t.Optional[str]:
+    text = peer.raw.get(key)
+    return text if isinstance(text, str) and len(text) == size and set(text) <= {"x", "_"} else None

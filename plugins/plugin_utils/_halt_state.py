@@ -1,0 +1,297 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one of our nodes is doing: the process overrules the vote, because a vote stays after its owner has died."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence, Part
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import Chain
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Vote
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_votes import VoteBook
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+
+# Journal reasons that a start would run into again, the most telling first.
+FATAL_KINDS = (
+    "no_space",
+    "upgrade_needed",
+    "wrong_app_version",
+    "halt_height",
+    "double_sign_check",
+    "conflicting_vote",
+    "signing_state_missing",
+    "signing_state_unreadable",
+    "database_damaged",
+    "wrong_app_hash",
+    "invalid_block",
+    "handshake_failed",
+    "consensus_failure",
+    "panic",
+)
+# These stand in the journal of healthy nodes as well: a reason only where the process died with an exit code.
+FATAL_WHEN_CRASHED = ("signing_regression", "remote_signer", "too_many_open_files", "wal_damaged", "wal_missing")
+
+# A block is being made every few seconds and answers of one look lie seconds apart.
+LAG_BLOCKS = 5
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the whole fleet's evidence says, as far as one node's state depends on it."""
+
+    chain: Chain
+    book: VoteBook
+    members: dict[str, int]  # address -> power
+    looks: int
+
+    @property
+    def coming(self) -> bool:
+        """Blocks come, or the newest is too young to say that they do not."""
+        age = self.chain.age_s
+        return self.chain.moved or (age is not None and age <= self.chain.threshold_s)
+
+    @property
+    def fresh_s(self) -> float:
+        """How old a vote may be to say that its owner votes now.
+
+        Twice the time after which a chain counts as halted (so 60 s or more): a vote of a stuck round is about as old as
+        the halt, and tells for as long as the halt could not even be confirmed much earlier.
+        """
+        return 2 * self.chain.threshold_s
+
+    def fresh(self, address: str) -> bool:
+        """Whether the votes of ``address`` show that it votes now and not only at some time."""
+        book, newest = self.book, self.book.newest(address)
+        if self.coming and book.commits and book.signed.get(address, -1) >= book.commits[-1]:
+            return True
+        vote = book.present(address)
+        if vote is not None and book.rounds_grow and book.round is not None:
+            return vote.round >= book.round - 1
+        if vote is not None and self._left_behind(vote):
+            return False
+        now = self.chain.now
+        return newest is not None and newest.at is not None and now is not None and abs(now - newest.at) <= self.fresh_s
+
+    def _left_behind(self, vote: Vote) -> bool:
+        """Others have voted in a later step, and no round grows: it stopped after this vote."""
+        still = self.looks == 2 or self.book.front[0] == 0
+        return not self.coming and still and (vote.round, vote.step) < self.book.front
+
+
+@dataclass(frozen=True)
+class State:
+    """The outcome: the contract's word, since when, and the observation that says so."""
+
+    word: str
+    since: t.Optional[float]
+    detail: str
+    reason: t.Optional[Mark] = None
+
+
+def fatal_mark(node: NodeEvidence, crashed: bool = False) -> t.Optional[Mark]:
+    """The journal's most telling reason, of the present or last invocation, why this node cannot take part; or None.
+
+    ``crashed``: the process died with an exit code, so the weaker reasons count as well.
+    """
+    current = {mark.kind: mark for mark in node.marks if mark.current}
+    for kind in FATAL_KINDS + (FATAL_WHEN_CRASHED if crashed else ()):
+        if kind in current:
+            return current[kind]
+    return None
+
+
+def _quote(mark: Mark) -> str:
+    return f"{mark.kind.replace('_', ' ')}: {clean(mark.text, 140)}" if mark.text else mark.kind.replace("_", " ")
+
+
+def main_process(node: NodeEvidence) -> t.Optional[Part]:
+    """The unit's process, or, where the unit has none, one that runs the same binary without it. Zombies are none."""
+    main = node.process.inner("main")
+    found = ([main] if main is not None else []) + node.process.mappings("others")
+    return next((process for process in found if (process.text("state") or "")[:1] not in ("Z", "X")), None)
+
+
+def runs(node: NodeEvidence) -> t.Optional[bool]:
+    """Whether a process of the node runs; None where nothing says so."""
+    if main_process(node) is not None or node.rpc.status.ok:
+        return True
+    if node.process.ok:
+        return False
+    active = node.unit.text("active_state")
+    if not node.unit.ok or active is None:
+        return None
+    return node.unit.integer("main_pid") is not None and active in ("active", "reloading", "deactivating")
+
+
+def down_or_held(node: NodeEvidence, before: t.Optional[NodeEvidence]) -> t.Optional[State]:
+    """Frozen, crashed or stopped; None where a process runs or nobody can tell."""
+    process = main_process(node)
+    frozen_group = node.unit.text("freezer_state") == "frozen"
+    if process is not None and (
+        frozen_group or process.flag("frozen") or (process.text("state") or "")[:1] in ("T", "t")
+    ):
+        how = (
+            "its cgroup is frozen" if frozen_group or process.flag("frozen") else "it is stopped by a signal (state T)"
+        )
+        return State("frozen", None, f"process {process.integer('pid')} is there, but {how}")
+    alive = runs(node)
+    looping = _crash_loop(node, before)
+    if alive is False:
+        return _down(node, looping)
+    if looping is not None and alive:
+        reason = fatal_mark(node, crashed=True)
+        return State(
+            "crashed", node.unit.time("stopped_at"), looping + (f"; {_quote(reason)}" if reason else ""), reason
+        )
+    return None
+
+
+def _crash_loop(node: NodeEvidence, before: t.Optional[NodeEvidence]) -> t.Optional[str]:
+    """Words for a unit whose restarts grow between two looks, unless its process was killed from outside."""
+    now = node.unit.integer("restarts")
+    then = before.unit.integer("restarts") if before is not None else None
+    if now is None or then is None or now <= then or not node.unit.ok:
+        return None
+    if node.unit.text("exit_kind") == "killed" or node.unit.text("result") == "signal":
+        return None
+    return f"crash loop: {now} restarts, {now - then} of them between the looks"
+
+
+def _down(node: NodeEvidence, looping: t.Optional[str]) -> State:
+    unit = node.unit
+    since = unit.time("stopped_at")
+    if not unit.ok:
+        why = unit.error.text if unit.error else ""
+        return State("stopped", since, f"no process of the node, and no unit to start it ({clean(why, 120)})")
+    active, sub = unit.text("active_state") or "unknown", unit.text("sub_state") or "unknown"
+    code = unit.integer("exit_status")
+    by_code = (unit.text("exit_kind") == "exited" and code not in (None, 0)) or unit.text("result") == "exit-code"
+    tried = active == "failed" or sub == "auto-restart" or looping is not None
+    if active == "activating" and sub != "auto-restart" and not tried:
+        return State("busy", None, f"the unit is starting ({sub})")
+    crashed = tried and by_code
+    reason = fatal_mark(node, crashed)
+    if crashed or (reason is not None and tried):
+        restarts = unit.integer("restarts") or 0
+        words = looping or f"{sub if sub == 'auto-restart' else active}, exit code {code}, {restarts} restarts"
+        return State(
+            "crashed",
+            since,
+            f"{words}; {_quote(reason)}" if reason else f"{words}; the journal gives no reason",
+            reason,
+        )
+    words = f"unit {active} ({sub})"
+    if unit.text("exit_kind") == "killed" or unit.text("result") in ("signal", "oom-kill"):
+        words += f", killed by signal {code}" if code is not None else ", killed by a signal"
+    elif active == "active":
+        words += ", but it has no process"
+    if unit.text("unit_file_state") in ("masked", "disabled") or unit.text("load_state") == "masked":
+        words += f", {unit.text('unit_file_state') or 'masked'}"
+    return State("stopped", since, f"{words}; {_quote(reason)}" if reason else words, reason)
+
+
+def alive_state(
+    node: NodeEvidence, before: t.Optional[NodeEvidence], address: t.Optional[str], known: Situation
+) -> State:
+    """What a node does whose process runs, as far as anybody can tell."""
+    status = node.rpc.status
+    if not status.ok:
+        return _silent(node)
+    if any(mark.current and mark.kind == "consensus_failure" for mark in node.marks):
+        reason = fatal_mark(node)
+        at = next(mark.first_at for mark in node.marks if mark.kind == "consensus_failure" and mark.current)
+        quoted = _quote(reason) if reason else ""
+        return State("not_voting", at, f"runs and answers, but its consensus is dead; {quoted}", reason)
+    member = address is not None and address in known.members
+    if not member:
+        return State(
+            "running", node.unit.time("started_at"), _lag(node, known) or f"at height {status.integer('height')}"
+        )
+    return _member(node, before, t.cast(str, address), known)
+
+
+def _silent(node: NodeEvidence) -> State:
+    why = node.rpc.status.error
+    said = f"{why.kind}: {clean(why.text, 100)}" if why is not None else ""
+    process = main_process(node)
+    if process is None and runs(node) is None:
+        return State("unknown", None, f"nothing tells whether it runs, and its RPC is silent ({said})")
+    if process is not None and (process.text("state") or "")[:1] == "D":
+        return State("busy", None, f"process {process.integer('pid')} waits for its disk (state D), RPC {said}")
+    since = process.time("started_at") if process is not None else node.unit.time("started_at")
+    return State("busy", since, f"the process runs, RPC {said}")
+
+
+def _lag(node: NodeEvidence, known: Situation) -> t.Optional[str]:
+    height, newest = node.rpc.status.integer("height"), known.chain.height
+    allowed = LAG_BLOCKS if known.coming else 0
+    if height is None or newest is None or height >= newest - allowed:
+        return None
+    return f"at height {height}, {newest - height} behind"
+
+
+def _member(node: NodeEvidence, before: t.Optional[NodeEvidence], address: str, known: Situation) -> State:
+    book = known.book
+    lag = _lag(node, known)
+    refused = refuses_block(node) and before is not None and refuses_block(before)
+    if refused and before is not None and before.rpc.status.integer("height") == node.rpc.status.integer("height"):
+        height = node.rpc.status.integer("height")
+        return State("not_voting", None, f"it stored block {height}, but its application does not execute it")
+    vote = book.present(address)
+    if known.coming and book.commits and book.signed.get(address, -1) >= book.commits[-1]:
+        return State("voting", None, f"voted in block {book.signed[address]}")
+    stale = vote is not None and book.rounds_grow and book.round is not None and vote.round < book.round - 1
+    if vote is not None and not lag and not stale:
+        return State("voting", vote.at, f"its vote of height {vote.height}, round {vote.round} stands")
+    if not node.rpc.consensus.ok and not book.views:
+        why = node.rpc.consensus.error
+        kind = why.kind if why is not None else "failed"
+        word = "busy" if kind == "late" else "unknown"
+        return State(
+            word, None, f"answers, but not about consensus ({kind}): inside a long block or migration, perhaps"
+        )
+    if book.height is None and not book.commits:
+        return State("unknown", None, "answers, but nothing shows who votes")
+    last = book.newest(address)
+    return State("not_voting", last.at if last else None, f"runs and answers, {lag or _why_silent(node, vote, book)}")
+
+
+def _why_silent(node: NodeEvidence, vote: t.Optional[Vote], book: VoteBook) -> str:
+    """The nearest explanation that the evidence offers for a running node without a vote."""
+    marks = {mark.kind for mark in node.marks if mark.current}
+    if node.rpc.net_info.ok and node.rpc.net_info.integer("count") == 0:
+        return "without a vote: it has no peers"
+    if node.rpc.status.flag("catching_up"):
+        return "without a vote: it is catching up"
+    for kind in ("signing_regression", "conflicting_vote", "remote_signer", "wrong_app_hash"):
+        if kind in marks:
+            return f"without a vote: its journal says {kind.replace('_', ' ')}"
+    if vote is not None:
+        return f"its last vote is of round {vote.round}, the chain is in round {book.round}"
+    return f"without a vote at height {book.height}" if book.height is not None else "in none of the newest blocks"
+
+
+def refuses_block(node: NodeEvidence) -> bool:
+    """Block stored, not executed: for a moment normal, in two looks at one height the sign of a refusal."""
+    stored, executed = node.rpc.status.integer("height"), node.rpc.abci_info.integer("height")
+    return stored is not None and executed == stored - 1 and node.rpc.consensus.integer("step") == 8
+
+
+def unreachable_state(error: str, address: t.Optional[str], known: Situation) -> State:
+    """A host without evidence: what the votes of its validator say about it is all there is."""
+    if address is None or address not in known.members:
+        return State("unreachable", None, error)
+    last = known.book.newest(address)
+    if known.fresh(address):
+        seen = _bundle.stamp(last.at) if last else None
+        return State("unreachable", None, f"{error}; but it votes (seen {seen or 'in the newest blocks'})")
+    vote = known.book.present(address)
+    if vote is not None:
+        return State("unreachable", vote.at, f"{error}; it voted at {_bundle.stamp(vote.at) or 'an unknown time'}")
+    if known.book.height is None:
+        return State("unreachable", last.at if last else None, f"{error}; nothing shows who votes")
+    return State("unreachable", last.at if last else None, f"{error}; no vote at height {known.book.height}")

@@ -1,0 +1,238 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verdict of a halt."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _power, _verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._bundle import Bundle, stamp
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import (
+    CAUSES,
+    missing_power_holds,
+    standing,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import Node, Reading, ValidatorRow, read
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import LAG_BLOCKS
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+
+HEALTHY, DEGRADED, INCIDENT, UNKNOWN = "healthy", "degraded", "incident", "unknown"
+
+Verdict = dict[str, t.Any]
+
+# A host on which nobody can tell what happens makes the whole unknown, not degraded.
+_UNSEEN = ("unknown",)
+
+
+def assess(bundle: Bundle) -> Verdict:
+    """The verdict that a checked bundle gives; the same bundle always gives the same one. Never raises on one.
+
+    status
+        ``healthy``: new blocks came between the looks and everything of ours takes part. ``degraded``: blocks come,
+        something of ours does not take part. ``incident``: the newest block is too old (after one look; ``confirmed``
+        after two). ``unknown``: everything else.
+    severity
+        The runbook's: a halt is SEV-1, a part of ours missing is SEV-3, healthy has none. Unknown is SEV-1 until
+        somebody knows better, for a halt may be behind it; only while the newest block is young it has none.
+    """
+    return of_reading(read(bundle))
+
+
+def of_reading(reading: Reading) -> Verdict:
+    """The verdict of a reading; see ``assess``."""
+    judged = _verdict.judge(CAUSES, reading)
+    troubles = _troubles(reading)
+    status = _status(reading, troubles)
+    halted_s = None
+    if status == INCIDENT and reading.age_s is not None:
+        halted_s = int(reading.age_s)
+    return {
+        "schema": _verdict.SCHEMA,
+        "incident": "chain_halt",
+        "status": status,
+        "severity": _severity(reading, status),
+        "confirmed": reading.confirmed and (status != INCIDENT or reading.stands_still is True),
+        **judged,
+        "summary": clean(_summary(reading, status, judged["causes"], troubles), 1500),
+        "next": [clean(line, 400) for line in _next(reading, status, judged)],
+        "notes": list(reading.notes),
+        "chain_id": reading.chain_id,
+        "height": reading.height,
+        "last_block_hash": reading.last_block_hash,
+        "last_block_at": stamp(reading.last_block_at),
+        "halted_s": halted_s,
+        "interval_s": reading.interval_s,
+        "threshold_s": reading.threshold_s,
+        "power": {
+            "total": reading.total,
+            "quorum": reading.quorum,
+            "voting": reading.voting,
+            "absent": reading.absent,
+            "unknown": reading.unknown,
+            "to_quorum": max(0, reading.quorum - reading.voting),
+        },
+        "validators": [_row(row, reading.total) for row in reading.validators],
+        "nodes": [
+            {"host": host, "state": node.state, "detail": node.detail}
+            for host, node in reading.nodes.items()
+            if not node.in_set and (node.observed or node.address is None)
+        ],
+    }
+
+
+def _row(row: ValidatorRow, total: int) -> dict[str, t.Any]:
+    return {
+        "address": row.address,
+        "power": row.power,
+        "share_percent": _power.share_percent(row.power, total),
+        "owner": row.owner,
+        "host": row.host,
+        "name": clean(row.name, 80),
+        "state": row.state,
+        "since": stamp(row.since),
+        "detail": row.detail,
+    }
+
+
+def _troubles(reading: Reading) -> list[tuple[Node, str]]:
+    """Our nodes that do not take part as they should, with what is wrong."""
+    found = []
+    for node in reading.nodes.values():
+        if not node.observed and not node.in_set:
+            continue
+        wrong = None
+        if node.state not in ("voting", "running") or node.reason is not None:
+            wrong = node.state.replace("_", " ")
+        elif not node.chain_ok:
+            wrong = "another chain"
+        elif node.height is None or reading.height is None or node.height < reading.height - LAG_BLOCKS:
+            wrong = "behind"
+        if wrong is not None:
+            found.append((node, wrong))
+    return found
+
+
+def _status(reading: Reading, troubles: list[tuple[Node, str]]) -> str:
+    halted = standing(reading)
+    if halted:
+        return INCIDENT if reading.total > 0 else UNKNOWN
+    if halted is None or reading.total <= 0 or not reading.nodes:
+        return UNKNOWN
+    if any(node.state not in _UNSEEN for node, _wrong in troubles) or reading.app_hashes_differ:
+        return DEGRADED
+    return UNKNOWN if troubles else HEALTHY
+
+
+def _severity(reading: Reading, status: str) -> t.Optional[str]:
+    if status == UNKNOWN:
+        young = reading.age_s is not None and reading.age_s <= reading.threshold_s and not reading.split
+        return None if young else "SEV-1"
+    return {INCIDENT: "SEV-1", DEGRADED: "SEV-3"}.get(status)
+
+
+def _where(reading: Reading) -> str:
+    return f"Chain {reading.chain_id or '(unknown)'}"
+
+
+def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], troubles: list[tuple[Node, str]]) -> str:
+    power = f"{reading.voting} of {reading.total} voting power votes, {reading.quorum} is needed."
+    wrong = ", ".join(f"{node.host} ({why})" for node, why in troubles[:6]) + ("..." if len(troubles) > 6 else "")
+    if status == HEALTHY:
+        return (
+            f"{_where(reading)} runs: new blocks come (height {reading.height}), and all our nodes take part. {power}"
+        )
+    if status == DEGRADED:
+        also = " The applications differ between nodes." if reading.app_hashes_differ else ""
+        named = f" Not as it should be: {wrong}." if wrong else ""
+        return f"{_where(reading)} is not halted: new blocks come (height {reading.height}).{named}{also} {power}"
+    if status == UNKNOWN:
+        return _unknown_summary(reading, wrong)
+    roots = [cause for cause in causes if cause["role"] == "root"]
+    why = " ".join(f"{cause['statement']} ({cause['power']})." for cause in roots if cause["id"] != "cannot_tell")
+    if not why:
+        why = "None of the known causes is established."
+    if missing_power_holds(reading):
+        power += f" {reading.absent} is missing for certain."
+    confirmed = "in two looks" if reading.stands_still else "in one look; the second has to confirm it"
+    age = _verdict.duration(reading.age_s or 0)
+    return (
+        f"{_where(reading)} is halted at height {reading.height}: the newest block is {age} old (limit "
+        f"{_verdict.duration(reading.threshold_s)}), {confirmed}. {power} {why}"
+    )
+
+
+def _unknown_summary(reading: Reading, wrong: str) -> str:
+    heard = [node for node in reading.nodes.values() if node.ok]
+    if not reading.nodes or not heard:
+        return (
+            f"{_where(reading)}: unknown. None of our {len(reading.nodes)} hosts gave evidence, so nobody can tell whether "
+            "the chain runs. First get one host to answer: network, ssh, power."
+        )
+    hosts = f"{len(heard)} of {len(reading.nodes)} hosts gave evidence"
+    if reading.height is None:
+        return f"{_where(reading)}: unknown. {hosts}, but no RPC answers: the height is not known. State of ours: {wrong or 'none'}."
+    age = _verdict.duration(reading.age_s) + " old" if reading.age_s is not None else "of unknown age"
+    told = f"{_where(reading)}: unknown. {hosts}; the newest block {reading.height} is {age}."
+    if reading.split:
+        return f"{told} The nodes contradict each other about the chain itself; the notes say how."
+    if reading.total <= 0:
+        return f"{told} No node shows the validator set, so power cannot be counted."
+    if reading.idle:
+        return f"{told} This chain makes no blocks without transactions, so that may be no halt."
+    if standing(reading) is False:
+        return f"{told} New blocks come, but what some of ours do cannot be told: {wrong}."
+    if reading.age_s is not None and reading.age_s <= reading.threshold_s:
+        return f"{told} That is young, but no new block was seen between two looks yet."
+    return f"{told} The two looks do not agree on whether it moves."
+
+
+def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]]]) -> list[str]:
+    """What a person does next, the first thing first."""
+    if status == HEALTHY:
+        return []
+    lines: list[str] = []
+    held = {cause["id"]: cause for cause in judged["causes"]}
+    if status == INCIDENT and reading.stands_still is not True:
+        lines.append("Take a second look, 5 s or more after the first: a plan needs a confirmed verdict.")
+    if status == UNKNOWN:
+        lines.extend(_next_unknown(reading))
+    if "processes_down" in held:
+        names = ", ".join(held["processes_down"]["hosts"][:8])
+        how = "read the plan and approve it" if status == INCIDENT else "start it by hand, one host at a time"
+        lines.append(f"Stopped or frozen on {names}: {how}.")
+    if "hosts_unreachable" in held:
+        lines.append(
+            f"Look at the machines of {', '.join(held['hosts_unreachable']['hosts'][:8])}: power, network, console."
+        )
+        lines.append("Never start their keys on other machines: unreachable is not off.")
+    if "node_dead_for_reason" in held:
+        lines.append(
+            f"Cure the stated reason on {', '.join(held['node_dead_for_reason']['hosts'][:8])} before any start."
+        )
+    if "others_missing" in held:
+        lines.append("Send the operators of the missing validators the message of the plan.")
+    if status == INCIDENT and "cannot_tell" in held:
+        lines.append(
+            "Restart nothing: what votes now holds its votes in memory. Keep the evidence and call the next level."
+        )
+    if any(entry["id"] == "others_missing" for entry in judged["cannot_tell"]) and status == INCIDENT:
+        lines.append("Set incident_reference_rpcs to an RPC outside the inventory, and run again.")
+    if status == DEGRADED and not lines:
+        lines.append("Look at the nodes named above; the chain itself needs nothing.")
+    return lines
+
+
+def _next_unknown(reading: Reading) -> list[str]:
+    heard = [node for node in reading.nodes.values() if node.ok]
+    if not heard:
+        return ["Get one host to answer (network, ssh, power), or set incident_reference_rpcs, and run again."]
+    if reading.split:
+        return ["Do nothing by automation. Compare the nodes with an RPC you trust, and call the next level."]
+    if reading.height is None:
+        return [
+            "Get one RPC to answer: a full node without a signing key is the safest to start by hand.",
+            "Then run again.",
+        ]
+    return ["Run again in a few seconds."]

@@ -1,0 +1,47 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The incidents this collection knows: for each the four pure functions that the common path calls."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import (
+    _halt_guards,
+    _halt_plan,
+    _halt_recovery,
+    _halt_verdict,
+)
+
+Data = dict[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Incident:
+    """What an incident adds to the path. All take a checked bundle and return plain data of the contract."""
+
+    id: str
+    assess: t.Callable[[Data], Data]  # bundle -> verdict
+    plan: t.Callable[[Data, Data, t.Optional[str]], Data]  # bundle, verdict, break-glass reason -> plan
+    check_step: t.Callable[[Data, Data, Data], Data]  # bundle, plan, step -> guards
+    recovered: t.Callable[[Data, Data, Data], Data]  # bundle, plan, verdict before -> recovery
+
+
+_KNOWN = {
+    "chain_halt": Incident(
+        "chain_halt",
+        _halt_verdict.assess,
+        _halt_plan.plan,
+        _halt_guards.check_step,
+        _halt_recovery.recovered,
+    ),
+}
+
+
+def incident(name: str) -> Incident:
+    """The incident of that name. KeyError, with the names that exist, for any other."""
+    if name not in _KNOWN:
+        raise KeyError(f"no incident is called {name!r}; known: {', '.join(sorted(_KNOWN))}")
+    return _KNOWN[name]

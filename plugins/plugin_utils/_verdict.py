@@ -1,0 +1,59 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an incident's causes and one reading to the lists of a verdict: which hold, which are refuted, which are open."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import HOLDS, REFUTED, Cause, Finding
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+
+SCHEMA = "virtengine.incident.verdict/1"
+
+# A reason may quote several hosts and journal lines; beyond this nobody reads it.
+BECAUSE_LIMIT = 600
+
+
+def judge(causes: t.Sequence[Cause], reading: t.Any) -> dict[str, list[dict[str, t.Any]]]:
+    """Ask every cause. Those that hold come roots first, then by the power they cost; the others in their own order."""
+    holding: list[dict[str, t.Any]] = []
+    refuted: list[dict[str, t.Any]] = []
+    undecided: list[dict[str, t.Any]] = []
+    for cause in causes:
+        finding = cause.predicate(reading)
+        because = clean(finding.because, BECAUSE_LIMIT)
+        if finding.answer == HOLDS:
+            holding.append(_held(cause, finding, because))
+        elif finding.answer == REFUTED:
+            refuted.append({"id": cause.id, "statement": cause.statement, "because": because})
+        else:
+            undecided.append({"id": cause.id, "statement": cause.statement, "missing": because})
+    holding.sort(key=lambda entry: (entry["role"] != "root", -entry["power"]))
+    return {"causes": holding, "refuted": refuted, "cannot_tell": undecided}
+
+
+def _held(cause: Cause, finding: Finding, because: str) -> dict[str, t.Any]:
+    return {
+        "id": cause.id,
+        "role": "symptom" if finding.symptom else "root",
+        "statement": cause.statement,
+        "because": because,
+        "power": finding.power,
+        "hosts": list(finding.hosts),
+        "runbook_step": cause.runbook_step,
+        "severity": cause.severity,
+        "justifies": list(cause.justifies if finding.justifies is None else finding.justifies),
+        "forbids": list(cause.forbids if finding.forbids is None else finding.forbids),
+    }
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: "45 s", "3 min 20 s", "2 h 5 min", "3 d 4 h"."""
+    whole = max(0, int(seconds))
+    for size, name, smaller, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name} {rest} {part}" if rest else f"{whole // size} {name}"
+    return f"{whole} s"
