@@ -1,0 +1,132 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engineer of the scenarios: types the command in the site directory and reads what comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DIGEST = re.compile(r"incident_approve=(halt-[0-9a-f]{16})")
+# A run over dead hosts waits for each deadline; one that verifies looks at most 15 times.
+LONGEST_RUN_S = 420
+
+
+@dataclass
+class Run:
+    """One run of the playbook: what it printed and what its record says."""
+
+    code: int
+    output: str
+    entries: list[dict[str, Any]]
+    verdict: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        found = DIGEST.findall(self.output)
+        if not found:
+            raise AssertionError(f"no plan was printed:\n{self.output}")
+        return str(found[-1])
+
+    @property
+    def causes(self) -> list[str]:
+        return [cause["id"] for cause in self.verdict["causes"]]
+
+    def kinds(self) -> list[str]:
+        return [entry["kind"] for entry in self.entries]
+
+    def steps(self) -> list[tuple[str, str]]:
+        return [(step["action"], step["host"]) for step in self.plan["steps"]]
+
+
+class Responder:
+    """Runs ``ansible-playbook chain_halt.yml -i validators`` as a person would."""
+
+    def __init__(self, site: Path) -> None:
+        self.site = site
+        self.environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        self.environment.pop("ANSIBLE_COLLECTIONS_PATH", None)
+
+    def start(self, *arguments: str, inventory: str = "validators") -> subprocess.Popen[str]:
+        command = ["ansible-playbook", "chain_halt.yml", "-i", inventory, *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=self.site,
+            env={**self.environment, "PWD": str(self.site)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, inventory: str = "validators") -> Run:
+        before = self._lines()
+        process = self.start(*arguments, inventory=inventory)
+        return self.finish(process, before)
+
+    def finish(self, process: subprocess.Popen[str], before: dict[Path, int]) -> Run:
+        try:
+            output, _nothing = process.communicate(timeout=LONGEST_RUN_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _nothing = process.communicate()
+            raise AssertionError(f"the run did not end in {LONGEST_RUN_S} s:\n{output}") from None
+        print(output)
+        entries, where = [], None
+        for journal, lines in self._read().items():
+            new = [json.loads(line) for line in lines[before.get(journal, 0) :]]
+            if new:
+                entries, where = new, journal.parent
+        run = Run(process.returncode, output, entries)
+        if where is not None:
+            run.verdict = json.loads((where / "verdict.json").read_text(encoding="utf-8"))
+            planned = [entry for entry in entries if entry["kind"] == "plan"]
+            if planned:
+                run.plan = planned[-1]["data"]
+        return run
+
+    def kill_at(self, process: subprocess.Popen[str], text: str) -> str:
+        """SIGKILL the run and all its workers when ``text`` is printed."""
+        seen = []
+        deadline = time.monotonic() + LONGEST_RUN_S
+        if process.stdout is None:
+            raise AssertionError("the run has no output to read")
+        while time.monotonic() < deadline:
+            line = process.stdout.readline()
+            if not line:
+                raise AssertionError(f"the run ended before it printed {text!r}:\n{''.join(seen)}")
+            seen.append(line)
+            if text in line:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return "".join(seen)
+        raise AssertionError(f"{text!r} was not printed in {LONGEST_RUN_S} s:\n{''.join(seen)}")
+
+    def _journals(self) -> list[Path]:
+        return sorted((self.site / "incidents").glob("*/journal.jsonl"))
+
+    def _read(self) -> dict[Path, list[str]]:
+        return {path: path.read_text(encoding="utf-8").splitlines() for path in self._journals()}
+
+    def _lines(self) -> dict[Path, int]:
+        return {path: len(lines) for path, lines in self._read().items()}
+
+    def mark(self) -> dict[Path, int]:
+        """Where the records end now, for ``finish``."""
+        return self._lines()

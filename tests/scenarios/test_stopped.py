@@ -1,0 +1,98 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main job: a stopped validator halts the chain; diagnosed, refused, approved, recovered, recorded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain
+from tests.scenarios.conftest import OURS
+from tests.scenarios.fleet import Fleet
+from tests.scenarios.responder import Responder
+
+pytestmark = pytest.mark.fleet
+
+
+def test_stopped_validator_from_halt_to_record(fleet: Fleet, responder: Responder) -> None:
+    fleet.fault("stop", "vh1")
+    height = fleet.wait_until_halted("vh2")
+    before = fleet.units(*OURS)
+
+    planned = responder.run()
+    assert planned.code == 0, planned.output
+    assert planned.verdict["status"] == "incident"
+    assert planned.verdict["confirmed"] is True
+    assert planned.causes == ["processes_down"]
+    assert planned.verdict["height"] == height
+    assert planned.verdict["power"]["total"] == 100
+    assert planned.steps() == [("start_node", "vh1")]
+    assert fleet.units(*OURS) == before, "a run without approval changed a host"
+
+    refused = responder.run("-e", "incident_approve=halt-0123456789abcdef")
+    assert refused.code != 0
+    assert "Nothing was done" in refused.output
+    number = responder.run("-e", '{"incident_approve": 1234567}')
+    assert number.code != 0
+    assert "number" in number.output
+    checked = responder.run("--check", "-e", f"incident_approve={planned.digest}")
+    assert checked.code == 0
+    assert checked.entries == [], "check mode wrote a record"
+    assert fleet.units(*OURS) == before, "a refused or a check run changed a host"
+
+    recovered = responder.run("-e", f"incident_approve={planned.digest}")
+    assert recovered.code == 0, recovered.output
+    assert "action_finished" in recovered.kinds()
+    assert recovered.entries[-1]["data"]["outcome"] == "recovered"
+    fleet.wait_for_blocks("vh1")
+    after = fleet.units(*OURS)
+    assert {host for host in OURS if after[host] != before[host]} == {"vh1"}, "another host than the plan's was changed"
+
+    again = responder.run()
+    assert again.code == 0
+    assert again.verdict["status"] == "healthy"
+    assert again.plan["steps"] == []
+    assert fleet.units(*OURS) == after, "a second run changed a host"
+    used = responder.run("-e", f"incident_approve={planned.digest}")
+    assert used.code != 0
+    assert "used before" in used.output
+    assert fleet.units(*OURS) == after
+
+    for journal in responder.site.glob("incidents/*/journal.jsonl"):
+        lines = journal.read_text(encoding="utf-8").splitlines()
+        assert _chain.verify(lines).seq == len(lines)
+        assert (journal.parent / "report.html").exists()
+    text = "".join(path.read_text(encoding="utf-8") for path in responder.site.glob("incidents/*/*") if path.is_file())
+    for secret in ("priv_key", "signbytes", '"signature"', "PRIVATE KEY"):
+        assert secret not in text, f"the record holds {secret}"
+
+
+def test_a_digest_of_a_changed_world_is_refused_with_the_difference(fleet: Fleet, responder: Responder) -> None:
+    fleet.fault("stop", "vh1")
+    fleet.wait_until_halted("vh2")
+    planned = responder.run()
+    fleet.fault("stop", "vh3")
+    before = fleet.units(*OURS)
+    refused = responder.run("-e", f"incident_approve={planned.digest}")
+    assert refused.code != 0
+    assert "world changed" in refused.output
+    assert "vh3" in refused.output
+    assert fleet.units(*OURS) == before
+
+
+def test_saved_evidence_gives_the_same_verdict_and_plan_without_a_host(fleet: Fleet, responder: Responder) -> None:
+    fleet.fault("stop", "vh1")
+    fleet.wait_until_halted("vh2")
+    live = responder.run()
+    (evidence,) = responder.site.glob("incidents/*/evidence-*.json")
+    replayed = responder.run("-e", f"incident_evidence={evidence}", inventory="/dev/null")
+    assert replayed.code == 0
+    assert live.verdict["summary"][:60] in " ".join(replayed.output.split())
+    assert json.loads(evidence.read_text(encoding="utf-8"))["schema"] == "virtengine.incident.evidence/1"
+    assert len(evidence.read_bytes()) < 1_000_000
+    both = responder.run("-e", f"incident_evidence={evidence}", "-e", f"incident_approve={live.digest}")
+    assert both.code != 0
+    assert "incident_evidence and incident_approve" in both.output
