@@ -20,6 +20,7 @@ from tools.environment import FLOOR, variables
 # ansible-test of this core wants a get-pip script under this name, see tools/get_pip.py.
 GET_PIP = "get_pip_24_2.py"
 
+ANSIBLE_LINT = ("ansible-lint", "--offline", "--profile=production", "--strict", "-q", "--nocolor", "--format=pep8")
 DOCUMENTATION = ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", ".")
 
 COLLECTION = f"ansible_collections.{places.NAMESPACE}.{places.NAME}"
@@ -47,13 +48,13 @@ def checks(stages: set[str]) -> list[Check]:
     """The checks of these stages (``lint``, ``sanity``), longest first so that two cores finish together."""
     python_paths = [path for path in ("tools", "tests/fleet") if (places.REPO / path).is_dir()]
     lint = [
-        Check("lint", "ansible-lint", _tool("ansible-lint", "--offline", "--profile", "production", "--strict", "-q")),
+        Check("lint", "ansible-lint", _tool(*ANSIBLE_LINT)),
         Check("lint", "antsibull-docs", _tool(*DOCUMENTATION)),
         Check("lint", "mypy plugins", _mypy_plugins),
         Check("lint", "mypy tools, tests/fleet", _tool("mypy", *python_paths)),
         Check("lint", "antsibull-changelog", _tool("antsibull-changelog", "lint")),
-        Check("lint", "ruff check", _tool("ruff", "check", "--no-cache")),
-        Check("lint", "ruff format", _tool("ruff", "format", "--check", "--no-cache")),
+        Check("lint", "ruff check", _tool("ruff", "check", "-q", "--no-cache", "--output-format=concise")),
+        Check("lint", "ruff format", _tool("ruff", "format", "-q", "--check", "--no-cache", "--output-format=concise")),
     ]
     chain = places.REPO / "tests/fleet/chain"
     if (chain / "go.mod").is_file() and shutil.which("gofmt"):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The test run: static checks, unit tests on each ansible-core, tests on the fleet; all stages, one count at the end."""
+"""The test run: static checks, unit tests on each ansible-core, fleet tests; all of them, one count at the end."""
 
 from __future__ import annotations
 
