@@ -14,7 +14,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._text import c
 _KEEP_SAFE = (
     "Please do it on the same host as before, with the same data folder, the same WAL and the same signing state. "
     "Do not start the key on another machine (no failover). Do not reset, roll back or restore anything. Do not delete "
-    "the WAL. If your node already runs, do not restart it: it holds votes in memory that the chain needs."
+    "the WAL. If the start ends with 'found signature from the same key' on that same host, double_sign_check_height "
+    "must be 0 for this one start; set it back afterwards. If your node already runs, do not restart it: it holds "
+    "votes in memory that the chain needs."
 )
 
 

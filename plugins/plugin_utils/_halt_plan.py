@@ -113,7 +113,7 @@ def _fill(built: _Builder, verdict: dict[str, t.Any], break_glass: bool) -> list
             if row is not None and node.state in _LEFT_ALONE:
                 withheld.append(_withheld(node, row, START, _LEFT_ALONE[node.state], False))
             continue
-        reason = _not_for_us(node, row, action, verdict, taken)
+        reason = _not_for_us(node, row, taken)
         if reason:
             withheld.append(_withheld(node, row, action, reason, False))
             continue
@@ -124,6 +124,10 @@ def _fill(built: _Builder, verdict: dict[str, t.Any], break_glass: bool) -> list
             why = " ".join(guard.because for guard in stops)
             can_break = all(guard.state != REFUSED for guard in stops)
             withheld.append(_withheld(node, row, action, why, can_break))
+            continue
+        reason = _unjustified(node, row, action, verdict)
+        if reason:
+            withheld.append(_withheld(node, row, action, reason, False))
             continue
         open_ones = blocking(guards, False)
         if relaxing:
@@ -154,16 +158,19 @@ def _order(pair: tuple[Node, ValidatorRow | None]) -> tuple[bool, int, str]:
     return (row is not None, -row.power if row is not None else 0, node.host)
 
 
-def _not_for_us(
-    node: Node, row: ValidatorRow | None, action: str, verdict: dict[str, t.Any], taken: set[str]
-) -> str | None:
-    """Why the verdict or the target leaves this node alone, or None."""
+def _not_for_us(node: Node, row: ValidatorRow | None, taken: set[str]) -> str | None:
+    """Why this node is left alone whatever its guards say, or None."""
     if not node.target:
         return "It is not among the hosts this run may act on (incident_target)."
     if row is not None and row.counts_as == "voting":
         return "This validator votes, so its key is in use elsewhere. A second node with it would sign twice."
     if row is not None and row.address in taken:
         return "Another host of this plan starts the same validator. One key signs on one machine only."
+    return None
+
+
+def _unjustified(node: Node, row: ValidatorRow | None, action: str, verdict: dict[str, t.Any]) -> str | None:
+    """Why the causes that are established do not ask for this action, or None."""
     if any(action in cause["forbids"] and node.host in cause["hosts"] for cause in verdict["causes"]):
         return "The verdict names a reason that forbids it on this host: a start would end the same way."
     # A sentry costs no power, so no cause names it; it is justified where its kind of action is at all.
@@ -189,7 +196,8 @@ def _texts(action: str, node: Node, row: ValidatorRow | None, open_ones: list[Gu
     else:
         texts = {
             "why": f"{node.host} is {what} and is stopped ({node.detail}).",
-            "undo": f"systemctl stop {_unit(node)} on {node.host}. It takes the votes away again: ask first.",
+            "undo": f"systemctl stop {_unit(node)} on {node.host}."
+            + (" It takes the votes away again: ask first." if row is not None else ""),
             "risk": "It signs again with its key. The guards saw no other machine with it."
             if row is not None
             else "None known: it signs nothing.",

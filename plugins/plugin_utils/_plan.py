@@ -109,8 +109,8 @@ def difference(approved: Plan, fresh: Plan) -> list[str]:
             reason = why.get((step["action"], step["host"]))
             lines.append(f"no longer planned: {describe(step)}" + (f": {reason}" if reason else ""))
     lines.extend(f"new: {describe(step)}" for step in fresh["steps"] if identity(step) not in before)
-    if sorted(map(canonical, before)) == sorted(map(canonical, after)) and before != after:
-        lines.append("the steps come in another order")
+    if not lines and before != after:
+        lines.append("the steps come in another order or number")
     if not lines and approved.get("attempt", 0) != fresh.get("attempt", 0):
         lines.append("the steps are the same, but a digest was used up in between")
     if not fresh["steps"] and fresh["decision"]:
