@@ -116,9 +116,9 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
     needed, because = _needed(node, step)
     if needed is not True:
         return dict(result, needed=needed is None, because=because)
-    joining = _still_joining(reading, plan, step) if moving and step["action"] in BRINGING else None
-    if joining:
-        return dict(result, wait=True, because=joining)
+    live = _live_guard(reading, plan, step) if moving and step["action"] in (*BRINGING, RELAX) else None
+    if live is not None:
+        return dict(result, wait=live[0], because=live[1])
     guards = _guards_of(reading, node, step["action"])
     result["guards"] = [{"name": guard.name, "state": guard.state, "because": guard.because} for guard in guards]
     stops = blocking(guards, bool(step["break_glass"]))
@@ -189,15 +189,26 @@ def _hashes_at(reading: Reading, height: int) -> set[str | None]:
     return found
 
 
-def _still_joining(reading: Reading, plan: Plan, step: Step) -> str | None:
-    """On a chain that moves, one validator of ours joins at a time: the one before must vote."""
+def _live_guard(reading: Reading, plan: Plan, step: Step) -> tuple[bool, str] | None:
+    """On a chain that moves: why the step must not be taken now, and whether waiting helps; None where it may be.
+
+    A plan dies with its incident: a chain that moves before the plan brought anything back was cured by somebody else.
+    After that one validator of ours joins at a time: the one before must vote.
+    """
     voting = {row.address for row in reading.validators if row.state == "voting"}
-    for earlier in plan["steps"]:
-        started = (
-            earlier["number"] < step["number"] and earlier["action"] in BRINGING and earlier["address"] is not None
-        )
-        if started and earlier["host"] != step["host"] and earlier["address"] not in voting:
-            return f"The validator on {earlier['host']} was started before and does not vote yet. One joins at a time."
+    earlier = [
+        other
+        for other in plan["steps"]
+        if other["number"] < step["number"] and other["action"] in BRINGING and other["host"] != step["host"]
+    ]
+    if not earlier:
+        return False, "The chain moves again, and no step of this plan did that. Diagnose again."
+    for other in earlier:
+        if other["address"] is not None and other["address"] not in voting:
+            return (
+                True,
+                f"The validator on {other['host']} was started before and does not vote yet. One joins at a time.",
+            )
     return None
 
 

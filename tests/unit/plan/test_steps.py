@@ -183,6 +183,14 @@ def test_once_the_chain_moves_one_joins_at_a_time() -> None:
     assert going["moving"] and going["ok"] and going["height"] == 110
 
 
+def test_a_chain_that_somebody_else_cured_ends_the_plan() -> None:
+    net = small()
+    made = make(net)
+    net.theirs["d"] = (60, True)
+    found = check(moved(net), made, 1)
+    assert found["moving"] and not found["ok"] and not found["wait"] and "Diagnose again" in found["because"]
+
+
 def test_a_fork_under_the_plan_is_no_moving_on() -> None:
     net = small()
     made = make(net)
