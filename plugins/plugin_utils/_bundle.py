@@ -153,7 +153,7 @@ def named_chain(data: dict[str, t.Any]) -> tuple[t.Optional[str], int]:
 
 def check(obj: t.Any) -> Bundle:
     """``obj`` where it is an evidence bundle. BadEvidence says where it is not one, and what is wrong there."""
-    bundle = _typed("the bundle", obj, dict, "an object")
+    bundle: Bundle = _typed("the bundle", obj, dict, "an object")
     if bundle.get("schema") != SCHEMA:
         raise BadEvidence("schema", f"expected {SCHEMA}, found {clean(bundle.get('schema'), 60) or 'nothing'}")
     if not isinstance(bundle.get("incident"), str) or not _INCIDENT.fullmatch(bundle["incident"]):

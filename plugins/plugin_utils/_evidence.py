@@ -152,21 +152,24 @@ def evidence_of(observation: dict[str, t.Any]) -> NodeEvidence:
     access = Part(raw["access"], None) if isinstance(raw.get("access"), dict) else Part({}, None)
     paths = Part(raw["paths"], None) if isinstance(raw.get("paths"), dict) else part(None)
     journal = part(raw.get("journal"))
-    names = ("binary", "config", "genesis", "signer", "disk")
     return NodeEvidence(
-        observation["look"],
-        _bundle.seconds(observation.get("at")),
-        clock.time("now"),
-        clock.time("boot_at"),
-        clock.text("boot_id"),
-        access.flag("privileged"),
-        part(raw.get("unit")),
-        part(raw.get("process")),
-        paths,
-        *(part(raw.get(name)) for name in names),
-        journal,
-        tuple(_mark(entry) for entry in journal.mappings("marks")),
-        rpc_of(raw.get("rpc")),
+        look=observation["look"],
+        at=_bundle.seconds(observation.get("at")),
+        now=clock.time("now"),
+        boot_at=clock.time("boot_at"),
+        boot_id=clock.text("boot_id"),
+        privileged=access.flag("privileged"),
+        unit=part(raw.get("unit")),
+        process=part(raw.get("process")),
+        paths=paths,
+        binary=part(raw.get("binary")),
+        config=part(raw.get("config")),
+        genesis=part(raw.get("genesis")),
+        signer=part(raw.get("signer")),
+        disk=part(raw.get("disk")),
+        journal=journal,
+        marks=tuple(_mark(entry) for entry in journal.mappings("marks")),
+        rpc=rpc_of(raw.get("rpc")),
     )
 
 

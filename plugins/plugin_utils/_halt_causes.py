@@ -33,7 +33,7 @@ def standing(reading: Reading) -> t.Optional[bool]:
 
 
 def dead_alive_power(reading: Reading) -> int:
-    """Power of our validators whose process lives and whose consensus is dead for a reason: neither absent nor voting."""
+    """Power of our validators that live with their consensus dead for a reason: neither absent nor voting."""
     return sum(row.power for row in _ours(reading, ("not_voting",)) if _reason(reading, row))
 
 
@@ -96,8 +96,15 @@ def _open(reading: Reading) -> str:
     )
 
 
-def _no_set(reading: Reading) -> t.Optional[Finding]:
-    return None if reading.total > 0 else cannot_tell("the validator set: no RPC that counts shows it")
+def _with_set(predicate: t.Callable[[Reading], Finding]) -> t.Callable[[Reading], Finding]:
+    """Power can only be counted where the validator set is known."""
+
+    def judged(reading: Reading) -> Finding:
+        if reading.total <= 0:
+            return cannot_tell("the validator set: no RPC that counts shows it")
+        return predicate(reading)
+
+    return judged
 
 
 def _not_halted(reading: Reading) -> Finding:
@@ -107,24 +114,23 @@ def _not_halted(reading: Reading) -> Finding:
     halted = standing(reading)
     if halted is False:
         return Finding(HOLDS, f"new blocks came between the looks, and {age}")
-    if halted:
+    if halted is True:
         looks = "and no new one came between the looks" if reading.stands_still else "a second look has to confirm it"
         return refuted(f"the newest block on all that answer: {age}, the limit is {reading.threshold_s:.0f} s; {looks}")
+    return cannot_tell(_undecided_age(reading, age))
+
+
+def _undecided_age(reading: Reading, age: str) -> str:
     if reading.split:
-        return cannot_tell("which chain is the true one: the nodes contradict each other (see the notes)")
+        return "which chain is the true one: the nodes contradict each other (see the notes)"
     if reading.idle:
-        return cannot_tell(f"whether a block is due: {age}, and this chain makes none without transactions")
+        return f"whether a block is due: {age}, and this chain makes none without transactions"
     if reading.moved:
-        return cannot_tell(
-            f"a young block: heights grow, but {age}; old blocks are being caught up, or it begins to move"
-        )
-    return cannot_tell(f"a new block between two looks: {age}, the limit is {reading.threshold_s:.0f} s")
+        return f"a young block: heights grow, but {age}; old blocks are being caught up, or it begins to move"
+    return f"a new block between two looks: {age}, the limit is {reading.threshold_s:.0f} s"
 
 
 def _processes_down(reading: Reading) -> Finding:
-    unset = _no_set(reading)
-    if unset is not None:
-        return unset
     rows = [row for row in _ours(reading, ("stopped", "crashed", "frozen")) if not _reason(reading, row)]
     if rows:
         return _judged(reading, rows, "stopped, crashed or frozen")
@@ -132,22 +138,19 @@ def _processes_down(reading: Reading) -> Finding:
     if unknown:
         return cannot_tell(f"what the processes do of {_names(unknown)}")
     ours = [row for row in reading.validators if row.owner == "ours"]
-    if not ours:
-        return refuted("no validator of the set is ours")
     seen = [row for row in ours if row.state != "unreachable"]
-    if not seen:
+    if ours and not seen:
         return cannot_tell("what the processes of our validators do: none of their hosts can be reached")
     down = [row for row in ours if _reason(reading, row) and row.state in ("stopped", "crashed")]
     if down:
         return refuted(f"those that are down are down for a stated reason: {_names(down)}")
+    if not ours:
+        return refuted("no validator of the set is ours")
     return refuted(f"the processes of all our validators that can be seen run: {_names(seen)}")
 
 
 def _hosts_unreachable(reading: Reading) -> Finding:
-    unset = _no_set(reading)
-    if unset is not None:
-        return unset
-    rows = [row for row in _ours(reading, ("unreachable",))]
+    rows = _ours(reading, ("unreachable",))
     absent = [row for row in rows if row.counts_as == "absent"]
     if absent:
         return _judged(reading, absent, "unreachable, and no vote of theirs is seen")
@@ -164,9 +167,6 @@ def _hosts_unreachable(reading: Reading) -> Finding:
 
 
 def _others_missing(reading: Reading) -> Finding:
-    unset = _no_set(reading)
-    if unset is not None:
-        return unset
     rows = [row for row in reading.validators if row.owner == "theirs"]
     absent = [row for row in rows if row.counts_as == "absent"]
     if absent:
@@ -182,8 +182,8 @@ def _others_missing(reading: Reading) -> Finding:
     if silent and not reading.outside:
         where = f" at height {reading.votes_height}" if reading.votes_height is not None else ""
         return cannot_tell(
-            f"what a node outside our inventory sees{where} (set incident_reference_rpcs): from inside, {_names(silent)} "
-            "missing looks the same as our being cut off"
+            f"what a node outside our inventory sees{where} (set incident_reference_rpcs). From inside, "
+            f"{_names(silent)} missing looks the same as our being cut off"
         )
     return cannot_tell(
         "; ".join(f"{clean(row.name, 40)} ({row.power}): {clean(row.detail, 120)}" for row in unclear[:3])
@@ -201,9 +201,6 @@ def _dead_for_reason(reading: Reading) -> Finding:
             # Where others of these nodes have another reason, the guards of each one's start keep them down.
             return replace(found, justifies=CURE_OF_DOUBLE_SIGN_CHECK, forbids=())
         return found
-    unset = _no_set(reading)
-    if unset is not None:
-        return unset
     blind = [row for row in _ours(reading, ("stopped", "crashed", "not_voting")) if not _journal_read(reading, row)]
     if blind:
         return cannot_tell(f"the journal of {_names(blind)}")
@@ -245,7 +242,7 @@ PROCESSES_DOWN = Cause(
     "Too little voting power is online: node processes on our hosts are stopped, crashed or frozen",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
-    _processes_down,
+    _with_set(_processes_down),
     ("start_node", "thaw_node"),
 )
 HOSTS_UNREACHABLE = Cause(
@@ -253,21 +250,21 @@ HOSTS_UNREACHABLE = Cause(
     "Too little voting power is online: hosts of ours are off or cannot be reached",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
-    _hosts_unreachable,
+    _with_set(_hosts_unreachable),
 )
 OTHERS_MISSING = Cause(
     "others_missing",
     "Too little voting power is online: validators of other operators do not vote",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
-    _others_missing,
+    _with_set(_others_missing),
 )
 NODE_DEAD_FOR_REASON = Cause(
     "node_dead_for_reason",
     "Nodes of ours are dead or crash-looping for a reason that their journal states",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    _dead_for_reason,
+    _with_set(_dead_for_reason),
     (),
     ("start_node", "thaw_node"),
 )

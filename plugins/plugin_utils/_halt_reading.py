@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence, Problem
@@ -14,7 +14,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
     Chain,
     Looks,
     Source,
-    ValidatorSet,
     believable,
     gather,
     read_chain,
@@ -40,7 +39,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
     VoteBook,
     agreed_set,
     read_votes,
-    witnesses,
+    references,
+    strangers,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import (
     Situation,
@@ -54,12 +54,33 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._text import c
 
 __all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "Vote", "Witness", "read"]
 
+# Kind of the problem of a host that only declares an address: it is neither seen nor sought.
+NOT_ASKED = "not_asked"
+
+
+@dataclass
+class _Sight:
+    """Everything that is seen before the hosts are judged one by one."""
+
+    bundle: _bundle.Bundle
+    looks: Looks
+    aside: dict[str, str]
+    by_look: list[list[Source]]
+    known: Situation
+    notes: list[str]
+
 
 def read(bundle: _bundle.Bundle) -> Reading:
     """Read a bundle that ``_bundle.check`` accepted (or that ``_bundle.new`` and ``add`` made). Never raises on one.
 
     Of the looks the newest two are read. The order of the observations does not matter.
     """
+    sight = _sight(bundle)
+    nodes = {host: _node(host, entry, sight) for host, entry in sorted(bundle["inventory"].items())}
+    return _reading(sight, nodes)
+
+
+def _sight(bundle: _bundle.Bundle) -> _Sight:
     notes: list[str] = []
     looks = gather(bundle)
     chain_id, aside = set_aside(bundle, looks, notes)
@@ -79,54 +100,50 @@ def read(bundle: _bundle.Bundle) -> Reading:
             notes.append("No node shows the validator set now; the one of the look before is taken.")
     book = read_votes(by_look, chosen, chain.height)
     notes.extend(
-        f"Two different votes of validator {address[:12]} at height {hrs[0]}, round {hrs[1]}, step {hrs[2]}: double signing?"
+        f"Two different votes of validator {address[:12]} at height, round, step {hrs}: double signing?"
         for address, hrs in sorted(book.conflicts)[:5]
     )
-    known = Situation(chain, book, dict(chosen), len(looks.numbers))
-    nodes = _nodes(bundle, looks, aside, known)
-    outside = _outside(by_look, looks, chain, book, chosen)
-    return _reading(bundle, looks, known, nodes, outside, notes)
+    return _Sight(bundle, looks, aside, by_look, Situation(chain, book, dict(chosen), len(looks.numbers)), notes)
 
 
-def _outside(
-    by_look: list[list[Source]], looks: Looks, chain: Chain, book: VoteBook, chosen: ValidatorSet
-) -> tuple[Witness, ...]:
-    if not by_look:
+def _outside(sight: _Sight) -> tuple[Witness, ...]:
+    """What nodes that are not ours know of the votes."""
+    if not sight.by_look:
         return ()
     own: set[str] = set()
     unnamed = 0
-    for host in looks.observed:
-        ids = {node.rpc.status.text("node_id") for node in looks.evidence.get(host, {}).values()} - {None}
-        own.update(t.cast(set[str], ids))
+    for host in sight.looks.observed:
+        shown = sight.looks.evidence.get(host, {}).values()
+        ids = {node_id for node in shown if (node_id := node.rpc.status.text("node_id")) is not None}
+        own.update(ids)
         unnamed += not ids
-    return witnesses(by_look[-1], book, chosen, own, unnamed, chain.age_s)
+    known = sight.known
+    return (
+        *references(sight.by_look[-1], known.book, frozenset(known.members)),
+        *strangers(sight.by_look[-1], known.book, (own, unnamed), known.chain.age_s),
+    )
 
 
-def _reading(
-    bundle: _bundle.Bundle,
-    looks: Looks,
-    known: Situation,
-    nodes: dict[str, Node],
-    outside: tuple[Witness, ...],
-    notes: list[str],
-) -> Reading:
-    chain, book = known.chain, known.book
-    validators, sums = rows(nodes, known, outside)
-    differ = _app_hashes(nodes, notes)
-    total = sum(known.members.values())
+def _stands_still(chain: Chain, idle: bool) -> t.Optional[bool]:
     old = chain.age_s is not None and chain.age_s > chain.threshold_s
-    idle = old and not chain.moved and _idle(nodes, book)
+    if chain.split:
+        return None
+    if old and chain.same_height and not idle:
+        return True
+    return False if chain.moved and not old and chain.age_s is not None else None
+
+
+def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
+    chain, book, notes = sight.known.chain, sight.known.book, sight.notes
+    outside = _outside(sight)
+    validators, sums = rows(nodes, sight.known, outside)
+    total = sum(sight.known.members.values())
+    differ = _app_hashes(nodes, notes)
+    idle = not sight.known.coming and _idle(nodes, book)
     if idle:
         notes.append("The chain makes no blocks without transactions (create_empty_blocks): no block may be due.")
-    if old and chain.same_height and not idle and not chain.split:
-        stands_still: t.Optional[bool] = True
-    elif chain.moved and not old and not chain.split:
-        stands_still = False
-    else:
-        stands_still = None
-    votes = {address: book.votes(address) for address in book.raw}
     return Reading(
-        bundle=bundle,
+        bundle=sight.bundle,
         chain_id=chain.chain_id,
         height=chain.height,
         last_block_hash=chain.block_hash,
@@ -135,20 +152,20 @@ def _reading(
         interval_s=chain.interval_s,
         threshold_s=chain.threshold_s,
         age_s=chain.age_s,
-        stands_still=stands_still,
+        stands_still=_stands_still(chain, idle),
         moved=chain.moved and not chain.split,
         total=total,
         quorum=_power.quorum(total),
         voting=sums[VOTING],
         absent=sums[ABSENT],
         unknown=sums[UNKNOWN],
-        looks=looks.numbers,
+        looks=sight.looks.numbers,
         confirmed=chain.apart,
         nodes=nodes,
         validators=validators,
         outside=outside,
         voters=tuple(sorted(row.host for row in validators if row.state == "voting" and row.host is not None)),
-        votes=votes,
+        votes={address: book.votes(address) for address in book.raw},
         notes=tuple(dict.fromkeys(clean(note) for note in notes)),
         votes_height=book.height,
         rounds_grow=book.rounds_grow,
@@ -158,35 +175,22 @@ def _reading(
     )
 
 
-def _nodes(bundle: _bundle.Bundle, looks: Looks, aside: dict[str, str], known: Situation) -> dict[str, Node]:
-    newest = looks.numbers[-1] if looks.numbers else 0
-    return {
-        host: _node(host, entry, looks.observed.get(host, {}).get(newest), looks, aside.get(host), known)
-        for host, entry in sorted(bundle["inventory"].items())
-    }
-
-
-def _node(
-    host: str,
-    entry: dict[str, t.Any],
-    observation: t.Optional[dict[str, t.Any]],
-    looks: Looks,
-    aside: t.Optional[str],
-    known: Situation,
-) -> Node:
-    seen = looks.evidence.get(host, {})
-    data = seen.get(looks.numbers[-1]) if looks.numbers else None
-    before = seen.get(looks.numbers[0]) if len(looks.numbers) == 2 else None
-    keys = [look.signer.address("address") for look in (data, before) if look is not None]
-    named = [look.rpc.status.address("address") for look in (data, before) if look is not None and aside is None]
-    key_address = next((address for address in keys if address), None)
-    rpc_address = next((address for address in named if address), None)
+def _node(host: str, entry: dict[str, t.Any], sight: _Sight) -> Node:
+    numbers, known, aside = sight.looks.numbers, sight.known, sight.aside.get(host)
+    seen = sight.looks.evidence.get(host, {})
+    data = seen.get(numbers[-1]) if numbers else None
+    before = seen.get(numbers[0]) if len(numbers) == 2 else None
+    key_address = _first(look.signer.address("address") for look in (data, before) if look is not None)
+    rpc_address = _first(
+        look.rpc.status.address("address") for look in (data, before) if look is not None and not aside
+    )
     declared = entry["address"]
     # Of the addresses it answers to, the one the chain knows: a remote signer's node has a key file it does not use.
     mine = [address for address in (key_address, rpc_address, declared) if address]
-    address = next((candidate for candidate in mine if candidate in known.members), mine[0] if mine else None)
-    error = _error(observation, entry["observed"])
-    state = _state(data, before, error, address, aside, known)
+    address = _first(candidate for candidate in mine if candidate in known.members) or _first(mine)
+    newest = sight.looks.observed.get(host, {}).get(numbers[-1]) if numbers else None
+    error = _error(newest, entry["observed"])
+    state = _silent(error, address, known) if data is None else _shown(data, before, address, aside, known)
     return Node(
         host=host,
         observed=entry["observed"],
@@ -209,50 +213,51 @@ def _node(
     )
 
 
+def _first(addresses: t.Iterable[t.Optional[str]]) -> t.Optional[str]:
+    return next((address for address in addresses if address), None)
+
+
 def _error(observation: t.Optional[dict[str, t.Any]], observed: bool) -> t.Optional[Problem]:
+    if not observed:
+        return Problem(NOT_ASKED, "nobody looked at it in this run")
     if observation is None:
-        return Problem(
-            "absent", "nobody looked at it in this run" if not observed else "nothing was heard of it in this look"
-        )
+        return Problem("absent", "nothing was heard of it in this look")
     if observation["ok"]:
         return None
     error = observation["error"]
     return Problem(clean(error["kind"], 40) or "failed", clean(error["text"], 160) or "no reason given")
 
 
-def _state(
-    data: t.Optional[NodeEvidence],
+def _silent(error: t.Optional[Problem], address: t.Optional[str], known: Situation) -> State:
+    text = f"{error.kind.replace('_', ' ')}: {error.text}" if error is not None else "no evidence"
+    state = unreachable_state(text, address, known)
+    return replace(state, word="unknown") if error is not None and error.kind == NOT_ASKED else state
+
+
+def _shown(
+    data: NodeEvidence,
     before: t.Optional[NodeEvidence],
-    error: t.Optional[Problem],
     address: t.Optional[str],
     aside: t.Optional[str],
     known: Situation,
 ) -> State:
-    if data is None:
-        text = f"{error.kind}: {error.text}" if error is not None else "no evidence"
-        seen = unreachable_state(text, address, known)
-        return replace(seen, word="unknown") if error is not None and error.text.startswith("nobody looked") else seen
     held = down_or_held(data, before)
     if held is not None:
         return held
     if aside is None:
         return alive_state(data, before, address, known)
     member = address is not None and address in known.members
-    if member and known.fresh(t.cast(str, address)):
+    if address is not None and member and known.fresh(address):
         return State("voting", None, f"{aside}; its votes are seen by the others")
-    if runs(data) is None:
-        return State("unknown", None, aside)
-    return State("unknown" if member else "running", None, aside)
+    return State("unknown" if member or runs(data) is None else "running", None, aside)
 
 
 def _idle(nodes: dict[str, Node], book: VoteBook) -> bool:
     """No vote for the next block, every view in step 1 or 2, and a node that says it waits for transactions."""
     if not book.steps or max(book.steps) > 2 or book.at_height:
         return False
-    waits = [
-        node.data.setting("create_empty_blocks") for node in nodes.values() if node.data is not None and node.chain_ok
-    ]
-    return 2 in book.steps or False in waits
+    shown = [node.data for node in nodes.values() if node.data is not None and node.chain_ok]
+    return 2 in book.steps or any(data.setting("create_empty_blocks") is False for data in shown)
 
 
 def _app_hashes(nodes: dict[str, Node], notes: list[str]) -> bool:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose answers count, which block is the newest, how old it is, and whether newer ones come. PRIVATE to the reading."""
+"""Whose answers count, which block is the newest, how old it is, whether newer ones come. PRIVATE to the reading."""
 
 from __future__ import annotations
 

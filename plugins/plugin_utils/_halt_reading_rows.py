@@ -26,25 +26,29 @@ def _theirs(address: str, known: Situation, outside: tuple[Witness, ...]) -> tup
     since = newest.at if newest is not None else None
     if known.fresh(address):
         return State("voting", since, f"voted at {stamp(since) or 'an unknown time'}"), VOTING
-    if known.coming:
-        if book.commits:
-            return State("not_voting", since, f"in none of the newest {len(book.commits)} blocks"), ABSENT
+    if known.coming and book.commits:
+        return State("not_voting", since, f"in none of the newest {len(book.commits)} blocks"), ABSENT
+    if known.coming or book.height is None:
         return State("unknown", since, "nothing shows who votes"), UNKNOWN
     if vote is not None:
-        return State(
-            "voted_at", vote.at, f"voted at {stamp(vote.at) or 'an unknown time'}, nothing newer is known"
-        ), UNKNOWN
-    if book.height is None:
-        return State("unknown", since, "nothing shows who votes"), UNKNOWN
+        detail = f"voted at {stamp(vote.at) or 'an unknown time'}, nothing newer is known"
+        return State("voted_at", vote.at, detail), UNKNOWN
+    return _without_vote(address, since, known, outside)
+
+
+def _without_vote(
+    address: str, since: t.Optional[float], known: Situation, outside: tuple[Witness, ...]
+) -> tuple[State, str]:
+    """Not seen from inside: missing, or we are cut off. Only a node outside can tell."""
     holders = [witness.name for witness in outside if address in witness.votes_of]
     if holders:
-        return State(
-            "unknown", since, f"its vote reached {holders[0]}, but none of our nodes: is the network split?"
-        ), UNKNOWN
+        detail = f"its vote reached {holders[0]}, but none of our nodes: is the network split?"
+        return State("unknown", since, detail), UNKNOWN
     lacking = [witness.name for witness in outside if address in witness.lacks]
+    where = f"no vote at height {known.book.height}"
     if lacking:
-        return State("not_voting", since, f"no vote at height {book.height}, neither here nor at {lacking[0]}"), ABSENT
-    detail = f"no vote at height {book.height} in our views; no node outside ours bears that out: we may be cut off"
+        return State("not_voting", since, f"{where}, neither here nor at {lacking[0]}"), ABSENT
+    detail = f"{where} in our views; no node outside ours bears that out: we may be cut off"
     return State("unknown", since, detail), UNKNOWN
 
 
@@ -86,14 +90,12 @@ def rows(
     sums = {VOTING: 0, ABSENT: 0, UNKNOWN: 0}
     for address, power in known.members.items():
         ours = holders.get(address, [])
-        if ours:
-            node = speaks_for(ours, address)
+        node = speaks_for(ours, address) if ours else None
+        if node is not None:
             state, kind = State(node.state, node.since, node.detail), counts_as(node, known)
-            name = _moniker(node) or node.host
         else:
-            node = None
             state, kind = _theirs(address, known, outside)
-            name = address[:12]
+        name = (_moniker(node) or node.host) if node is not None else address[:12]
         sums[kind] += power
         found.append(
             ValidatorRow(

@@ -34,6 +34,7 @@ HRS = tuple[int, int, int]
 class VoteBook:
     """Votes by address, and what the rounds of the present height look like."""
 
+    chosen: ValidatorSet = ()  # the validator set that counts
     height: t.Optional[int] = None  # of the present rounds
     round: t.Optional[int] = None  # the newest seen at that height
     front: tuple[int, int] = (-1, 0)  # newest round and step that anybody's vote has reached
@@ -94,7 +95,7 @@ def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -
 
 def read_votes(by_look: list[list[Source]], chosen: ValidatorSet, height: t.Optional[int]) -> VoteBook:
     """Everything the views of one or two looks (oldest first) show of votes."""
-    book = VoteBook()
+    book = VoteBook(chosen)
     if not by_look or height is None:
         return book
     views = {entry.name: entry for entry in by_look[-1] if entry.ours and _present(entry, height) is not None}
@@ -207,38 +208,35 @@ def _commits(book: VoteBook, rpc: Rpc, height: int) -> list[int]:
     return heights
 
 
-def witnesses(
-    newest: list[Source],
-    book: VoteBook,
-    chosen: ValidatorSet,
-    own_ids: set[str],
-    unnamed: int,
-    age_s: t.Optional[float],
-) -> tuple[Witness, ...]:
-    """Nodes outside the inventory that stand at the present height, and whose votes they lack.
+def references(newest: list[Source], book: VoteBook, everybody: frozenset[str]) -> t.Iterator[Witness]:
+    """RPCs outside the inventory that stand at the present height, and whose votes they lack."""
+    for entry in newest:
+        has = None if entry.ours or book.height is None else _reference_has(entry, book)
+        if has is not None and book.height is not None:
+            yield Witness(entry.name, "reference", book.height, has, everybody - has)
 
-    ``own_ids``: node ids of our hosts. ``unnamed``: how many of our hosts showed no node id; so many of the peers may
-    be ours, so peers count only for what more of them than that say alike.
+
+def strangers(
+    newest: list[Source], book: VoteBook, own: tuple[set[str], int], age_s: t.Optional[float]
+) -> t.Iterator[Witness]:
+    """Peers of our nodes that are not ours, and whose votes they lack at the present height.
+
+    ``own``: the node ids of our hosts, and how many of our hosts showed none. So many of the peers may be ours: what
+    peers lack counts only where more of them than that lack it.
     """
-    everybody = frozenset(address for address, _power in chosen)
-    found = [
-        Witness(entry.name, "reference", book.height, has, everybody - has)
-        for entry in newest
-        if not entry.ours and book.height is not None and (has := _reference_has(entry, book)) is not None
-    ]
-    if age_s is not None and age_s >= DEAD_PEER_S and book.height is not None:
-        peers: dict[str, set[str]] = {}
-        for entry in newest:
-            if entry.ours and entry.name in book.views and entry.members == chosen:
-                _peers(entry.rpc, book, chosen, peers)
-        strangers = {node_id: has for node_id, has in peers.items() if node_id not in own_ids}
-        lacking = Counter(address for has in strangers.values() for address in everybody - has)
-        enough = frozenset(address for address, times in lacking.items() if times > unnamed)
-        found.extend(
-            Witness(f"peer {node_id[:10]}", "peer", book.height, frozenset(has), (everybody - has) & enough)
-            for node_id, has in sorted(strangers.items())
-        )
-    return tuple(found)
+    if age_s is None or age_s < DEAD_PEER_S or book.height is None:
+        return
+    peers: dict[str, set[str]] = {}
+    everybody: frozenset[str] = frozenset()
+    for entry in newest:
+        if entry.ours and entry.name in book.views and entry.members is not None and entry.members == book.chosen:
+            everybody = frozenset(address for address, _power in entry.members)
+            _peers(entry, book, peers)
+    outside = {node: has for node, has in peers.items() if node not in own[0]}
+    lacking = Counter(address for has in outside.values() for address in everybody - has)
+    enough = frozenset(address for address, times in lacking.items() if times > own[1])
+    for node, has in sorted(outside.items()):
+        yield Witness(f"peer {node[:10]}", "peer", book.height, frozenset(has), (everybody - has) & enough)
 
 
 def _reference_has(source: Source, book: VoteBook) -> t.Optional[frozenset[str]]:
@@ -249,15 +247,16 @@ def _reference_has(source: Source, book: VoteBook) -> t.Optional[frozenset[str]]
     return frozenset(address for address, votes in seen.raw.items() if any(hrs[0] == book.height for hrs in votes))
 
 
-def _peers(rpc: Rpc, book: VoteBook, chosen: ValidatorSet, peers: dict[str, set[str]]) -> None:
-    for peer in rpc.consensus.mappings("peers"):
-        node_id = peer.text("node_id")
-        if not node_id or peer.integer("height") != book.height or peer.integer("round") != book.round:
+def _peers(source: Source, book: VoteBook, peers: dict[str, set[str]]) -> None:
+    members = source.members or ()
+    for peer in source.rpc.consensus.mappings("peers"):
+        node = peer.text("node_id")
+        if not node or peer.integer("height") != book.height or peer.integer("round") != book.round:
             continue
-        bits = [text for key in ("prevotes", "precommits") if (text := _bits(peer, key, len(chosen))) is not None]
+        bits = [text for key in ("prevotes", "precommits") if (text := _bits(peer, key, len(members))) is not None]
         if bits:
-            has = peers.setdefault(node_id, set())
-            has.update(chosen[place][0] for text in bits for place, bit in enumerate(text) if bit == "x")
+            has = peers.setdefault(node, set())
+            has.update(members[place][0] for text in bits for place, bit in enumerate(text) if bit == "x")
 
 
 def _bits(peer: Part, key: str, size: int) -> t.Optional[str]:

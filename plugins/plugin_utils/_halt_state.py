@@ -58,8 +58,8 @@ class Situation:
     def fresh_s(self) -> float:
         """How old a vote may be to say that its owner votes now.
 
-        Twice the time after which a chain counts as halted (so 60 s or more): a vote of a stuck round is about as old as
-        the halt, and tells for as long as the halt could not even be confirmed much earlier.
+        Twice the time after which a chain counts as halted (60 s or more): votes of a stuck round are as old as the
+        halt, so they tell while the halt is young, and no longer.
         """
         return 2 * self.chain.threshold_s
 

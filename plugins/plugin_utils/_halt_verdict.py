@@ -165,27 +165,29 @@ def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], trou
 
 def _unknown_summary(reading: Reading, wrong: str) -> str:
     heard = [node for node in reading.nodes.values() if node.ok]
-    if not reading.nodes or not heard:
+    if not heard:
         return (
-            f"{_where(reading)}: unknown. None of our {len(reading.nodes)} hosts gave evidence, so nobody can tell whether "
-            "the chain runs. First get one host to answer: network, ssh, power."
+            f"{_where(reading)}: unknown. None of our {len(reading.nodes)} hosts gave evidence, so nobody can tell "
+            "whether the chain runs. First get one host to answer: network, ssh, power."
         )
-    hosts = f"{len(heard)} of {len(reading.nodes)} hosts gave evidence"
+    hosts = f"{_where(reading)}: unknown. {len(heard)} of {len(reading.nodes)} hosts gave evidence"
     if reading.height is None:
-        return f"{_where(reading)}: unknown. {hosts}, but no RPC answers: the height is not known. State of ours: {wrong or 'none'}."
+        return f"{hosts}, but no RPC answers: the height is not known. Of ours: {wrong or 'nothing is wrong'}."
     age = _verdict.duration(reading.age_s) + " old" if reading.age_s is not None else "of unknown age"
-    told = f"{_where(reading)}: unknown. {hosts}; the newest block {reading.height} is {age}."
-    if reading.split:
-        return f"{told} The nodes contradict each other about the chain itself; the notes say how."
-    if reading.total <= 0:
-        return f"{told} No node shows the validator set, so power cannot be counted."
-    if reading.idle:
-        return f"{told} This chain makes no blocks without transactions, so that may be no halt."
-    if standing(reading) is False:
-        return f"{told} New blocks come, but what some of ours do cannot be told: {wrong}."
-    if reading.age_s is not None and reading.age_s <= reading.threshold_s:
-        return f"{told} That is young, but no new block was seen between two looks yet."
-    return f"{told} The two looks do not agree on whether it moves."
+    return f"{hosts}; the newest block {reading.height} is {age}. {_open_question(reading, wrong)}"
+
+
+def _open_question(reading: Reading, wrong: str) -> str:
+    """Why a known height and age are not enough."""
+    young = reading.age_s is not None and reading.age_s <= reading.threshold_s
+    reasons = (
+        (reading.split, "The nodes contradict each other about the chain itself; the notes say how."),
+        (reading.total <= 0, "No node shows the validator set, so power cannot be counted."),
+        (reading.idle, "This chain makes no blocks without transactions, so that may be no halt."),
+        (standing(reading) is False, f"New blocks come, but what some of ours do cannot be told: {wrong}."),
+        (young, "That is young, but no new block was seen between two looks yet."),
+    )
+    return next((text for holds, text in reasons if holds), "The looks do not agree on whether it moves.")
 
 
 def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]]]) -> list[str]:

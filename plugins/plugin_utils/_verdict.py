@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an incident's causes and one reading to the lists of a verdict: which hold, which are refuted, which are open."""
+"""From an incident's causes and one reading to the lists of a verdict: what holds, is refuted, cannot be told."""
 
 from __future__ import annotations
 
