@@ -239,7 +239,7 @@ NOT_HALTED = Cause(
 )
 PROCESSES_DOWN = Cause(
     "processes_down",
-    "Too little voting power is online: node processes on our hosts are stopped, crashed or frozen",
+    "Voting power is missing because node processes on our hosts are stopped, crashed or frozen",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
     _with_set(_processes_down),
@@ -247,14 +247,14 @@ PROCESSES_DOWN = Cause(
 )
 HOSTS_UNREACHABLE = Cause(
     "hosts_unreachable",
-    "Too little voting power is online: hosts of ours are off or cannot be reached",
+    "Voting power is missing because hosts of ours are off or cannot be reached",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
     _with_set(_hosts_unreachable),
 )
 OTHERS_MISSING = Cause(
     "others_missing",
-    "Too little voting power is online: validators of other operators do not vote",
+    "Voting power is missing because validators of other operators do not vote",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
     _with_set(_others_missing),

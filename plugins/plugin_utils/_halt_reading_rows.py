@@ -83,9 +83,9 @@ def rows(
 ) -> tuple[tuple[ValidatorRow, ...], dict[str, int]]:
     """The rows, greatest power first, and the sums of what their power counts as."""
     holders: dict[str, list[Node]] = {}
-    for node in nodes.values():
-        for address in {node.declared, node.key_address, node.rpc_address} - {None}:
-            holders.setdefault(t.cast(str, address), []).append(node)
+    for holder in nodes.values():
+        for mine in {holder.declared, holder.key_address, holder.rpc_address} - {None}:
+            holders.setdefault(t.cast(str, mine), []).append(holder)
     found = []
     sums = {VOTING: 0, ABSENT: 0, UNKNOWN: 0}
     for address, power in known.members.items():

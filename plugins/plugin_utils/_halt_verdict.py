@@ -25,6 +25,8 @@ Verdict = dict[str, t.Any]
 # A host on which nobody can tell what happens makes the whole unknown, not degraded.
 _UNSEEN = ("unknown",)
 
+_SEVERITY = {INCIDENT: "SEV-1", DEGRADED: "SEV-3"}
+
 
 def assess(bundle: Bundle) -> Verdict:
     """The verdict that a checked bundle gives; the same bundle always gives the same one. Never raises on one.
@@ -45,9 +47,9 @@ def of_reading(reading: Reading) -> Verdict:
     judged = _verdict.judge(CAUSES, reading)
     troubles = _troubles(reading)
     status = _status(reading, troubles)
-    halted_s = None
-    if status == INCIDENT and reading.age_s is not None:
-        halted_s = int(reading.age_s)
+    if status == DEGRADED:
+        for cause in judged["causes"]:
+            cause["severity"] = _SEVERITY[DEGRADED] if cause["severity"] else None
     return {
         "schema": _verdict.SCHEMA,
         "incident": "chain_halt",
@@ -62,7 +64,7 @@ def of_reading(reading: Reading) -> Verdict:
         "height": reading.height,
         "last_block_hash": reading.last_block_hash,
         "last_block_at": stamp(reading.last_block_at),
-        "halted_s": halted_s,
+        "halted_s": int(reading.age_s) if status == INCIDENT and reading.age_s is not None else None,
         "interval_s": reading.interval_s,
         "threshold_s": reading.threshold_s,
         "power": {
@@ -129,7 +131,7 @@ def _severity(reading: Reading, status: str) -> t.Optional[str]:
     if status == UNKNOWN:
         young = reading.age_s is not None and reading.age_s <= reading.threshold_s and not reading.split
         return None if young else "SEV-1"
-    return {INCIDENT: "SEV-1", DEGRADED: "SEV-3"}.get(status)
+    return _SEVERITY.get(status)
 
 
 def _where(reading: Reading) -> str:
@@ -150,7 +152,7 @@ def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], trou
     if status == UNKNOWN:
         return _unknown_summary(reading, wrong)
     roots = [cause for cause in causes if cause["role"] == "root"]
-    why = " ".join(f"{cause['statement']} ({cause['power']})." for cause in roots if cause["id"] != "cannot_tell")
+    why = " ".join(f"{cause['statement']} (power {cause['power']})." for cause in roots if cause["id"] != "cannot_tell")
     if not why:
         why = "None of the known causes is established."
     if missing_power_holds(reading):
