@@ -163,16 +163,10 @@ def journal(node: Node, data: NodeEvidence) -> Guard:
     current = [mark for mark in data.marks if mark.current]
     fatal = [mark for mark in current if mark.kind not in _HARMLESS + _UNDECIDED and not _own_signature(mark)]
     if fatal:
-        mark = fatal[0]
-        return refused(
-            name,
-            f"The journal of {node.host} gives a reason ({mark.kind.replace('_', ' ')}): {mark.text} "
-            "It gets no restart until that is gone.",
-        )
+        kind, text = fatal[0].kind.replace("_", " "), fatal[0].text
+        return refused(name, f'The journal of {node.host} states a reason ({kind}): "{text}". First cure that.')
     if node.state == "crashed" and not any(_own_signature(mark) for mark in current):
-        return refused(
-            name, f"The node on {node.host} stops again and again. It gets no restart until the reason is found."
-        )
+        return refused(name, f"The node on {node.host} ended with an error ({node.detail}). First find the reason.")
     if any(mark.kind in _UNDECIDED for mark in current):
         return undecided(
             name, f"The journal of {node.host} tells of a validator that signed twice. Make sure it is not this one."
