@@ -127,13 +127,12 @@ def is_suffix(recorded_steps: list[Step], fresh_steps: list[Step]) -> bool:
 
 
 def remaining(recorded: Plan, fresh: Plan, verdict: dict[str, t.Any]) -> Plan | None:
-    """What a run that was killed still has to do under the plan it was approved for, or None: that plan is void.
+    """The plan that a killed run goes on with under the digest it was approved with, or None: that approval is void.
 
-    ``recorded``: the approved plan. ``fresh`` and ``verdict``: made now. Two worlds let the recorded plan live on:
-
-    * The chain stands where it stood, and what is planned now is the tail of what was planned. That tail is left.
-    * The chain moves on from that height, because the killed run brought enough power back. All recorded steps are
-      left: the check before each step passes over the ones that are done.
+    ``recorded``: the approved plan. ``fresh`` and ``verdict``: made now. Two worlds let the recorded plan live on: the
+    chain stands where it stood, and what is planned now is the tail of what was planned; or the chain moves on from
+    that height, because the killed run brought enough power back. It is returned whole: the check before each step
+    passes over what is done, and the verification still asks for every validator that was acted on.
     """
     same_incident = all(recorded[key] == fresh[key] for key in ("incident", "chain_id"))
     if not same_incident or recorded["chain_id"] is None or not verdict["confirmed"]:
@@ -147,16 +146,8 @@ def remaining(recorded: Plan, fresh: Plan, verdict: dict[str, t.Any]) -> Plan | 
     asked_for = [step for step in recorded["steps"] if not _puts_back(step)]
     wanted = [step for step in fresh["steps"] if not _puts_back(step)]
     withheld = {(entry["action"], entry["host"]) for entry in fresh["withheld"]}
-    if not is_suffix(asked_for, wanted) or any((step["action"], step["host"]) in withheld for step in asked_for):
-        return None
-    left = {identity(step) for step in wanted}
-    steps = [step for step in recorded["steps"] if _puts_back(step) or identity(step) in left]
-    return dict(recorded, steps=steps)
-
-
-def resumes(recorded: Plan, fresh: Plan, verdict: dict[str, t.Any]) -> bool:
-    """Whether a killed run may go on under the recorded plan; see ``remaining``."""
-    return remaining(recorded, fresh, verdict) is not None
+    void = any((step["action"], step["host"]) in withheld for step in asked_for)
+    return recorded if is_suffix(asked_for, wanted) and not void else None
 
 
 def _puts_back(step: Step) -> bool:
