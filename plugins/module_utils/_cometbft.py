@@ -1,22 +1,292 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the RPC of a node shows, as parts that fail one by one."""
+"""What the RPC of a node shows, as parts that fail one by one. PRIVATE to the collection."""
 
 from __future__ import annotations
 
-from typing import Any, Optional, Sequence
+import itertools
+import secrets
+import threading
+import time
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.module_utils import (
+    _cometbft_answers,
+    _cometbft_consensus,
+    _http,
+    _rpc_json,
+)
+from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean, failed
+from ansible_collections.virtengine.incident.plugins.module_utils._rpc_read import INT64, whole
 
 PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool")
 
+_PAGES = 100  # of /validators, 100 validators on each: CometBFT's largest set
+# Of an answer above the tree's cap. Three copies of the largest block (proposed, locked, valid) in base64 are larger;
+# /consensus_state, which is asked then, holds no block.
+_STREAM_CAP = 64 * 1024 * 1024
+# After these errors of /dump_consensus_state the smaller /consensus_state may still answer.
+_ASK_SHORT = ("http", "rpc", "malformed", "too_large", "late", "failed")
+_MOVED = 3  # looks at /consensus_state until its height stands still between two of them
+
+Shape = t.Callable[[t.Any], t.Any]
+
 
 def gather(
-    base_url: str, deadline_s: float, commits: int = 5, parts: Optional[Sequence[str]] = None
-) -> dict[str, dict[str, Any]]:
+    base_url: str,
+    deadline_s: float,
+    commits: int = 5,
+    parts: t.Optional[t.Sequence[str]] = None,
+    validate_certs: bool = True,
+    ca_path: t.Optional[str] = None,
+) -> dict[str, dict[str, t.Any]]:
     """Ask one node's RPC for everything at once.
 
-    base_url: "http://host:port"; deadline_s: seconds in total; commits: how many commits to read;
-    parts: names out of PARTS, all when None. Returns {part name: part}; never raises for what the node does.
+    base_url: "http://host:port" or "https://host:port"; deadline_s: seconds for all of it together;
+    commits: how many of the newest commits to read; parts: names out of PARTS, all when None;
+    validate_certs, ca_path: see ``_http.target``.
+    Returns {name: part} in at most ``deadline_s``, and raises nothing for what the node does: each part is
+    ``{"ok": True, "data": ...}`` or ``{"ok": False, "error": {"kind", "text"}}``.
     """
-    error = {"kind": "cannot_tell", "text": f"{base_url}: this part is not read yet"}
-    return {name: {"ok": False, "error": error} for name in PARTS if parts is None or name in parts}
+    wanted = [name for name in PARTS if parts is None or name in parts]
+    try:
+        where = _http.target(base_url, validate_certs, ca_path)
+    except ValueError as error:
+        return {name: failed("cannot_tell", str(error)) for name in wanted}
+    look = _Look(where, time.monotonic() + deadline_s, commits)
+    return look.parts(wanted)
+
+
+class _Jobs:
+    """Calls in threads that nobody waits for longer than until the one end."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self._results: dict[str, t.Any] = {}
+        self._changed = threading.Condition()
+
+    def start(self, name: str, call: t.Callable[[], t.Any]) -> None:
+        """Run a call under a name. A daemon: a name server that hangs must not keep the process from ending."""
+        threading.Thread(target=self._run, args=(name, call), daemon=True).start()
+
+    def _run(self, name: str, call: t.Callable[[], t.Any]) -> None:
+        try:
+            result = call()
+        except PartError as error:
+            result = error
+        except Exception as error:
+            # One hostile answer that finds a hole here must not take the other parts with it.
+            result = PartError("failed", f"the answer could not be read ({type(error).__name__})")
+        with self._changed:
+            self._results[name] = result
+            self._changed.notify_all()
+
+    def get(self, name: str) -> t.Any:
+        """What a call returned. Raises the PartError it raised, or one of kind ``late``."""
+        with self._changed:
+            self._changed.wait_for(lambda: name in self._results, max(self.until - time.monotonic(), 0))
+            result = self._results.get(name, PartError("late", "no answer in time; the node may be busy or hang"))
+        if isinstance(result, PartError):
+            raise PartError(result.kind, result.text)
+        return result
+
+
+class _Look:
+    """One look at one RPC."""
+
+    def __init__(self, where: _http.Target, until: float, commits: int) -> None:
+        self._where = where
+        self._until = until
+        self._commits = commits
+        self._jobs = _Jobs(until)
+        # One tree at a time: eight hostile answers together would cost eight times the memory.
+        self._tree = threading.Lock()
+
+    def parts(self, wanted: list[str]) -> dict[str, dict[str, t.Any]]:
+        calls = {
+            "status": lambda: self._ask("/status", _cometbft_answers.status),
+            # CometBFT lets caches keep this answer for a day; an argument it ignores makes each question a new one.
+            "abci_info": lambda: self._ask(f"/abci_info?look={secrets.token_hex(4)}", _cometbft_answers.abci_info),
+            "consensus": self._consensus,
+            "net_info": lambda: self._ask("/net_info", _cometbft_answers.net_info),
+            "validators": lambda: self._validators(None),
+            "blocks": self._blocks,
+            "commits": self._newest_commits,
+            "mempool": lambda: self._ask("/num_unconfirmed_txs", _cometbft_answers.mempool),
+        }
+        # Which blocks and commits are the newest is what the status says.
+        needed = {*wanted, *(["status"] if {"blocks", "commits"} & set(wanted) else [])}
+        for name in PARTS:
+            if name in needed:
+                self._jobs.start(name, calls[name])
+        return {name: self._part(name) for name in wanted}
+
+    def _part(self, name: str) -> dict[str, t.Any]:
+        try:
+            return {"ok": True, "data": self._jobs.get(name)}
+        except PartError as error:
+            return failed(error.kind, f"{name} of {self._where.url}: {error.text}")
+
+    def _ask(self, query: str, shape: Shape) -> t.Any:
+        """Ask, and shape the result. An answer above the cap is an error."""
+        with _http.get(self._where, query, self._until) as answer:
+            body, whole_body = answer.head(_rpc_json.TREE_CAP)
+            if not whole_body:
+                raise PartError("too_large", f"the answer is larger than {_rpc_json.TREE_CAP} bytes; it is not read")
+            with self._tree:
+                return shape(_result(_tree(body, answer), answer))
+
+    def _ask_state(self, query: str, until: float, shape: t.Callable[[t.Any, bool], t.Any]) -> t.Any:
+        """Ask for a consensus state, which is read from the stream when it is above the cap."""
+        with _http.get(self._where, query, until) as answer:
+            body, whole_body = answer.head(_rpc_json.TREE_CAP)
+            if whole_body:
+                with self._tree:
+                    return shape(_result(_tree(body, answer), answer), False)
+            pieces = _at_most(itertools.chain([body], answer.chunks()), _STREAM_CAP)
+            return shape(_result(_rpc_json.prune(pieces, _cometbft_consensus.WANTED), answer), True)
+
+    def _consensus(self) -> dict[str, t.Any]:
+        # Half the time, so that an answer too long for it leaves time to ask for the shorter one.
+        half = (time.monotonic() + self._until) / 2
+        try:
+            return t.cast(
+                "dict[str, t.Any]", self._ask_state("/dump_consensus_state", half, _cometbft_consensus.dumped)
+            )
+        except PartError as error:
+            if error.kind not in _ASK_SHORT:
+                raise
+            first = error
+        try:
+            return self._short_consensus()
+        except PartError as second:
+            text = f"/dump_consensus_state: {first.text}; /consensus_state: {second.text}"
+            raise PartError(first.kind, text) from None
+
+    def _short_consensus(self) -> dict[str, t.Any]:
+        def height_of(result: t.Any, _truncated: bool) -> int:
+            return _cometbft_consensus.short_height(result)
+
+        for _attempt in range(_MOVED):
+            height = self._ask_state("/consensus_state", self._until, height_of)
+            rows = self._validators(height)["validators"]
+
+            def shape(result: t.Any, truncated: bool, height: int = height, rows: t.Any = rows) -> t.Any:
+                if _cometbft_consensus.short_height(result) != height:
+                    return None
+                return _cometbft_consensus.short(result, rows, truncated)
+
+            found = self._ask_state("/consensus_state", self._until, shape)
+            if found is not None:
+                return t.cast("dict[str, t.Any]", found)
+        raise PartError("cannot_tell", "the height moves faster than it can be read; look again")
+
+    def _validators(self, height: t.Optional[int]) -> dict[str, t.Any]:
+        """All pages of the validators at a height, of the newest set when None."""
+        rows: list[dict[str, t.Any]] = []
+        for number in range(1, _PAGES + 1):
+            pinned = "" if height is None else f"&height={height}"
+            page = self._ask(f"/validators?page={number}&per_page=100{pinned}", _cometbft_answers.validators_page)
+            if height not in (None, page.height):
+                raise PartError("malformed", f"page {number} of the validators is not of height {height}")
+            height = page.height
+            rows.extend(page.rows)
+            if len(rows) >= page.total or not page.rows:
+                break
+        if len(rows) != page.total or not rows:
+            raise PartError("malformed", f"the pages hold {len(rows)} validators and say there are {page.total}")
+        _cometbft_answers.check_set(rows, "result")
+        return {"height": height, "total": page.total, "validators": rows}
+
+    def _blocks(self) -> t.Any:
+        top = self._newest()
+        low = max(top - _cometbft_answers.BLOCKS + 1, 1)
+        # The heights are named because caches may keep the answer for "the newest".
+        return self._ask(f"/blockchain?minHeight={low}&maxHeight={top}", _cometbft_answers.blocks)
+
+    def _newest_commits(self) -> dict[str, t.Any]:
+        top = self._newest()
+        heights = list(range(top, max(top - self._commits, self._jobs.get("status")["earliest_height"] - 1, 0), -1))
+        for height in heights:
+            self._jobs.start(f"commit {height}", lambda height=height: self._commit(height))
+        found, error = [], None
+        for height in heights:
+            try:
+                found.append(self._jobs.get(f"commit {height}"))
+            except PartError as problem:
+                error = error or problem
+        if error and not found:
+            raise error
+        self._name_absent(found)
+        return {"commits": [one.shape for one in found]}
+
+    def _commit(self, height: int) -> t.Any:
+        return self._ask(f"/commit?height={height}", lambda result: _cometbft_answers.commit(result, height))
+
+    def _name_absent(self, found: list[_cometbft_answers.Commit]) -> None:
+        """A commit names only who voted; the set it was made by (the same hash, the same set) says who did not."""
+        sets: dict[str, list[str]] = {}
+        for one in found:
+            if one.shape["absent"] is None:
+                if one.validators_hash not in sets:
+                    sets[one.validators_hash] = self._addresses(one.shape["height"])
+                _cometbft_answers.name_absent(one, sets[one.validators_hash])
+
+    def _addresses(self, height: int) -> list[str]:
+        try:
+            return [row["address"] for row in self._validators(height)["validators"]]
+        except PartError:
+            return []
+
+    def _newest(self) -> int:
+        """The height of the newest block."""
+        try:
+            height: int = self._jobs.get("status")["height"]
+        except PartError as error:
+            raise PartError(error.kind, f"the newest height is not known, because status fails: {error.text}") from None
+        if not height:
+            raise PartError("absent", "no block is there yet")
+        return height
+
+
+def _tree(body: bytes, answer: _http.Answer) -> t.Any:
+    try:
+        return _rpc_json.loads(body)
+    except PartError as error:
+        if answer.status != 200:
+            text = f"HTTP status {answer.status} without a usable body ({answer.content_type or 'no content type'})"
+            raise PartError("http", f"{text}; look at the node or its proxy") from None
+        raise PartError(error.kind, f"{error.text} ({answer.content_type or 'no content type'})") from None
+
+
+def _result(tree: t.Any, answer: _http.Answer) -> t.Any:
+    """The result in an answer of JSON-RPC. An error object is told whatever the HTTP status is."""
+    if not isinstance(tree, dict) or tree.get("jsonrpc") != "2.0":
+        if answer.status != 200:
+            raise PartError("http", f"HTTP status {answer.status} with a body that is no JSON-RPC")
+        raise PartError("malformed", "the answer is not one of JSON-RPC 2.0; does another service listen there?")
+    error = tree.get("error")
+    if error is not None:
+        if not isinstance(error, dict):
+            raise PartError("malformed", "the error in the answer is not an object")
+        said = " ".join(clean(error.get(key), 200) for key in ("message", "data") if isinstance(error.get(key), str))
+        code = whole(error.get("code"))
+        raise PartError("rpc", f"error {code if code is not None and abs(code) <= INT64 else '?'}: {said}")
+    # An answer to a GET carries the id -1 (rpc/jsonrpc/server/http_uri_handler.go): another one is not for us.
+    if type(tree.get("id")) is not int or tree["id"] != -1:
+        raise PartError("malformed", "the answer does not carry the id -1 of an answer to GET")
+    if answer.status != 200:
+        raise PartError("http", f"HTTP status {answer.status} with a result")
+    if tree.get("result") is None:
+        raise PartError("absent", "the node does not have it (the result is null)")
+    return tree["result"]
+
+
+def _at_most(pieces: t.Iterator[bytes], cap: int) -> t.Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > cap:
+            raise PartError("too_large", f"the answer is larger than {cap} bytes")
+        yield piece
