@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import sys
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _report, _screen
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _command, _report, _screen
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
     ControllerAction,
     plain,
@@ -47,7 +45,7 @@ class ActionModule(ControllerAction):
             screen = _screen.final(
                 shown,
                 plan,
-                approve_command=None if facts["replay"] else approve_command(plan, sys.argv, task_vars),
+                approve_command=self._approve_command(facts, plan, task_vars),
                 record_path=report or (record.path if record.kept else None),
                 head_hash=head,
                 outcome=outcome,
@@ -70,6 +68,14 @@ class ActionModule(ControllerAction):
             "outcome": outcome,
             "ending": ending(args["fail_on"], verdict, outcome, args["failed_message"]),
         }
+
+    @staticmethod
+    def _approve_command(facts: dict[str, t.Any], plan: t.Any, task_vars: dict[str, t.Any]) -> str | None:
+        """Nothing is approved without steps, and nothing that was planned from saved evidence."""
+        if facts["replay"] or not plan or not plan["steps"]:
+            return None
+        awx = any(name in task_vars for name in ("awx_job_id", "tower_job_id"))
+        return _command.approve(plan["digest"], sys.argv, awx)
 
     @staticmethod
     def _report(record: t.Any, verdict: t.Any, plan: t.Any, head: str | None) -> str | None:
@@ -127,28 +133,3 @@ def locks_left(task_vars: dict[str, t.Any]) -> list[str]:
         if (taken.get("answer") or {}).get("held") and not released.get("ok"):
             left.append(host)
     return left
-
-
-def approve_command(plan: dict[str, t.Any] | None, argv: list[str], task_vars: dict[str, t.Any]) -> str | None:
-    """What a person types (or, in AWX, enters) to approve the plan.
-
-    The command line is repeated as it was typed; values of extra variables that are not ours may be secrets and are not.
-    """
-    if not plan or not plan["steps"]:
-        return None
-    approval = f"incident_approve={plan['digest']}"
-    if any(name in task_vars for name in ("awx_job_id", "tower_job_id")):
-        return f"launch this job template again with the extra variable {approval.replace('=', ': ')}"
-    words, rest = [os.path.basename(argv[0])], iter(argv[1:])
-    for word in rest:
-        if word in ("-C", "--check"):
-            continue
-        if word not in ("-e", "--extra-vars"):
-            words.append(word)
-            continue
-        value = next(rest, "")
-        if value.startswith(("incident_approve=", "incident_break_lock=")):
-            continue
-        name, separator, _secret = value.partition("=")
-        words += ["-e", value if value.startswith(("incident_", "@")) or not separator else f"{name}=..."]
-    return f"{shlex.join(words)} -e {approval}"

@@ -1,0 +1,58 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The exact command that approves a plan. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+_EXTRA = ("-e", "--extra-vars")
+_DROPPED = ("incident_approve", "incident_break_lock")
+
+
+def approve(digest: str, argv: list[str], awx: bool) -> str:
+    """What a person types to approve ``digest``, or in AWX what is entered.
+
+    ``argv`` is the command line of this run. It is repeated as it was typed, without check mode and earlier approvals;
+    values of extra variables that are not ``incident_*`` may be secrets and become ``...``.
+    """
+    if awx:
+        return f"launch this job template again with the extra variable incident_approve: {digest}"
+    words = [argv[0].rsplit("/", maxsplit=1)[-1]]
+    rest = iter(argv[1:])
+    for word in rest:
+        value = _extra_of(word, rest)
+        if value is not None:
+            shown = _shown(value)
+            words += ["-e", shown] if shown else []
+        elif word not in ("-C", "--check"):
+            words.append(word)
+    return f"{shlex.join(words)} -e incident_approve={digest}"
+
+
+def _extra_of(word: str, rest: t.Iterator[str]) -> str | None:
+    """The extra variables that this word brings, or None where it is another option."""
+    if word in _EXTRA:
+        return next(rest, "")
+    if word.startswith("--extra-vars="):
+        return word.split("=", maxsplit=1)[1]
+    return word[2:] if word.startswith("-e") and not word.startswith("--") else None
+
+
+def _shown(value: str) -> str:
+    if value.startswith("@"):
+        return value
+    if value.lstrip().startswith(("{", "[")):
+        return "..."
+    try:
+        pairs = shlex.split(value)
+    except ValueError:
+        return "..."
+    shown = []
+    for pair in pairs:
+        name = pair.split("=", maxsplit=1)[0]
+        if name not in _DROPPED:
+            shown.append(pair if name.startswith("incident_") else f"{name}=...")
+    return " ".join(shown)

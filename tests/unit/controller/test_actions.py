@@ -1,0 +1,134 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The small decisions of the action plugins: who may act, what is typed to approve, how a run ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+
+from ansible_collections.virtengine.incident.plugins.action.incident_act import allowed
+from ansible_collections.virtengine.incident.plugins.action.incident_close import ending, outcome_of
+from ansible_collections.virtengine.incident.plugins.action.incident_open import wrong_names
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _command
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._deadline import bounded
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
+
+DIGEST = "halt-0123456789abcdef"
+
+
+@pytest.fixture
+def state() -> RunState:
+    return RunState.create({"run": "run-1"})
+
+
+def gate(state: RunState, **changes: Any) -> dict[str, Any]:
+    issued = {"token": "t", "controller_pid": os.getppid(), "steps": [{"host": "vh1"}], **changes}
+    state.keep("gate", issued)
+    return {"run_dir": state.path, "token": "t", "module": "node_service", "args": {}}
+
+
+def test_the_gate_of_this_run_lets_its_hosts_act(state: RunState) -> None:
+    allowed(gate(state), "vh1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "host"),
+    [({"token": "other"}, "vh1"), ({"controller_pid": 1}, "vh1"), ({}, "vh2"), ({"steps": []}, "vh1")],
+)
+def test_without_it_nothing_acts(state: RunState, changes: dict[str, Any], host: str) -> None:
+    with pytest.raises(Refusal, match="Nothing was done"):
+        allowed(gate(state, **changes), host)
+
+
+def test_without_a_gate_nothing_acts_and_the_lock_may_be_asked_for(state: RunState) -> None:
+    step = {"run_dir": state.path, "token": None, "module": "node_service", "args": {"state": "started"}}
+    with pytest.raises(Refusal):
+        allowed(step, "vh1")
+    allowed({**step, "module": "incident_lock", "args": {"state": "info"}}, "vh1")
+    with pytest.raises(Refusal):
+        allowed({**step, "module": "incident_lock", "args": {"state": "acquired"}}, "vh1")
+
+
+@pytest.mark.parametrize(
+    ("argv", "typed"),
+    [
+        (["/x/ansible-playbook", "a.yml", "-i", "v"], "ansible-playbook a.yml -i v"),
+        (["ansible-playbook", "a.yml", "--check", "-e", "incident_target=vh1"], "ansible-playbook a.yml -e incident_target=vh1"),
+        (["ansible-playbook", "a.yml", "-e", "token=s3cret", "-e", "@f.yml"], "ansible-playbook a.yml -e token=... -e @f.yml"),
+        (["ansible-playbook", "a.yml", "-e", "incident_approve=halt-1", "-b"], "ansible-playbook a.yml -b"),
+        (["ansible-playbook", "a.yml", "--extra-vars=pw=s3cret"], "ansible-playbook a.yml -e pw=..."),
+        (["ansible-playbook", "a.yml", "-epw=s3cret"], "ansible-playbook a.yml -e pw=..."),
+        (["ansible-playbook", "a.yml", "-e", '{"pw": "s3cret"}'], "ansible-playbook a.yml -e ..."),
+        (["ansible-playbook", "a.yml", "-e", "incident_target=a pw=s3cret"], "ansible-playbook a.yml -e 'incident_target=a pw=...'"),
+    ],
+)
+def test_the_command_is_repeated_as_typed_without_secrets(argv: list[str], typed: str) -> None:
+    assert _command.approve(DIGEST, argv, awx=False) == f"{typed} -e incident_approve={DIGEST}"
+
+
+def test_awx_is_told_what_to_enter() -> None:
+    assert f"incident_approve: {DIGEST}" in _command.approve(DIGEST, ["ansible-playbook"], awx=True)
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "status", "outcome", "fails"),
+    [
+        ("never", "incident", "planned", False),
+        ("incident", "incident", "planned", True),
+        ("incident", "degraded", "diagnosed", False),
+        ("incident", "unknown", "diagnosed", False),
+        ("degraded", "degraded", "diagnosed", True),
+        ("degraded", "incident", "diagnosed", True),
+        ("unknown", "unknown", "diagnosed", True),
+        ("unknown", "healthy", "diagnosed", False),
+        ("unknown", "incident", "recovered", False),
+        ("never", "healthy", "refused", True),
+        ("never", "incident", "not_recovered", True),
+    ],
+)
+def test_how_a_run_ends(fail_on: str, status: str, outcome: str, fails: bool) -> None:
+    assert (ending(fail_on, {"status": status}, outcome, None) is not None) is fails
+
+
+def test_without_a_verdict_the_status_is_unknown() -> None:
+    assert ending("unknown", None, "diagnosed", None) is not None
+
+
+def test_an_acting_run_that_stops_has_not_recovered(state: RunState) -> None:
+    assert outcome_of(state, "lost the host") == ("refused", ["lost the host"])
+    gate(state)
+    assert outcome_of(state, "lost the host") == ("not_recovered", ["lost the host"])
+    state.keep("recovery", {"recovered": True, "because": "blocks come"})
+    assert outcome_of(state, None) == ("recovered", ["blocks come"])
+
+
+def test_misspelt_variables_are_found() -> None:
+    names = ["incident_aprove", "incident_approve", "chain_halt_x", "inventory_dir", "_chain_halt_run"]
+    assert wrong_names(names, "chain_halt") == ["chain_halt_x", "incident_aprove"]
+
+
+def sleep() -> dict[str, Any]:
+    time.sleep(20)
+    return {}
+
+
+def test_work_in_time_is_returned_and_late_work_is_an_error() -> None:
+    assert bounded(5, lambda: {"a": 1}) == ({"a": 1}, None)
+    started = time.monotonic()
+    answer, error = bounded(1, sleep)
+    assert (answer, error) == ({}, {"kind": "late", "text": "no answer within 1 s"})
+    assert time.monotonic() - started < 5
+
+
+def test_a_lost_connection_is_an_error_with_its_last_line() -> None:
+    def lose() -> dict[str, Any]:
+        raise AnsibleConnectionFailure("Failed to connect\nssh: timed out")
+
+    assert bounded(5, lose)[1] == {"kind": "unreachable", "text": "ssh: timed out"}

@@ -1,0 +1,114 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record on disk: it survives a killed run, shows a changed line, and keeps two writers apart."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
+    JOURNAL,
+    Record,
+    RunState,
+    incident_id,
+    open_record,
+)
+
+
+def lines(path: Path) -> list[str]:
+    return (path / JOURNAL).read_text(encoding="utf-8").splitlines()
+
+
+def test_entries_are_chained_and_evidence_is_hashed(tmp_path: Path) -> None:
+    record = Record(str(tmp_path), "run-1")
+    record.append("run_started", {"who": "sre"})
+    record.evidence("evidence-run-1.json", {"b": 1, "a": [2]})
+    assert [entry["kind"] for entry in record.entries()] == ["run_started", "evidence"]
+    head = _chain.verify(lines(tmp_path))
+    assert head.hash == record.head()
+    assert json.loads((tmp_path / "evidence-run-1.json").read_text(encoding="utf-8")) == {"b": 1, "a": [2]}
+
+
+def test_a_changed_line_stops_the_run(tmp_path: Path) -> None:
+    record = Record(str(tmp_path), "run-1")
+    record.append("note", {"n": 1})
+    record.append("note", {"n": 2})
+    changed = lines(tmp_path)
+    changed[0] = changed[0].replace('"n":1', '"n":7').replace('"n": 1', '"n": 7')
+    (tmp_path / JOURNAL).write_text("\n".join(changed) + "\n", encoding="utf-8")
+    with pytest.raises(Refusal, match="was changed"):
+        record.append("note", {"n": 3})
+
+
+def test_half_a_line_of_a_killed_run_is_kept_beside_the_journal(tmp_path: Path) -> None:
+    record = Record(str(tmp_path), "run-1")
+    record.append("note", {"n": 1})
+    with (tmp_path / JOURNAL).open("a", encoding="utf-8") as stream:
+        stream.write('{"seq": 2, "at": "20')
+    later = Record(str(tmp_path), "run-2")
+    later.append("note", {"n": 2})
+    assert (tmp_path / "torn-run-2.txt").read_text(encoding="utf-8") == '{"seq": 2, "at": "20'
+    assert [entry["data"] for entry in later.entries()] == [{"n": 1}, {"n": 2}]
+    assert not _chain.verify(lines(tmp_path)).torn
+
+
+def append_many(path: str, run: str) -> None:
+    for number in range(20):
+        Record(path, run).append("note", {"n": number})
+
+
+def test_two_runs_write_one_journal_in_turn(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    writers = [fork.Process(target=append_many, args=(str(tmp_path), f"run-{number}")) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(30)
+    assert _chain.verify(lines(tmp_path)).seq == 60
+
+
+def test_a_record_without_a_place_keeps_nothing() -> None:
+    record = Record(None, "run-1")
+    record.append("note", {})
+    record.evidence("x.json", {})
+    assert record.write("report.html", "x") is None
+    assert (record.entries(), record.head(), record.kept) == ([], None, False)
+
+
+def test_where_nothing_can_be_written_the_reason_is_given(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    record, problem = open_record(str(tmp_path / "file"), "chain-1", "run-1")
+    assert not record.kept
+    assert problem is not None
+    assert "file" in problem
+
+
+@given(st.text(), st.integers() | st.none(), st.text() | st.none())
+def test_the_id_is_a_safe_file_name(chain: str, height: int | None, block: str | None) -> None:
+    name = incident_id({"chain_id": chain, "height": height, "last_block_hash": block})
+    assert name
+    assert "/" not in name
+    assert not name.startswith(".")
+
+
+def test_a_run_that_was_not_opened_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="from its beginning"):
+        RunState(str(tmp_path))
+
+
+def test_what_a_run_keeps_is_gone_when_it_closes() -> None:
+    state = RunState.create({"run": "run-1"})
+    state.keep("bundle", {"a": "{{ lookup('pipe', 'id') }}"})
+    assert RunState(state.path).read("bundle") == {"a": "{{ lookup('pipe', 'id') }}"}
+    assert state.read("nothing") is None
+    state.remove()
+    assert not Path(state.path).exists()
