@@ -18,8 +18,8 @@ Step = dict[str, t.Any]
 DIGEST_HEX = 16
 _DIGEST = re.compile(rf"[a-z]+-[0-9a-f]{{{DIGEST_HEX}}}")
 
-# An action of this name puts back what an earlier step of the same plan changed. Doing it twice changes nothing, and no
-# observation tells for certain that it is still due, so it stays on the list of a resumed run.
+# An action of this name puts back what an earlier step of the same plan changed. No observation tells for certain that
+# it is still due, and doing it twice changes nothing, so two plans are compared without it when a run resumes.
 _PUTS_BACK = "restore_"
 
 
