@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,8 +48,8 @@ func newFaultHooks(home string, key *storetypes.KVStoreKey, app *runtime.App) *f
 }
 
 // read looks at the file anew each time, so that a fault comes and goes without
-// a restart. A file that cannot be read or parsed stops the node: a rig that
-// believes it has injected a fault must not see a healthy node instead.
+// a restart. A file that cannot be read, or names an unknown fault, is a panic: a
+// rig that believes it has injected a fault must not see a healthy node instead.
 func (h *faultHooks) read() faults {
 	var f faults
 	raw, err := os.ReadFile(h.path)
@@ -56,7 +57,9 @@ func (h *faultHooks) read() faults {
 		return f
 	}
 	if err == nil {
-		err = json.Unmarshal(raw, &f)
+		decoder := json.NewDecoder(bytes.NewReader(raw))
+		decoder.DisallowUnknownFields()
+		err = decoder.Decode(&f)
 	}
 	if err != nil {
 		panic(fmt.Sprintf("rig fault file %s: %v", h.path, err))

@@ -5,11 +5,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	sdkmath "cosmossdk.io/math"
+	"github.com/spf13/cobra"
 
 	svrcmd "github.com/cosmos/cosmos-sdk/server/cmd"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -66,14 +68,18 @@ func setSDKConfig() {
 	sdk.DefaultPowerReduction = sdkmath.NewInt(1_000_000)
 }
 
-func main() {
+func newRoot() (*cobra.Command, error) {
 	setSDKConfig()
 	if err := adoptEnvironment(); err != nil {
-		os.Exit(1)
+		return nil, err
 	}
-	root, err := newRootCommand()
+	return newRootCommand()
+}
+
+func main() {
+	root, err := newRoot()
 	if err != nil {
-		_, _ = os.Stderr.WriteString("Error: " + err.Error() + "\n")
+		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(1)
 	}
 	if err := svrcmd.Execute(root, envPrefix, nodeHome()); err != nil {

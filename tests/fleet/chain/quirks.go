@@ -24,6 +24,10 @@ import (
 // from VirtEngine's. The generated ones leave out zero values and call their
 // pages --page-limit; VirtEngine prints every field and has --limit.
 func answerAsVirtEngine(root *cobra.Command) {
+	child(root, "comet").AddCommand(&cobra.Command{
+		Use: "validator-set [height]", Short: "Get the full CometBFT validator set at given height",
+		RunE: func(*cobra.Command, []string) error { return errors.New("no RPC client is defined in offline mode") },
+	})
 	query := child(root, "query")
 	if upgrade := child(query, "upgrade"); upgrade != nil {
 		// VirtEngine never added it: the plan is only to be had over REST and gRPC.
