@@ -139,7 +139,7 @@ def _answers(directory: Path, env: Mapping[str, str]) -> None:
     ping = ["ansible", "all", "-i", "validators", "-m", "ping"]
     _row("ansible all -m ping", [_timed(ping, directory, env)[0] for _run in range(RUNS)])
     command = ["ansible-playbook", "chain_halt.yml", "-i", "validators"]
-    runs = [_timed(command, directory, env, mark="First answer") for _run in range(RUNS)]
+    runs = [_timed(command, directory, env, mark="FIRST ANSWER") for _run in range(RUNS)]
     _row("chain_halt.yml: first answer", [first for _end, first in runs if first is not None])
     _row("chain_halt.yml: confirmed verdict and plan", [end for end, _first in runs])
     print()

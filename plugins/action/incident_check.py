@@ -17,6 +17,10 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._lo
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
 
 
+# Each look waits 3 s and takes 2 or 3 more: a little over a minute, the time that a block has to come after quorum.
+MOST_LOOKS = 12
+
+
 class ActionModule(ControllerAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "run_dir": {"type": "path", "required": True},
@@ -66,16 +70,28 @@ class ActionModule(ControllerAction):
         bundle = add_look(state.read("bundle"), args["look"], task_vars)
         state.keep("bundle", bundle)
         checked = _registry.incident(state.facts["incident"]).check_step(bundle, plan, step)
+        next_look = args["look"] + 1
+        if checked["needed"] and not checked["ok"] and checked["wait"] and self._may_look_again(state, step["number"]):
+            return {"wait": True, "needed": False, "next_look": next_look}
         record = state.record()
+        answer = {"wait": False, "moving": checked["moving"], "height": checked["height"], "next_look": next_look}
         record.append("guard", {"step": step["number"], "host": step["host"], "action": step["action"], **checked})
         if not checked["needed"]:
             self.say([_screen.step_line(step, "not needed any more", plan)])
-            return {"needed": False, "moving": checked["moving"], "height": checked.get("height")}
+            return {"needed": False, **answer}
         if not checked["ok"]:
             raise Refusal(f"Step {step['number']} was not taken: {checked['because']}")
         record.append("action_started", {"step": step["number"], "host": step["host"], "action": step["action"]})
         self.say([_screen.step_line(step, "started", plan)])
-        return {"needed": True, "moving": checked["moving"], "height": checked.get("height")}
+        return {"needed": True, **answer}
+
+    @staticmethod
+    def _may_look_again(state: RunState, occasion: int | str) -> bool:
+        """Count the looks of one occasion; False when they are used up."""
+        looks = state.read("looks") or {}
+        taken = looks.get(str(occasion), 0) + 1
+        state.keep("looks", {**looks, str(occasion): taken})
+        return bool(taken < MOST_LOOKS)
 
     def _after(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """What the step did: every answer its action registered, and whether the chain moves where it should."""
@@ -116,4 +132,5 @@ class ActionModule(ControllerAction):
         state.keep("verdict_after", incident.assess(bundle))
         recovery = incident.recovered(bundle, state.read("plan"), state.read("verdict"))
         state.keep("recovery", recovery)
-        return {"recovered": recovery["recovered"], "because": recovery["because"], "next_look": args["look"] + 1}
+        again = not recovery["recovered"] and self._may_look_again(state, "recovered")
+        return {**{key: recovery[key] for key in ("recovered", "because")}, "wait": again, "next_look": args["look"] + 1}

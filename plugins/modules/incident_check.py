@@ -69,6 +69,11 @@ needed:
   returned: with O(phase=before)
   type: bool
   sample: true
+wait:
+  description: Whether another look may change the answer, and is still to be taken.
+  returned: with O(phase=before) and O(phase=recovered)
+  type: bool
+  sample: false
 moving:
   description: Whether the chain moves again.
   returned: with O(phase=before)
@@ -91,7 +96,7 @@ because:
   sample: Blocks come again and vh1 signed 5 of the last 5.
 next_look:
   description: The number of the look that would follow.
-  returned: with O(phase=recovered)
+  returned: with O(phase=before) and O(phase=recovered)
   type: int
   sample: 6
 """
