@@ -221,8 +221,12 @@ def _nothing_explains(reading: Reading) -> Finding:
     if halted is False or explained:
         return refuted("what is seen is explained by: " + ", ".join(explained or ["not_halted"]))
     missing = [finding.because for cause in EXPLAINING if (finding := cause.predicate(reading)).answer == CANNOT_TELL]
+    if reading.app_hashes_differ:
+        missing.insert(0, "the applications differ at the same height (see the notes)")
+    if reading.rounds_grow:
+        missing.insert(0, "rounds grow: enough power votes, and finds no agreement")
     if not missing:
-        missing = ["enough power votes, or could; these causes are none of it"]
+        missing = ["enough power votes, or could: something else holds the chain up"]
     return Finding(
         HOLDS, "the chain stands, and none of the known causes is established. Open: " + "; ".join(missing[:3])
     )

@@ -139,6 +139,7 @@ def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
     validators, sums = rows(nodes, sight.known, outside)
     total = sum(sight.known.members.values())
     differ = _app_hashes(nodes, notes)
+    notes.extend(_processes_beside(nodes))
     idle = not sight.known.coming and _idle(nodes, book)
     if idle:
         notes.append("The chain makes no blocks without transactions (create_empty_blocks): no block may be due.")
@@ -258,6 +259,16 @@ def _idle(nodes: dict[str, Node], book: VoteBook) -> bool:
         return False
     shown = [node.data for node in nodes.values() if node.data is not None and node.chain_ok]
     return 2 in book.steps or any(data.setting("create_empty_blocks") is False for data in shown)
+
+
+def _processes_beside(nodes: dict[str, Node]) -> t.Iterator[str]:
+    """Nodes that run without the unit, or beside it: nobody may start the unit there."""
+    for node in nodes.values():
+        others = node.data.process.mappings("others") if node.data is not None else []
+        if others and node.data is not None:
+            how = "beside its unit" if node.data.process.inner("main") is not None else "without its unit"
+            pids = ", ".join(str(other.integer("pid")) for other in others[:3])
+            yield f"On {node.host} the node's binary runs {how} (process {pids})."
 
 
 def _app_hashes(nodes: dict[str, Node], notes: list[str]) -> bool:

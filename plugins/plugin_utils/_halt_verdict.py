@@ -100,15 +100,18 @@ def _row(row: ValidatorRow, total: int) -> dict[str, t.Any]:
 
 def _troubles(reading: Reading) -> list[tuple[Node, str]]:
     """Our nodes that do not take part as they should, with what is wrong."""
+    votes = {row.host for row in reading.validators if row.counts_as == "voting"}
     found = []
     for node in reading.nodes.values():
-        if not node.observed and not node.in_set:
+        if not node.observed and (not node.in_set or node.host in votes):
             continue
         wrong = None
         if node.state not in ("voting", "running") or node.reason is not None:
             wrong = node.state.replace("_", " ")
         elif not node.chain_ok:
             wrong = "another chain"
+        elif node.declared is not None and not node.in_set:
+            wrong = "not in the validator set: jailed, perhaps"
         elif node.height is None or reading.height is None or node.height < reading.height - LAG_BLOCKS:
             wrong = "behind"
         if wrong is not None:
