@@ -177,11 +177,11 @@ def _key_known(other: Node) -> bool:
     """
     if other.declared or other.rpc_address:
         return True
-    if other.data is None:
+    # A key file does not move in the seconds between two looks.
+    seen = other.data or other.before
+    if seen is None or is_remote(seen) is not False:
         return False
-    if is_remote(other.data) is not False:
-        return False
-    return other.key_address is not None or other.data.signer.flag("key_file") is False
+    return other.key_address is not None or seen.signer.flag("key_file") is False
 
 
 def signing_state(reading: Reading, node: Node, data: NodeEvidence) -> Guard:

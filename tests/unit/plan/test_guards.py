@@ -239,6 +239,11 @@ OTHERS = [
     ("stopped standby holds it", r.node("v2", r.data(), state="stopped"), "refused"),
     ("of another chain, holds it", r.node("v2", r.data(), chain_ok=False), "refused"),
     ("unreachable, undeclared", r.node("v2", None), "open"),
+    (
+        "answered in the look before",
+        r.node("v2", None, key_address=r.ADDRESS_X, before=r.node("v2", r.data(address=r.ADDRESS_X)).data),
+        "clear",
+    ),
     ("unreachable, declares another", r.node("v2", None, declared=r.ADDRESS_X), "clear"),
     ("answers, key unread", r.node("v2", changed(part("signer", r.error("privilege"))), state="unknown"), "open"),
     (

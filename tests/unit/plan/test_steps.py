@@ -104,6 +104,17 @@ def test_a_changed_world_stops_the_step(change: dict[str, t.Any], word: str) -> 
     assert not found["ok"] and word in found["because"]
 
 
+def test_two_blocks_at_one_height_stop_every_step() -> None:
+    net = small(v4=Host("voting", 5, "e"))
+    made = make(net)
+    fresh = bundle(net, (2, 3))
+    for entry in fresh["observations"]:
+        if entry["host"] == "v4":
+            entry["data"]["rpc"]["status"]["data"]["block_hash"] = "F" * 64
+    found = check_step(_bundle.check(fresh), made, made["steps"][0])
+    assert not found["ok"] and "two different blocks" in found["because"]
+
+
 def test_nobody_answers_any_more() -> None:
     net = small()
     made = make(net)
