@@ -9,21 +9,15 @@ import copy
 import hashlib
 import typing as t
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+
+from tests.unit.verdict.parts import SILENT, Data, at, bad, config, mark, ok, process, unit
+
+__all__ = ["Fleet", "Host", "Other", "address", "at", "bad", "four", "mark", "node_id", "ok"]
 
 CHAIN = "virtengine-1"
 HEIGHT = 208
-START = datetime(2026, 1, 30, 12, 0, 0, tzinfo=timezone.utc)  # time of the newest block of the first look
 HASH = "AB" * 32
 GENESIS = "1f" * 32
-UNIT = "virtengine.service"
-
-Data = dict[str, t.Any]
-
-
-def at(seconds: float) -> str:
-    """A moment so many seconds after the block the chain stands at."""
-    return (START + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def address(name: str) -> str:
@@ -32,25 +26,6 @@ def address(name: str) -> str:
 
 def node_id(name: str) -> str:
     return hashlib.sha256(f"node {name}".encode()).hexdigest()[:40]
-
-
-def ok(data: Data) -> Data:
-    return {"ok": True, "data": data}
-
-
-def bad(kind: str, text: str = "it did not work") -> Data:
-    return {"ok": False, "error": {"kind": kind, "text": text}}
-
-
-def mark(kind: str, text: str = "", current: bool = True, seconds: float = 5) -> Data:
-    return {
-        "kind": kind,
-        "count": 1,
-        "first_at": at(seconds),
-        "last_at": at(seconds),
-        "current": current,
-        "text": text or f"a line about {kind}",
-    }
 
 
 @dataclass
@@ -248,8 +223,8 @@ class Fleet:
             "schema": 1,
             "clock": {"now": at(now), "boot_at": at(-90000), "boot_id": "b1"},
             "access": {"uid": 0, "privileged": True},
-            "unit": ok(_unit(host, look)),
-            "process": ok({"main": _process(host), "others": []}),
+            "unit": ok(unit(host.doing, look)),
+            "process": ok({"main": process(host.doing), "others": []}),
             "paths": {
                 "home": "/var/lib/virtengine",
                 "home_source": "unit_flag",
@@ -259,7 +234,7 @@ class Fleet:
             "binary": ok(
                 {"path": "/usr/bin/virtengine", "sha256": "c0" * 32, "running_sha256": "c0" * 32, "cosmovisor": False}
             ),
-            "config": ok(_config()),
+            "config": ok(config()),
             "genesis": ok({"chain_id": CHAIN, "sha256": GENESIS, "genesis_time": at(-90000)}),
             "signer": ok(
                 {
@@ -334,84 +309,6 @@ class Fleet:
                 "observations": found,
             }
         )
-
-
-SILENT = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool")
-
-
-def _unit(host: Host, look: int) -> Data:
-    unit: Data = {
-        "name": UNIT,
-        "load_state": "loaded",
-        "active_state": "active",
-        "sub_state": "running",
-        "unit_file_state": "enabled",
-        "result": "success",
-        "restarts": 0,
-        "exit_kind": None,
-        "exit_status": None,
-        "main_pid": 100,
-        "started_at": at(-80000),
-        "stopped_at": None,
-        "restart": "on-failure",
-        "restart_delay_s": 10.0,
-        "freezer_state": "running",
-        "control_group": f"/system.slice/{UNIT}",
-        "invocation_id": "aa",
-    }
-    down = {"main_pid": None, "stopped_at": at(3), "active_state": "inactive", "sub_state": "dead"}
-    changes: dict[str, Data] = {
-        "stopped": down,
-        "killed": dict(
-            down, active_state="failed", sub_state="failed", result="signal", exit_kind="killed", exit_status=9
-        ),
-        "failed": dict(
-            down, active_state="failed", sub_state="failed", result="exit-code", exit_kind="exited", exit_status=1
-        ),
-        "crash_loop": dict(
-            down,
-            active_state="activating",
-            sub_state="auto-restart",
-            result="exit-code",
-            restarts=10 + look,
-            exit_kind="exited",
-            exit_status=2,
-        ),
-        "frozen_group": {"freezer_state": "frozen"},
-    }
-    unit.update(changes.get(host.doing, {}))
-    return unit
-
-
-def _process(host: Host) -> Data | None:
-    if host.doing in ("stopped", "killed", "failed", "crash_loop"):
-        return None
-    return {
-        "pid": 100,
-        "state": "T" if host.doing == "frozen" else "S",
-        "frozen": host.doing == "frozen_group",
-        "exe": "/usr/bin/virtengine",
-        "exe_deleted": False,
-        "started_at": at(-80000),
-        "in_unit": True,
-    }
-
-
-def _config() -> Data:
-    values = {
-        "double_sign_check_height": 0,
-        "halt_height": 0,
-        "halt_time": 0,
-        "priv_validator_laddr": "",
-        "priv_validator_key_file": "config/priv_validator_key.json",
-        "priv_validator_state_file": "data/priv_validator_state.json",
-        "create_empty_blocks": True,
-        "timeout_propose": "3s",
-        "timeout_prevote": "1s",
-        "timeout_precommit": "1s",
-        "timeout_commit": "1s",
-    }
-    return {key: {"value": value, "source": "config.toml", "why": None} for key, value in values.items()}
 
 
 def four(doing: t.Sequence[str] = (), **changes: t.Any) -> Fleet:
