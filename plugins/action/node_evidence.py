@@ -37,7 +37,6 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = True
     # The connection is opened inside run(), where a host that is gone becomes an observation.
     _requires_connection = False
-    _abandoned = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
@@ -65,13 +64,6 @@ class ActionModule(ActionBase):
                 result[key] = answer[key]
         return result
 
-    def cleanup(self, force: bool = False) -> None:
-        """Skip what would open the connection to a host again that has just shown that it does not answer."""
-        if self._abandoned:
-            _end_children()
-        else:
-            super().cleanup(force)
-
     def _number(self, name: str, default: int) -> int:
         """An option that this plugin needs before the module has checked it."""
         value = self._task.args.get(name, default)
@@ -82,21 +74,26 @@ class ActionModule(ActionBase):
 
     def _ask(self, task_vars: dict[str, t.Any], seconds: int) -> tuple[dict[str, t.Any], dict[str, str] | None]:
         """The module's answer, or the error of the observation."""
-        self._abandoned = True
+        answered = False
         try:
             with _Alarm(seconds):
                 answer = self._execute_module(task_vars=task_vars)
+            answered = not answer.get("unreachable")
+            return answer, None
         except _Late:
             return {}, {"kind": "late", "text": f"the host gave no answer within {seconds} s"}
         except AnsibleConnectionFailure as failure:
             text = clean(str(failure))
             return {}, {"kind": "privilege" if _REFUSED.search(text) else "unreachable", "text": text}
         except AnsibleError as failure:
-            self._abandoned = False
+            answered = True
             text = clean(str(failure))
             return {}, {"kind": "privilege" if _REFUSED.search(text) else "failed", "text": text}
-        self._abandoned = bool(answer.get("unreachable"))
-        return answer, None
+        finally:
+            if not answered:
+                # Ansible removes its temporary directory after the task, with no deadline: not on a host like this.
+                self._connection._shell.tmpdir = None
+                _end_children()
 
 
 class _Alarm:
