@@ -104,7 +104,7 @@ class ActionModule(ControllerAction):
         if not acted.get("ok"):
             problem = (acted.get("error") or {}).get("text", "the step gave no answer")
         elif not waited.get("skipped") and waited and not (waited.get("ok") and waiting.get("reached")):
-            text = (waited.get("error") or {}).get("text") or str(waiting.get("seen_text") or "no new block was seen")
+            text = (waited.get("error") or {}).get("text") or str(waiting.get("msg") or "no new block was seen")
             problem = f"the chain did not go on as it should: {text}. Stop here and diagnose again"
         state.record().append(
             "action_finished",

@@ -49,7 +49,7 @@ class CallbackModule(CallbackBase):
         if self._display.verbosity or name.startswith(self.SHOWN):
             self._line(name)
 
-    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
+    def v2_runner_on_failed(self, result: t.Any, *_arguments: t.Any, **_options: t.Any) -> None:
         answer = result.result
         text = str(answer.get("msg") or "failed without a message")
         if "timedout" in answer:
