@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import secrets
 import threading
@@ -209,7 +210,7 @@ class _Look:
         top = self._newest()
         heights = list(range(top, max(top - self._commits, self._jobs.get("status")["earliest_height"] - 1, 0), -1))
         for height in heights:
-            self._jobs.start(f"commit {height}", lambda height=height: self._commit(height))
+            self._jobs.start(f"commit {height}", functools.partial(self._commit, height))
         found, error = [], None
         for height in heights:
             try:

@@ -132,7 +132,8 @@ def nanoseconds(value: t.Any) -> t.Optional[int]:
     if not found:
         return None
     try:
-        moment = datetime.datetime(*(int(part) for part in found.groups()[:6]))
+        year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+        moment = datetime.datetime(year, month, day, hour, minute, second)
     except ValueError:
         return None
     since = moment - _EPOCH
