@@ -85,7 +85,7 @@ def check(words: list[str], home: t.Optional[str]) -> None:
 
 
 def node_flag(node: str) -> str:
-    """The address of a node for ``--node``: ``tcp://``, ``http://`` or ``https://`` host and port. Raises ValueError."""
+    """The address of a node for ``--node``: tcp, http or https with host and port. Raises ValueError."""
     if not re.fullmatch(r"(?:tcp|https?)://(?:[A-Za-z0-9._-]{1,253}|\[[0-9a-fA-F:]{2,45}\])(?::[0-9]{1,5})?/?", node):
         raise ValueError("node must have the form tcp://host:port, http://host:port or https://host:port")
     return node

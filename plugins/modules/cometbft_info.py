@@ -86,7 +86,7 @@ reachable:
   sample: true
 rpc:
   description:
-    - One entry for each part that was asked for, V({"ok": true, "data": ...}) or V({"ok": false, "error": ...}).
+    - One entry for each part that was asked for. Each has C(ok), and with it either C(data) or C(error).
     - An error has a C(kind), one of V(refused), V(late), V(unreachable), V(malformed), V(too_large), V(http), V(rpc),
       V(absent), V(cannot_tell), V(failed), and a C(text) for people.
   returned: always
@@ -147,7 +147,9 @@ rpc:
             power: 20
           rounds:
           - round: 0
-            prevotes: [[1, nil, '2026-11-24T19:49:08.469791016Z'], [2, nil, '2026-11-24T19:49:08.458576282Z']]
+            prevotes:
+            - [1, nil, '2026-11-24T19:49:08.469791016Z']
+            - [2, nil, '2026-11-24T19:49:08.458576282Z']
             precommits: []
           - round: 1
             prevotes: []
@@ -155,9 +157,10 @@ rpc:
           last_commit:
             height: 340
             round: 0
-            votes: [[F6D9025EFAE31226638661B9CD238B3A1ED004CE, C36328B05897, '2026-11-24T19:49:04.433192403Z'],
-              [0AAA349FFCAA0AE18BA2684C4654C4A300F38ACD, C36328B05897, '2026-11-24T19:49:04.430766955Z'], [E234827A02D39FE51529731DE1C3DE7B6C4731D1,
-                C36328B05897, '2026-11-24T19:49:04.432912516Z']]
+            votes:
+            - [F6D9025EFAE31226638661B9CD238B3A1ED004CE, C36328B05897, '2026-11-24T19:49:04.433192403Z']
+            - [0AAA349FFCAA0AE18BA2684C4654C4A300F38ACD, C36328B05897, '2026-11-24T19:49:04.430766955Z']
+            - [E234827A02D39FE51529731DE1C3DE7B6C4731D1, C36328B05897, '2026-11-24T19:49:04.432912516Z']
           peers:
           - node_id: 0c594ce379d02a1d0b3d6b9133985ec403cf57c7
             remote: 127.0.0.1:59008
@@ -221,8 +224,10 @@ rpc:
             round: 0
             block_hash: C36328B05897DAEA37DE65FCBA820F2D27374262E46957817DB324C0D5536D9D
             time: '2026-11-24T19:49:03.373285133Z'
-            signed: [[F6D9025EFAE31226638661B9CD238B3A1ED004CE, '2026-11-24T19:49:04.433192403Z'], [0AAA349FFCAA0AE18BA2684C4654C4A300F38ACD,
-                '2026-11-24T19:49:04.430766955Z'], [E234827A02D39FE51529731DE1C3DE7B6C4731D1, '2026-11-24T19:49:04.432912516Z']]
+            signed:
+            - [F6D9025EFAE31226638661B9CD238B3A1ED004CE, '2026-11-24T19:49:04.433192403Z']
+            - [0AAA349FFCAA0AE18BA2684C4654C4A300F38ACD, '2026-11-24T19:49:04.430766955Z']
+            - [E234827A02D39FE51529731DE1C3DE7B6C4731D1, '2026-11-24T19:49:04.432912516Z']
             nil: []
             absent: []
     mempool:
