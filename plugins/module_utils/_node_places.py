@@ -51,7 +51,7 @@ def find(
     ``process`` holds ``flags``, ``variables``, ``exe`` of the running node and ``of_unit``: whether the unit started
     it. It speaks for the unit where the unit's own command line cannot be read, and alone where there is no unit.
     """
-    launch = _launch(unit, process)
+    launch = launch_of(unit, process)
     home, home_source = _home(unit, launch, process, home)
     files = _config.Files(home, "the home of the node is not known; set the option home")
     rpc, rpc_source, rpc_why = _rpc(launch, files, rpc_url)
@@ -70,7 +70,7 @@ def find(
     }
 
 
-def _launch(unit: Unit | None, process: dict[str, t.Any] | None) -> _config.Launch:
+def launch_of(unit: Unit | None, process: dict[str, t.Any] | None) -> _config.Launch:
     """Flags and variables of a start: the unit's; the process's where the unit runs a script or there is no unit."""
     if unit is None:
         if process is None:

@@ -84,6 +84,20 @@ def scan(unit: UnitOf, names: t.Iterable[str], roots: Roots = ROOTS) -> Found:
     return Found(main, inside + outside)
 
 
+def members(unit: UnitOf, roots: Roots = ROOTS) -> list[dict[str, t.Any]]:
+    """Every process in the unit's control group, whatever it runs, as the contract's proc."""
+    found = []
+    for entry in sorted(os.listdir(roots.proc)):
+        if not entry.isdigit():
+            continue
+        groups = control_groups(os.path.join(roots.proc, entry, "cgroup"))
+        if int(entry) == unit.main_pid or in_group(groups, unit):
+            seen = look(int(entry), True, [], groups, roots)
+            if seen is not None:
+                found.append(seen.facts)
+    return found
+
+
 def runs_node(argv: list[str], exe: str | None, programs: t.AbstractSet[str]) -> bool:
     """Whether this command line is a node's ``start``, by the file name of the program."""
     if not argv:

@@ -28,6 +28,7 @@ PROPERTIES = (
     "ExecMainStartTimestamp",
     "ExecMainExitTimestamp",
     "InactiveEnterTimestamp",
+    "DropInPaths",
     "Restart",
     "RestartUSec",
     "FreezerState",
@@ -38,7 +39,6 @@ PROPERTIES = (
     "EnvironmentFiles",
     "User",
     "WorkingDirectory",
-    "NeedDaemonReload",
 )
 
 _EXIT_KINDS = {"1": "exited", "2": "killed", "3": "dumped"}

@@ -69,6 +69,8 @@ attributes:
   diff_mode:
     support: N/A
     description: Changes nothing.
+  idempotent:
+    support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
 notes:

@@ -1,0 +1,212 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module incident_lock."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: incident_lock
+short_description: One lock per chain, kept on the hosts themselves
+version_added: 0.1.0
+author:
+  - the virtengine.incident authors (@virtengine)
+description:
+  - Keeps two responders from acting on one chain at the same time, wherever they run, as long as they reach a common
+    host. Take it on every host, and act only when it was taken on all that answer.
+  - The lock is a file under C(/run/lock/virtengine-incident), made atomically. A reboot of the host takes it away. It
+    never expires by itself.
+  - Also keeps the digests of approved plans that were used, under C(/var/lib/virtengine-incident).
+options:
+  chain_id:
+    description:
+      - Chain id of the chain.
+    type: str
+    required: true
+  state:
+    description:
+      - With V(acquired), O(owner) takes the lock. Fails when another holds it, with RV(held_by).
+      - With V(released), O(owner) gives the lock back. A lock of another is left alone.
+      - With V(broken), the lock is taken away from O(owner), which must be the present holder by its exact name.
+      - With V(info), nothing is changed.
+    type: str
+    choices: [acquired, released, broken, info]
+    required: true
+  owner:
+    description:
+      - Name of the run that takes, gives back or loses the lock.
+      - Required unless O(state=info).
+    type: str
+  who:
+    description:
+      - The person or job behind the run, for others to read.
+    type: str
+    default: ""
+  controller:
+    description:
+      - The machine the run is started from, for others to read.
+    type: str
+    default: ""
+  spend:
+    description:
+      - Digest of the approved plan, written down as used once the lock is taken. RV(spent) says whether it was used
+        before. Only with O(state=acquired).
+    type: str
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+extends_documentation_fragment:
+  - virtengine.incident.attributes
+notes:
+  - Two controllers that reach no common host do not see each other's lock.
+  - All runs must use the same user on the host, usually root.
+"""
+
+EXAMPLES = r"""
+- name: Take the lock of the chain
+  virtengine.incident.incident_lock:
+    chain_id: virtengine-1
+    state: acquired
+    owner: 20261124T194012-3f9a
+    who: alice
+
+- name: Give it back
+  virtengine.incident.incident_lock:
+    chain_id: virtengine-1
+    state: released
+    owner: 20261124T194012-3f9a
+
+- name: Break the lock of a run that is known to be dead
+  virtengine.incident.incident_lock:
+    chain_id: virtengine-1
+    state: broken
+    owner: 20261124T181500-77c1
+"""
+
+RETURN = r"""
+held:
+  description:
+    - Whether O(owner) holds the lock now, in check mode whether it would. With O(state=info), whether anybody does.
+  returned: always
+  type: bool
+  sample: true
+held_by:
+  description:
+    - Who holds the lock, unless it is free or held by O(owner).
+    - RV(held_by.owner) is empty when the lock file cannot be read.
+  returned: always
+  type: dict
+  sample:
+    owner: 20261124T181500-77c1
+    who: bob
+    controller: awx-7f
+    at: "2026-11-24T18:15:00.123456Z"
+    age_s: 5112
+    digest: halt-0f3c9a2b11d4e5f6
+spent:
+  description: Whether the digest O(spend) was used on this host before.
+  returned: when O(spend) is given and the lock was taken
+  type: bool
+  sample: false
+spent_digests:
+  description: The digests that were used on this host, oldest first.
+  returned: when O(state=info)
+  type: list
+  elements: str
+  sample: []
+path:
+  description: The lock file.
+  returned: always
+  type: str
+  sample: /run/lock/virtengine-incident/virtengine-1.json
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.virtengine.incident.plugins.module_utils import _host_lock
+
+
+def acquire(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
+    """Take the lock, then write the digest down: a digest is never used up by a run that did not get to act."""
+    present = lock.holder()
+    if present is not None and present["owner"] != params["owner"]:
+        raise _host_lock.Refused(_host_lock.taken_text(lock.chain_id, present), present)
+    changed = present is None
+    if not check:
+        changed = lock.acquire(params["owner"], params["who"], params["controller"], params["spend"] or "")
+    result: dict[str, t.Any] = {"changed": changed, "held": True, "held_by": None}
+    if params["spend"]:
+        result["spent"] = params["spend"] in lock.spent() if check else not lock.spend(params["spend"])
+        result["changed"] = changed or not result["spent"]
+    return result
+
+
+def release(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
+    """Give the lock back, if it is ours."""
+    present = lock.holder()
+    ours = present is not None and present["owner"] == params["owner"]
+    changed = ours if check else lock.release(params["owner"])
+    return {"changed": changed, "held": False, "held_by": None if ours else present}
+
+
+def break_it(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
+    """Take the lock away from the holder that was named."""
+    present = lock.holder()
+    if present is not None and present["owner"] != params["owner"]:
+        text = (
+            f"{_host_lock.taken_text(lock.chain_id, present)} {params['owner']!r} does not hold it, nothing was done."
+        )
+        raise _host_lock.Refused(text, present)
+    return release(lock, params, check)
+
+
+def info(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
+    """Say who holds the lock and what was used."""
+    present = lock.holder()
+    return {"changed": False, "held": present is not None, "held_by": present, "spent_digests": lock.spent()}
+
+
+STATES = {"acquired": acquire, "released": release, "broken": break_it, "info": info}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "chain_id": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["acquired", "released", "broken", "info"], "required": True},
+            "owner": {"type": "str"},
+            "who": {"type": "str", "default": ""},
+            "controller": {"type": "str", "default": ""},
+            "spend": {"type": "str"},
+        },
+        required_if=[("state", state, ["owner"]) for state in ("acquired", "released", "broken")],
+        supports_check_mode=True,
+    )
+    params = module.params
+    if not params["chain_id"].strip() or (params["state"] != "info" and not params["owner"].strip()):
+        module.fail_json(msg="chain_id and owner must not be empty")
+    if params["spend"] and (params["state"] != "acquired" or not _host_lock.DIGEST.match(params["spend"])):
+        module.fail_json(
+            msg="spend must be the digest of a plan (a word, '-', 16 hex digits) and goes with acquired only"
+        )
+    lock = _host_lock.Lock(params["chain_id"])
+    try:
+        result = STATES[params["state"]](lock, params, module.check_mode)
+    except _host_lock.Refused as refused:
+        module.fail_json(msg=str(refused), held=False, held_by=refused.held_by, path=lock.path)
+    except OSError as error:
+        module.fail_json(
+            msg=f"{error.filename or lock.path}: {error.strerror}", held=False, held_by=None, path=lock.path
+        )
+    module.exit_json(path=lock.path, **result)
+
+
+if __name__ == "__main__":
+    main()
