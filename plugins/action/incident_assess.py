@@ -12,6 +12,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._ba
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import add_look
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
     RunState,
+    find_plan,
     incident_id,
     open_record,
 )
@@ -45,11 +46,15 @@ class ActionModule(ControllerAction):
         }
 
     def _keep_record(self, state: RunState, bundle: dict[str, t.Any], verdict: dict[str, t.Any]) -> None:
-        """Evidence is on the disk before anything can act on it."""
+        """Evidence is on the disk before anything can act on it. A healthy chain is no incident and leaves no record."""
         facts = dict(state.facts)
         if facts["check_mode"] or facts["replay"]:
             return
-        identity = incident_id(verdict)
+        # A run that comes back with a digest goes on in that incident's record, although the chain may have moved on.
+        approved = find_plan(facts["record_dir"], str(facts["approve"] or "").strip())
+        if verdict["status"] == "healthy" and approved is None:
+            return
+        identity = approved.incident if approved else incident_id(verdict)
         record, problem = open_record(facts["record_dir"], identity, facts["run"])
         facts.update(incident_id=identity, record_path=record.path, record_problem=problem)
         state.keep("run", facts)

@@ -16,7 +16,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._ba
     Refusal,
     plain,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import Record, RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
+    Record,
+    RunState,
+    find_plan,
+)
 
 
 class Approval(t.NamedTuple):
@@ -97,7 +101,7 @@ class ActionModule(ControllerAction):
             raise Refusal(f"Nothing was done: the record cannot be written ({facts['record_problem']}).")
         if digest == fresh["digest"]:
             return Approval(fresh, False)
-        found = self._recorded(facts["record_dir"], digest)
+        found = find_plan(facts["record_dir"], digest)
         if found is None:
             if digest in spent:
                 raise Refusal(
@@ -108,36 +112,12 @@ class ActionModule(ControllerAction):
                 f"{digest} approves a plan that this run does not know. Nothing was done: the world changed since it was "
                 "printed, or it is another incident's. Read the plan printed now and approve that one."
             )
-        recorded, outcome = found
-        if outcome is not None:
-            raise Refusal(f"{digest} was used before (that run ended: {outcome}). Nothing was done. Approve a new plan.")
-        left = _plan.remaining(recorded, fresh, verdict) if digest in spent else None
+        if found.outcome is not None:
+            raise Refusal(
+                f"{digest} was used before (that run ended: {found.outcome}). Nothing was done. Approve a new plan."
+            )
+        left = _plan.remaining(found.plan, fresh, verdict) if digest in spent else None
         if left is not None:
             return Approval(left, True)
-        difference = "\n".join(f"  {line}" for line in _plan.difference(recorded, fresh))
+        difference = "\n".join(f"  {line}" for line in _plan.difference(found.plan, fresh))
         raise Refusal(f"The world changed since {digest} was printed. Nothing was done.\n{difference}")
-
-    @staticmethod
-    def _recorded(record_dir: str, digest: str) -> tuple[dict[str, t.Any], str | None] | None:
-        """The plan of that digest in any incident's record, and how the run that used it ended (None: it did not)."""
-        try:
-            incidents = sorted(os.listdir(record_dir))
-        except OSError:
-            return None
-        for incident in incidents:
-            record = Record(os.path.join(record_dir, incident), "reader")
-            plan = record.read_json(f"plan-{digest}.json")
-            if not isinstance(plan, dict):
-                continue
-            runs = {
-                entry["run"]
-                for entry in record.entries()
-                if entry["kind"] == "approved" and entry["data"].get("digest") == digest
-            }
-            outcomes = [
-                str(entry["data"].get("outcome"))
-                for entry in record.entries()
-                if entry["kind"] == "run_finished" and entry["run"] in runs
-            ]
-            return plan, outcomes[-1] if outcomes else None
-        return None

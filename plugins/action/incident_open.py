@@ -97,6 +97,7 @@ class ActionModule(ControllerAction):
             "replay": replay,
             "target": args["target"],
             "record_dir": args["record_dir"],
+            "approve": plain(args["approve"]),
         }
         state = RunState.create(facts)
         state.keep("bundle", self._first_bundle(args, task_vars, replay))

@@ -176,3 +176,29 @@ def open_record(directory: str, identity: str, run: str) -> tuple[Record, str | 
     except OSError as error:
         return Record(None, run), f"{path}: {error.strerror}"
     return Record(path, run), None
+
+
+class Recorded(t.NamedTuple):
+    """A plan that an earlier run printed, and how the run that used its digest ended (None: none did, or it was killed)."""
+
+    incident: str
+    plan: dict[str, t.Any]
+    outcome: str | None
+
+
+def find_plan(directory: str, digest: str) -> Recorded | None:
+    """Look the plan of a digest up in the records of all incidents."""
+    try:
+        incidents = sorted(os.listdir(directory))
+    except OSError:
+        return None
+    for incident in incidents:
+        record = Record(os.path.join(directory, incident), "reader")
+        plan = record.read_json(f"plan-{digest}.json")
+        if not isinstance(plan, dict):
+            continue
+        entries = record.entries()
+        used = {e["run"] for e in entries if e["kind"] == "approved" and e["data"].get("digest") == digest}
+        outcomes = [str(e["data"].get("outcome")) for e in entries if e["kind"] == "run_finished" and e["run"] in used]
+        return Recorded(incident, plan, outcomes[-1] if outcomes else None)
+    return None
