@@ -15,7 +15,7 @@ import secrets
 import tempfile
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain, _plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal, now
 
 JOURNAL = "journal.jsonl"
@@ -188,6 +188,8 @@ class Recorded(t.NamedTuple):
 
 def find_plan(directory: str, digest: str) -> Recorded | None:
     """Look the plan of a digest up in the records of all incidents."""
+    if _plan.invalid_digest(digest):
+        return None
     try:
         incidents = sorted(os.listdir(directory))
     except OSError:
