@@ -45,7 +45,7 @@ def _message(reading: Reading, rows: list[ValidatorRow], known: str) -> dict[str
     who = ", ".join(f"{clean(row.name, 40)} ({row.address}, voting power {row.power})" for row in rows)
     stands = f"The chain {clean(reading.chain_id, 60)} stands still at height {reading.height}"
     if reading.last_block_at:
-        stands += f"; its last block is of {_bundle.stamp(reading.last_block_at)}"
+        stands += f"; its last block was made at {_bundle.stamp(reading.last_block_at)}"
     text = (
         f"{stands}. Voting power {reading.voting} of {reading.total} votes, {reading.quorum} is needed, {missing} is "
         f"missing. This goes to the operators of {who}, together {power}. {known} "
