@@ -30,6 +30,9 @@ def _theirs(address: str, known: Situation, outside: tuple[Witness, ...]) -> tup
         return State("not_voting", since, f"in none of the newest {len(book.commits)} blocks"), ABSENT
     if known.coming or book.height is None:
         return State("unknown", since, "nothing shows who votes"), UNKNOWN
+    if known.decided:
+        detail = f"block {book.height} is decided and nobody begins the next: nothing shows who would vote"
+        return State("unknown" if since is None else "voted_at", since, detail), UNKNOWN
     if vote is not None:
         detail = f"voted at {stamp(vote.at) or 'an unknown time'}, nothing newer is known"
         return State("voted_at", vote.at, detail), UNKNOWN
@@ -62,7 +65,7 @@ def counts_as(node: Node, known: Situation) -> str:
         return UNKNOWN
     if known.fresh(node.address):
         return VOTING
-    seen = known.book.height is not None or (known.coming and known.book.commits)
+    seen = bool(known.book.commits) if known.coming else known.book.height is not None and not known.decided
     if node.state == "unreachable" and seen and known.book.present(node.address) is None:
         return ABSENT
     return UNKNOWN

@@ -99,9 +99,10 @@ def read_votes(by_look: list[list[Source]], chosen: ValidatorSet, height: t.Opti
     if not by_look or height is None:
         return book
     views = {entry.name: entry for entry in by_look[-1] if entry.ours and _present(entry, height) is not None}
-    heights = Counter(_present(entry, height) for entry in views.values())
+    heights = {at for entry in views.values() if (at := _present(entry, height)) is not None}
     if heights:
-        book.height = max((at for at in heights if at is not None), key=lambda at: (heights[at], at))
+        # The next block is one above the newest; answers of a moving chain, seconds apart, may be further on.
+        book.height = max((at for at in heights if at <= height + 1), default=max(heights))
     for found in by_look:
         for entry in found:
             if entry.ours:

@@ -55,6 +55,12 @@ class Situation:
         return self.chain.moved or (age is not None and age <= self.chain.threshold_s)
 
     @property
+    def decided(self) -> bool:
+        """Nobody has begun the next block: the newest one is stored and stands in step 8."""
+        height, newest = self.book.height, self.chain.height
+        return not self.coming and height is not None and newest is not None and height <= newest
+
+    @property
     def fresh_s(self) -> float:
         """How old a vote may be to say that its owner votes now.
 
@@ -69,17 +75,20 @@ class Situation:
         if self.coming and book.commits and book.signed.get(address, -1) >= book.commits[-1]:
             return True
         vote = book.present(address)
-        if vote is not None and book.rounds_grow and book.round is not None:
-            return vote.round >= book.round - 1
-        if vote is not None and self._left_behind(vote):
-            return False
+        if not self.coming and book.height is not None:
+            # A vote for a block that is decided tells nothing about who takes part in the next one.
+            if vote is None or self.decided or self._left_behind(vote):
+                return False
+            if book.rounds_grow and book.round is not None:
+                return vote.round >= book.round - 1
+            newest = vote
         now = self.chain.now
         return newest is not None and newest.at is not None and now is not None and abs(now - newest.at) <= self.fresh_s
 
     def _left_behind(self, vote: Vote) -> bool:
         """Others have voted in a later step, and no round grows: it stopped after this vote."""
-        still = self.looks == 2 or self.book.front[0] == 0
-        return not self.coming and still and (vote.round, vote.step) < self.book.front
+        still = not self.book.rounds_grow and (self.looks == 2 or self.book.front[0] == 0)
+        return still and (vote.round, vote.step) < self.book.front
 
 
 @dataclass(frozen=True)
@@ -241,6 +250,13 @@ def _member(node: NodeEvidence, before: t.Optional[NodeEvidence], address: str, 
     if refused and before is not None and before.rpc.status.integer("height") == node.rpc.status.integer("height"):
         height = node.rpc.status.integer("height")
         return State("not_voting", None, f"it stored block {height}, but its application does not execute it")
+    if known.decided:
+        height = known.chain.height
+        if not node.rpc.abci_info.ok:
+            return State(
+                "busy", None, f"block {height} is decided, and its application does not answer: it may work on it"
+            )
+        return State("not_voting", None, f"block {height} is decided; it does not begin the next one")
     vote = book.present(address)
     if known.coming and book.commits and book.signed.get(address, -1) >= book.commits[-1]:
         return State("voting", None, f"voted in block {book.signed[address]}")

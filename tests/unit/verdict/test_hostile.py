@@ -73,20 +73,21 @@ def test_there_are_many_places() -> None:
     assert len(PLACES) > 200
 
 
-@pytest.mark.parametrize("value", RUBBISH, ids=lambda value: repr(value)[:20])
-def test_no_value_anywhere_makes_it_raise_or_heal(value: t.Any) -> None:
+@pytest.mark.parametrize("number", range(len(RUBBISH)))
+def test_no_value_anywhere_makes_it_raise_or_heal(number: int) -> None:
+    """Each value at every third place, so that every place gets a third of the values."""
     index = next(
         place for place, entry in enumerate(BASE["observations"]) if entry["host"] == "vh3" and entry["look"] == 2
     )
-    for path in PLACES:
+    for path in PLACES[number % 3 :: 3]:
         entry = copy.deepcopy(BASE["observations"][index])
-        put(entry["data"], path, value)
+        put(entry["data"], path, RUBBISH[number])
         observations = [*BASE["observations"][:index], entry, *BASE["observations"][index + 1 :]]
         verdict = _halt_verdict.assess(_bundle.check(dict(BASE, observations=observations)))
         assert verdict["status"] in ("incident", "unknown"), path
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False), st.booleans())
 def test_many_wrong_values_at_once(chance: random.Random, moving: bool) -> None:
     bundle = four(

@@ -326,3 +326,47 @@ def test_a_journal_that_cannot_be_read_leaves_the_reason_open() -> None:
     fleet = four(["crash_loop"])
     fleet.hosts[0].patch = patch
     assert "node_dead_for_reason" in ids(assess(fleet), "cannot_tell")
+
+
+# -- a vote for a decided block --
+
+
+def test_a_vote_for_the_last_block_does_not_count_for_the_next() -> None:
+    """It signed block 208 forty seconds ago, and nothing since: for an absent one that is no sign of life."""
+    fleet = four(["unreachable"], halted_s=35)
+    bundle = fleet.bundle()
+    for entry in bundle["observations"]:
+        if entry["ok"]:
+            newest = entry["data"]["rpc"]["commits"]["data"]["commits"][0]
+            assert address("vh1") in [signer for signer, _when in newest["signed"]]
+    verdict = _halt_verdict.assess(bundle)
+    assert verdict["power"]["absent"] == 40
+    assert held(verdict) == {"hosts_unreachable": "root"}
+
+
+def decided(data: Data, look: int) -> None:
+    """Block 208 is stored, the application stands at 207 (a panic, an upgrade, a full disk)."""
+    data["rpc"]["consensus"]["data"].update(height=208, step=8)
+    data["rpc"]["abci_info"]["data"]["height"] = 207
+
+
+def test_votes_of_a_decided_block_say_nothing_about_who_votes() -> None:
+    fleet = four(["voting", "voting", "voting", "unreachable"], others=[Other("other", 60)], halted_s=35)
+    fleet.hosts[3].vote = True
+    for host in fleet.hosts:
+        host.patch = decided if host.answers else None
+    verdict = assess(fleet)
+    assert verdict["power"]["voting"] == verdict["power"]["absent"] == 0
+    assert row(verdict, "vh1")["state"] == "not_voting"
+    assert held(verdict) == {"cannot_tell": "root"}
+
+
+def test_an_application_that_works_on_a_decided_block_is_busy() -> None:
+    def patch(data: Data, look: int) -> None:
+        decided(data, look)
+        data["rpc"]["abci_info"] = bad("late")
+
+    fleet = four()
+    for host in fleet.hosts:
+        host.patch = patch
+    assert row(assess(fleet), "vh1")["state"] == "busy"
