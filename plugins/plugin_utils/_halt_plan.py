@@ -275,5 +275,5 @@ def _what_is_lacking(
         parts.append(f"A person must look at {shown}: the reasons stand with what was withheld.")
     if notes:
         power = sum(to["power"] for note in notes for to in note["to"])
-        parts.append(f"Validators of others hold {power} that does not vote: send them the message.")
+        parts.append(f"Validators of others hold {power} of which no fresh vote is seen: send them the message.")
     return " ".join(parts)
