@@ -1,0 +1,210 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a tired person reads: the first answer, the lines of a running plan, and the one screen at the end. PRIVATE.
+
+No colour and no drawing characters: it reads the same on a terminal, in a log file and in AWX. No line is wider than
+100 columns.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _screen_plan, _screen_table
+from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import (
+    COLUMNS,
+    INDENT,
+    bar,
+    command,
+    cut,
+    number,
+    tidy,
+    width,
+    wrap,
+)
+
+Verdict = dict[str, t.Any]
+Plan = dict[str, t.Any]
+
+step_line = _screen_plan.step_line
+
+_TITLES = {
+    "diagnosed": "DIAGNOSIS",
+    "planned": "A PLAN IS READY, NOTHING HAS BEEN DONE",
+    "recovered": "RECOVERED",
+    "not_recovered": "NOT RECOVERED",
+    "refused": "REFUSED",
+    "resumed": "THE APPROVED PLAN WAS TAKEN UP AGAIN",
+    "nothing_to_do": "NOTHING TO DO",
+}
+_BEFORE_ACTING = ("planned", "refused")
+_MOST_NEXT = 6
+
+
+def headline(verdict: Verdict) -> str:
+    """The verdict in a few words."""
+    status = verdict.get("status")
+    if status == "incident":
+        return "THE CHAIN IS HALTED" if verdict.get("confirmed") else "THE CHAIN SEEMS HALTED, NOT CONFIRMED YET"
+    known = {"degraded": "THE CHAIN RUNS, SOMETHING OF OURS IS MISSING", "healthy": "THE CHAIN RUNS"}
+    return known.get(str(status), "CANNOT TELL WHETHER THE CHAIN RUNS")
+
+
+def first_answer(verdict: Verdict) -> list[str]:
+    """3 to 6 lines after the first look: what it seems to be, the power, who is missing."""
+    drawn = bar(verdict["power"])
+    missing, _voting = _screen_table.by_need(row for row in verdict["validators"] if isinstance(row, dict))
+    lines = [f"FIRST ANSWER, a second look follows in a few seconds: {headline(verdict)}"]
+    lines += wrap(verdict["summary"], INDENT, most=3)
+    lines += [INDENT + drawn] if drawn else []
+    if missing:
+        names = [
+            f"{cut(_screen_table.subject(row), 20)} {number(row.get('power'))} "
+            f"{_screen_table.state_words(row.get('state'))}"
+            for row in missing[:4]
+        ]
+        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+        lines += wrap(f"Not seen voting: {', '.join(names)}{more}.", INDENT, most=1)
+    return lines
+
+
+def final(
+    verdict: Verdict,
+    plan: Plan | None,
+    *,
+    approve_command: str | None,
+    record_path: str | None,
+    head_hash: str | None,
+    outcome: str,
+    lines: t.Sequence[str] = (),
+) -> list[str]:
+    """The one screen at the end of a run.
+
+    ``approve_command``: what to type to approve the plan, None where it cannot be approved. ``record_path``: the report
+    or the record's directory, None where none is kept. ``outcome``: how the run ended (diagnosed, planned, recovered,
+    not_recovered, refused, resumed, nothing_to_do). ``lines``: why it ended so.
+    """
+    screen = [_rule(f"{_TITLES.get(outcome, cut(outcome, 30))}: {headline(verdict)}", verdict.get("severity"))]
+    for line in lines:
+        # Lists of differences come indented, and stay so.
+        screen += wrap(line, INDENT if str(line).startswith(" ") else "", most=6)
+    screen += wrap(verdict["summary"], most=5)
+    screen += ["", "WHO HOLDS THE CHAIN UP    (# votes, ? cannot tell, . does not vote, | needed)"]
+    screen += _screen_table.table(verdict)
+    if outcome != "recovered":
+        screen += ["", "WHY", *_why(verdict)]
+    if plan is not None:
+        screen += _plan(plan, outcome, record_path is not None)
+    screen += ["", "WHAT TO DO NEXT", *_next(verdict, plan, approve_command, outcome)]
+    screen += ["", *_record(record_path, head_hash)]
+    return screen
+
+
+def _rule(title: str, severity: t.Any) -> str:
+    """A line of "=" with the title in it, the severity at its end."""
+    end = f" {cut(severity, 10)} ==" if severity else "=="
+    start = f"== {cut(title, COLUMNS - 4 - width(end))} "
+    return start + "=" * (COLUMNS - width(start) - width(end)) + end
+
+
+def _why(verdict: Verdict) -> list[str]:
+    lines = []
+    for cause in verdict["causes"]:
+        lead = "because: " if cause.get("role") == "root" else "and also: "
+        lines += wrap(
+            f"{_sentence(_short(cause.get('statement')))} {_sentence(cause.get('because'))}", INDENT + lead, most=4
+        )
+    for entry in verdict["refuted"]:
+        lines.append(_one_line("ruled out: ", entry.get("statement"), entry.get("because")))
+    for entry in verdict["cannot_tell"]:
+        lines.append(_one_line("cannot tell: ", entry.get("statement"), f"missing: {tidy(entry.get('missing'))}"))
+    for note in verdict["notes"][:3]:
+        lines += wrap(note, INDENT + "note: ", most=2)
+    return lines or [INDENT + "Nothing was found that says why."]
+
+
+def _short(statement: t.Any) -> str:
+    """A statement without what it shares with its rivals ("Too little voting power is online: ...")."""
+    return tidy(statement).rsplit(": ", 1)[-1]
+
+
+def _one_line(lead: str, statement: t.Any, because: t.Any) -> str:
+    """A cause that is not the one, on one line: its statement is cut before the observation that says so."""
+    start = f"{INDENT}{lead}{cut(_short(statement), 52)} - "
+    return start + cut(because, COLUMNS - width(start))
+
+
+def _sentence(text: t.Any) -> str:
+    """The text with a great letter in front and a full stop behind."""
+    said = tidy(text, 600)
+    return said[:1].upper() + said[1:] + ("" if not said or said.endswith(".") else ".")
+
+
+def _plan(plan: Plan, outcome: str, in_report: bool) -> list[str]:
+    lines: list[str] = []
+    if plan["steps"]:
+        title = "THE PLAN THAT WAS CARRIED OUT" if outcome == "recovered" else "THE PLAN"
+        lines += ["", f"{title}: {cut(plan.get('digest'), 60)}", *_screen_plan.steps(plan)]
+    if outcome != "recovered":
+        held = _screen_plan.withheld(plan)
+        decision = wrap(plan["decision"], INDENT, most=4) if plan.get("decision") else []
+        if held or decision:
+            lines += ([] if plan["steps"] else ["", "NO STEP IS PLANNED"]) + decision + held
+        sent = _screen_plan.messages(plan, in_report)
+        lines += ["", "MESSAGES TO SEND", *sent] if sent else []
+    return lines
+
+
+def _next(verdict: Verdict, plan: Plan | None, approve_command: str | None, outcome: str) -> list[str]:
+    if outcome == "recovered":
+        return _listed(
+            [
+                "Look at the Chain Health dashboard for some minutes.",
+                "Tell the incident channel, set the status page to resolved.",
+                "Set a date for the postmortem, within 48 hours. The report is its beginning.",
+            ]
+        )
+    lines: list[str] = []
+    if outcome == "not_recovered":
+        lines += _listed(
+            [
+                "Restart nothing by hand: nodes that vote hold their votes in memory.",
+                "Run the same command again, without incident_approve. It diagnoses anew and makes a plan of now.",
+            ]
+        )
+    elif plan is not None and plan["steps"] and outcome in _BEFORE_ACTING:
+        lines += _approval(plan, approve_command)
+    listed = [tidy(line) for line in verdict["next"][:_MOST_NEXT] if outcome != "not_recovered"]
+    if plan is not None and any(entry.get("break_glass") for entry in plan["withheld"]):
+        listed.append(
+            "What is withheld because it cannot be excluded: whoever answers for it may add "
+            "-e incident_break_glass_reason='...' and gets a plan with it."
+        )
+    lines += _listed(listed)
+    return lines or [INDENT + "Nothing."]
+
+
+def _approval(plan: Plan, approve_command: str | None) -> list[str]:
+    if approve_command is None:
+        return wrap(
+            "This plan cannot be approved: it is made from saved evidence. Run without incident_evidence for a plan of "
+            "now.",
+            INDENT,
+        )
+    typed = command(approve_command)
+    if typed is None:
+        said = f"Read the plan. To carry it out, run the same command again with -e incident_approve={plan['digest']}"
+        return wrap(said, INDENT)
+    return [INDENT + "Read the plan. To carry it out:", *typed]
+
+
+def _listed(lines: t.Sequence[str]) -> list[str]:
+    return [line for text in lines for line in wrap(text, INDENT + "- ", most=3)]
+
+
+def _record(record_path: str | None, head_hash: str | None) -> list[str]:
+    if record_path is None:
+        return ["No record of this run is kept."]
+    lines = wrap(record_path, "Report: ")
+    return lines + wrap(head_hash, "Record head (keep it elsewhere): ") if head_hash else lines
