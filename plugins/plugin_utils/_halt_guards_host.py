@@ -25,6 +25,8 @@ LEAST_FREE_INODES = 100
 _HARMLESS = ("exited", "peers_given_up")
 # Somebody signed twice. Whether it was this validator is not in the line.
 _UNDECIDED = ("evidence",)
+# A run in a crash loop lasts seconds (a start with its handshake); what it wrote is younger than this when it exits.
+_CRASHED_WITHIN_S = 60.0
 _OWN_SIGNATURE = "found signature from the same key"
 
 _RUNNING = ("voting", "not_voting", "running")
@@ -160,7 +162,7 @@ def journal(node: Node, data: NodeEvidence) -> Guard:
         return undecided(
             name, f"The journal of {node.host} could not be read, so a reason against a start is not seen."
         )
-    current = [mark for mark in data.marks if mark.current]
+    current = _last_run(node, data)
     fatal = [mark for mark in current if mark.kind not in _HARMLESS + _UNDECIDED and not _own_signature(mark)]
     if fatal:
         kind, text = fatal[0].kind.replace("_", " "), fatal[0].text
@@ -172,6 +174,21 @@ def journal(node: Node, data: NodeEvidence) -> Guard:
             name, f"The journal of {node.host} tells of a validator that signed twice. Make sure it is not this one."
         )
     return clear(name, "The journal of its last run gives no reason against a start.")
+
+
+def _last_run(node: Node, data: NodeEvidence) -> list[Mark]:
+    """The marks that count: of the present or last invocation.
+
+    A crash loop may be looked at in the second in which its newest invocation has said nothing yet. Then the marks of
+    the run that ended last count as well: those of the last minute before its exit.
+    """
+    exits = [mark.last_at for mark in data.marks if mark.kind == "exited" and mark.last_at is not None]
+    since = max(exits) - _CRASHED_WITHIN_S if exits and node.state == "crashed" else None
+    return [
+        mark
+        for mark in data.marks
+        if mark.current or (since is not None and mark.last_at is not None and mark.last_at >= since)
+    ]
 
 
 def _own_signature(mark: Mark) -> bool:

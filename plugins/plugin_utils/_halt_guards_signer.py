@@ -103,11 +103,12 @@ def is_remote(data: NodeEvidence) -> t.Optional[bool]:
 def votes_after_stop(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     """No vote of the address is later than the stop of this unit.
 
-    Votes and stop are stamped by the same clock, so no two hosts' clocks are compared. systemd forgets a stop at boot:
-    for a unit that has not run since, the boot is the latest time at which it can have stopped.
+    Votes and stop are stamped by the same clock, so no two hosts' clocks are compared. A node in a crash loop may be up
+    for a second when it is looked at, and has no time of a stop then: its last stop was before its last start. systemd
+    forgets both at boot: for a unit that has not run since, the boot is the latest time at which it can have stopped.
     """
-    stopped = data.unit.time("stopped_at")
-    return _no_later_vote(reading, node, stopped if stopped is not None else data.boot_at, "stop")
+    bounds = (data.unit.time("stopped_at"), data.unit.time("started_at"), data.boot_at)
+    return _no_later_vote(reading, node, next((bound for bound in bounds if bound is not None), None), "stop")
 
 
 def votes_after_freeze(reading: Reading, node: Node, data: NodeEvidence) -> Guard:

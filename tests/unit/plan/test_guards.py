@@ -153,6 +153,33 @@ def test_a_crash_loop_gets_no_restart_unless_its_own_signature_is_the_reason() -
     assert start(both, state="crashed")["journal"] == "refused"
 
 
+def looping(*marks: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A crash loop that is up in the second of the look: no stop, and no mark of the newest invocation."""
+    raw = r.data(True)
+    raw["unit"]["data"].update(started_at=r.STOPPED, stopped_at=None)
+    raw["journal"]["data"]["marks"] = [r.mark("exited", current=False), *marks]
+    return raw
+
+
+def test_a_crash_loop_seen_in_its_second_up_is_judged_by_the_run_before() -> None:
+    own = r.mark("double_sign_check", current=False)
+    assert start(looping(own), state="crashed")["journal"] == "clear"
+    assert start(looping(own, r.mark("no_space", current=False)), state="crashed")["journal"] == "refused"
+    assert start(looping(), state="crashed")["journal"] == "refused"
+    old = dict(r.mark("no_space", current=False), last_at="2026-01-30T11:50:00Z")
+    assert start(looping(own, old), state="crashed")["journal"] == "clear"
+
+
+def test_a_crash_loop_seen_in_its_second_up_stopped_before_it_started() -> None:
+    assert start(looping(), (r.vote(at="2026-01-30T11:59:00Z"),), state="crashed")["votes"] == "clear"
+    assert start(looping(), (r.vote(at="2026-01-30T12:03:00Z"),), state="crashed")["votes"] == "refused"
+
+
+def test_boot_bounds_a_unit_without_any_time() -> None:
+    raw = changed(lambda raw: raw["unit"]["data"].update(stopped_at=None, started_at=None))
+    assert start(raw, (r.vote(at="2026-01-02T00:00:00Z"),))["votes"] == "refused"
+
+
 @pytest.mark.parametrize("kind", ["absent", "malformed", "cannot_tell", "too_large"])
 def test_a_lost_signing_state_refuses(kind: str) -> None:
     def change(raw: dict[str, t.Any]) -> None:
@@ -205,7 +232,7 @@ def test_the_latest_vote_counts_not_the_highest() -> None:
 
 
 def test_boot_bounds_the_stop_of_a_unit_that_never_ran() -> None:
-    raw = changed(put("unit", "stopped_at", None))
+    raw = changed(lambda raw: raw["unit"]["data"].update(stopped_at=None, started_at=None))
     raw["clock"]["boot_at"] = "2026-01-30T12:01:00Z"
     assert start(raw, votes=(r.vote(at="2026-01-30T12:00:59Z"),))["votes"] == "clear"
     assert start(raw, votes=(r.vote(at="2026-01-30T12:02:00Z"),))["votes"] == "refused"
