@@ -34,8 +34,8 @@ class _Late(BaseException):
 
 
 class ActionModule(ActionBase):
-    TRANSFERS_FILES = True
-    # The connection is opened inside run(), where a host that is gone becomes an observation.
+    # Both keep Ansible from opening the connection before _ask(), where a host that is gone becomes an observation.
+    TRANSFERS_FILES = False
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:

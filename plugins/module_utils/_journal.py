@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import re
 import subprocess
 import time
@@ -260,6 +261,7 @@ def read(unit: str, since: float, reader: Reader, until: float) -> dict[str, t.A
     ``since`` is seconds since 1970; ``until`` a reading of ``time.monotonic()`` at which reading stops, what was read
     by then being marked truncated. Raises PartError ``absent``, ``privilege``.
     """
+    _readable(unit)
     # Newest first, so that bounds cut the oldest. --all: without it a line above 4096 bytes (a stack) comes as null.
     argv = ["journalctl", "--unit", unit, "--output", "json", "--output-fields", _FIELDS, "--all", "--no-pager"]
     argv += ["--reverse", "--since", f"@{int(since)}"]
@@ -286,8 +288,8 @@ def read(unit: str, since: float, reader: Reader, until: float) -> dict[str, t.A
     with process.stderr as stream:
         complaint = "" if truncated else stream.read(4096).decode("utf-8", "replace")
     code = process.wait()
-    if not truncated and reader.lines == 0:
-        _refuse(unit, code, complaint)
+    if not truncated and reader.lines == 0 and code != 0:
+        raise PartError("failed", f"journalctl --unit {unit}: {complaint or 'no message'}")
     return {
         "since": stamp(since),
         "lines_read": reader.lines,
@@ -299,12 +301,10 @@ def read(unit: str, since: float, reader: Reader, until: float) -> dict[str, t.A
     }
 
 
-def _refuse(unit: str, code: int, complaint: str) -> None:
-    """An empty answer is a fact only when journalctl was allowed to look."""
-    hidden = ("not seeing messages", "insufficient permissions", "Permission denied")
-    if any(words in complaint for words in hidden):
-        raise PartError("privilege", f"the journal of {unit} is hidden from this user; run with become")
-    if not any(glob.glob(f"{place}/log/journal/*/*.journal*") for place in ("/var", "/run")):
+def _readable(unit: str) -> None:
+    """journalctl answers with nothing where it may not look; an empty answer is a fact only where it may."""
+    journals = [name for place in ("/var", "/run") for name in glob.glob(f"{place}/log/journal/*/system.journal")]
+    if not journals:
         raise PartError("absent", "this host keeps no journal")
-    if code != 0:
-        raise PartError("failed", f"journalctl --unit {unit}: {complaint or 'no message'}")
+    if not any(os.access(name, os.R_OK) for name in journals):
+        raise PartError("privilege", f"the journal of {unit} is hidden from this user; run with become")

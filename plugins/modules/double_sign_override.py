@@ -63,7 +63,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-path:
+file:
   description: The drop-in.
   returned: success
   type: str
@@ -116,7 +116,7 @@ def main() -> None:
             "before": result["before"],
             "after": result["after"],
         }
-    module.exit_json(path=drop_in.path, **result)
+    module.exit_json(file=drop_in.path, **result)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ spent_digests:
   type: list
   elements: str
   sample: []
-path:
+file:
   description: The lock file.
   returned: always
   type: str
@@ -200,12 +200,12 @@ def main() -> None:
     try:
         result = STATES[params["state"]](lock, params, module.check_mode)
     except _host_lock.Refused as refused:
-        module.fail_json(msg=str(refused), held=False, held_by=refused.held_by, path=lock.path)
+        module.fail_json(msg=str(refused), held=False, held_by=refused.held_by, file=lock.path)
     except OSError as error:
         module.fail_json(
-            msg=f"{error.filename or lock.path}: {error.strerror}", held=False, held_by=None, path=lock.path
+            msg=f"{error.filename or lock.path}: {error.strerror}", held=False, held_by=None, file=lock.path
         )
-    module.exit_json(path=lock.path, **result)
+    module.exit_json(file=lock.path, **result)
 
 
 if __name__ == "__main__":
