@@ -75,7 +75,8 @@ class _Jobs:
         try:
             result = call()
         except PartError as error:
-            result = error
+            # A new one: the old holds on to the frames it was raised in, and so to whole answers.
+            result = PartError(error.kind, error.text)
         except Exception as error:
             # One hostile answer that finds a hole here must not take the other parts with it.
             result = PartError("failed", f"the answer could not be read ({type(error).__name__})")
@@ -135,17 +136,25 @@ class _Look:
             body, whole_body = answer.head(_rpc_json.TREE_CAP)
             if not whole_body:
                 raise PartError("too_large", f"the answer is larger than {_rpc_json.TREE_CAP} bytes; it is not read")
-            with self._tree:
-                return shape(_result(_tree(body, answer), answer))
+            return self._one_tree(lambda: shape(_result(_tree(body, answer), answer)))
+
+    def _one_tree(self, call: t.Callable[[], t.Any]) -> t.Any:
+        with self._tree:
+            try:
+                return call()
+            except PartError as error:
+                # As it is, it holds on to the frames it was raised in, and so to the tree.
+                bare = PartError(error.kind, error.text)
+        raise bare
 
     def _ask_state(self, query: str, until: float, shape: t.Callable[[t.Any, bool], t.Any]) -> t.Any:
         """Ask for a consensus state, which is read from the stream when it is above the cap."""
         with _http.get(self._where, query, until) as answer:
             body, whole_body = answer.head(_rpc_json.TREE_CAP)
             if whole_body:
-                with self._tree:
-                    return shape(_result(_tree(body, answer), answer), False)
-            pieces = _at_most(itertools.chain([body], answer.chunks()), _STREAM_CAP)
+                return self._one_tree(lambda: shape(_result(_tree(body, answer), answer), False))
+            pieces: t.Iterator[_rpc_json.Bytes] = itertools.chain([body], answer.chunks())
+            pieces = _at_most(pieces, _STREAM_CAP)
             return shape(_result(_rpc_json.prune(pieces, _cometbft_consensus.WANTED), answer), True)
 
     def _consensus(self) -> dict[str, t.Any]:
@@ -251,7 +260,7 @@ class _Look:
         return height
 
 
-def _tree(body: bytes, answer: _http.Answer) -> t.Any:
+def _tree(body: bytearray, answer: _http.Answer) -> t.Any:
     try:
         return _rpc_json.loads(body)
     except PartError as error:
@@ -284,7 +293,7 @@ def _result(tree: t.Any, answer: _http.Answer) -> t.Any:
     return tree["result"]
 
 
-def _at_most(pieces: t.Iterator[bytes], cap: int) -> t.Iterator[bytes]:
+def _at_most(pieces: t.Iterator[_rpc_json.Bytes], cap: int) -> t.Iterator[_rpc_json.Bytes]:
     size = 0
     for piece in pieces:
         size += len(piece)

@@ -60,15 +60,14 @@ class Answer:
         if self._response.length:
             raise PartError("failed", _CUT)
 
-    def head(self, cap: int) -> tuple[bytes, bool]:
+    def head(self, cap: int) -> tuple[bytearray, bool]:
         """At least the first ``cap`` bytes (a piece more at most), and whether that is the whole body."""
-        pieces, size = [], 0
+        body = bytearray()
         for piece in self.chunks():
-            pieces.append(piece)
-            size += len(piece)
-            if size > cap:
-                return b"".join(pieces), False
-        return b"".join(pieces), True
+            body.extend(piece)
+            if len(body) > cap:
+                return body, False
+        return body, True
 
 
 def target(url: str, validate_certs: bool = True, ca_path: t.Optional[str] = None) -> Target:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
 
-# Measured with CPython 3.11: the worst text, "[{},{},...", costs 27 times its size as a tree, so 1 MiB is 28 MB.
-TREE_CAP = 1024 * 1024
+# Measured with CPython 3.11 (VmHWM): the worst text, "[{},{},...", costs 27 times its size as a tree. With twelve such
+# answers at once, one of them a tree at a time, a module stays below 80 MB.
+TREE_CAP = 768 * 1024
 # What a pruned tree may weigh, by the estimate below. The consensus state of 200 validators weighs 1 MB.
 KEPT_CAP = 8 * 1024 * 1024
 # A text that is kept: the longest honest one is a bit array, one character for each of at most 10000 validators
@@ -29,7 +30,7 @@ DIGITS_CAP = 40
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
-_BETWEEN = re.compile(r'[^"{}\[\]]+')
+_BRACKET = re.compile(r'["{}\[\]]')
 _WORD = re.compile(f"[-+.0-9A-Za-z]{{0,{DIGITS_CAP + 1}}}")
 _CONTAINER_COST = 250  # bytes of a small dict or list with its place in another
 _SCALAR_COST = 70  # bytes of a short text beside its characters
@@ -44,10 +45,12 @@ class Items:
     last: int = 0
 
 
+Bytes = t.Union[bytes, bytearray]
+OTHER = ()
 SCALAR = None  # the mark of a text, number, true, false or null in what ``prune`` is asked for
 
 
-def loads(data: bytes) -> t.Any:
+def loads(data: Bytes) -> t.Any:
     """The tree of a JSON text in UTF-8. Raises PartError (malformed) for everything that is not strictly that.
 
     Refused, although Python's reader takes them: a key twice, NaN and Infinity, whole numbers of over 40 digits.
@@ -79,12 +82,12 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def prune(pieces: t.Iterator[bytes], wanted: t.Any) -> t.Any:
+def prune(pieces: t.Iterator[Bytes], wanted: t.Any) -> t.Any:
     """Read one JSON text from a stream and keep of it what ``wanted`` names.
 
     ``wanted`` is SCALAR, a dict of the keys to keep and what to keep of each, or Items. A value of another kind than
-    wanted becomes None. What is left out is skipped without being built, and checked for brackets and quotes only.
-    Raises PartError: malformed, or too_large when what is to be kept is more than KEPT_CAP.
+    wanted becomes OTHER, which is no JSON value; null stays None. What is left out is skipped without being built, and
+    checked for brackets and quotes only. Raises PartError: malformed, or too_large when what is to be kept is more than KEPT_CAP.
     """
     source = _Source(pieces)
     try:
@@ -99,7 +102,7 @@ def prune(pieces: t.Iterator[bytes], wanted: t.Any) -> t.Any:
 class _Source:
     """The text of a stream, of which only the piece at hand is in memory."""
 
-    def __init__(self, pieces: t.Iterator[bytes]) -> None:
+    def __init__(self, pieces: t.Iterator[Bytes]) -> None:
         self._pieces = pieces
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
@@ -117,8 +120,10 @@ class _Source:
             value = self._string(TEXT_CAP) if sign == '"' else self._word()
             self._pay(_SCALAR_COST + (len(value) if isinstance(value, str) else 0))
             return value
+        if sign == "n":
+            return self._word()
         self._skip()
-        return None
+        return OTHER
 
     def peek_or_end(self) -> str:
         """The next character that is no space, "" at the end of the stream."""
@@ -248,23 +253,29 @@ class _Source:
 
     def _skip(self) -> None:
         """Pass over one value of any depth."""
+        sign = self._peek()
+        if sign == '"':
+            self._string(0)
+        elif sign not in "{[":
+            self._word()
+        else:
+            self._skip_container()
+
+    def _skip_container(self) -> None:
         depth = 0
         while True:
-            sign = self._peek()
-            if sign == '"':
-                self._string(0)
-            elif sign in "{[":
-                depth += 1
-                self._at += 1
-            elif sign in "}]":
-                depth -= 1
-                self._at += 1
-            elif depth:
-                between = _BETWEEN.match(self._text, self._at)
-                self._at = between.end() if between else self._at
+            # Up to the next text only brackets matter.
+            for bracket in _BRACKET.finditer(self._text, self._at):
+                self._at = bracket.end()
+                sign = bracket.group()
+                if sign == '"':
+                    self._at -= 1
+                    self._string(0)
+                    break
+                depth += 1 if sign in "{[" else -1
+                if depth == 0:
+                    return
             else:
-                self._word()
-            if depth < 0:
-                raise PartError("malformed", "the answer is not JSON")
-            if depth == 0:
-                return
+                self._at = len(self._text)
+                if not self._more():
+                    raise PartError("malformed", "the answer is JSON that is cut off")

@@ -49,7 +49,7 @@ class Obj:
 
     def items(self, key: str) -> list[t.Any]:
         """The list under a key; Go writes an empty one as null."""
-        value = self._value.get(key)
+        value = self._value.get(key, "")
         if value is None:
             return []
         if not isinstance(value, list):

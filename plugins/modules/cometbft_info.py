@@ -17,7 +17,7 @@ description:
     its peers, all validators, the newest commits, the block interval and the mempool, all at once.
   - Every part of the answer succeeds or fails by itself. A node that is silent, late, or that answers nonsense gives
     parts that say so, and never a failed task. The caller decides what that means. Only wrong options fail the task.
-  - An answer above 1 MiB is not built in memory. Of a consensus state above that, the height, round 0, the last three
+  - An answer above 768 KiB is not built in memory. Of a consensus state above that, the height, round 0, the last three
     rounds and the peers are read from the stream, and RV(rpc.consensus.data.truncated) is true. Other answers of that
     size are errors of kind V(too_large).
   - Vote signatures and public keys are dropped while reading. Text from the network comes back as one line of at most

@@ -1,0 +1,142 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recorded answers of real nodes, and what is read out of them."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils import (
+    _cometbft_answers,
+    _cometbft_consensus,
+    _rpc_json,
+    _votes,
+)
+from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
+
+from tests.unit.rpc.server import DATA, recorded
+
+FILES = sorted(path.relative_to(DATA).as_posix() for path in DATA.glob("*/**/*.json"))
+RULES: dict[str, t.Callable[[t.Any], t.Any]] = {
+    "dump_consensus_state": lambda result: _cometbft_consensus.dumped(result, False),
+    "consensus_state": _cometbft_consensus.short_height,
+    "status": _cometbft_answers.status,
+    "abci_info": _cometbft_answers.abci_info,
+    "net_info": _cometbft_answers.net_info,
+    "validators": _cometbft_answers.validators_page,
+    "num_unconfirmed_txs": _cometbft_answers.mempool,
+    "blockchain": _cometbft_answers.blocks,
+    "commit": lambda result: _cometbft_answers.commit(result, int(result["signed_header"]["header"]["height"])),
+}
+
+
+def read(name: str) -> t.Any:
+    return _rpc_json.loads(recorded(name))["result"]
+
+
+def rule_of(name: str) -> t.Callable[[t.Any], t.Any]:
+    return next(rule for method, rule in RULES.items() if method in name.rsplit("/", 1)[1])
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if not name.endswith("commit_future.json")])
+def test_every_recorded_answer_is_read(name: str) -> None:
+    assert rule_of(name)(read(name))
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if "dump_consensus_state" in name])
+@pytest.mark.parametrize("size", [1, 7, 65536])
+def test_the_stream_reads_what_the_tree_reads(name: str, size: int) -> None:
+    body = recorded(name)
+    pieces = (body[at : at + size] for at in range(0, len(body), size))
+    pruned = _rpc_json.prune(pieces, _cometbft_consensus.WANTED)
+    assert _cometbft_consensus.dumped(pruned["result"], False) == _cometbft_consensus.dumped(read(name), False)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if "dump_consensus_state" in name])
+def test_both_consensus_answers_show_the_same(name: str) -> None:
+    dumped = _cometbft_consensus.dumped(read(name), False)
+    short = _cometbft_consensus.short(read(name.replace("dump_", "")), dumped["validators"], False)
+    if (short["height"], short["round"], short["step"]) != (dumped["height"], dumped["round"], dumped["step"]):
+        assert "healthy" in name or "apphash" in name or "reject" in name, "only a moving state may differ"
+        return
+    for key in ("start_time", "proposer", "validators", "rounds", "dropped_votes"):
+        assert short[key] == dumped[key], key
+
+
+def test_no_signature_and_no_key_is_kept() -> None:
+    for name in FILES:
+        if name.endswith("commit_future.json"):
+            continue
+        kept = json.dumps(rule_of(name)(read(name)), default=vars)
+        assert "signature" not in kept and "pub_key" not in kept and "=" not in kept, name
+
+
+def test_a_halted_chain() -> None:
+    state = _cometbft_consensus.dumped(read("virtengine/halted-dump_consensus_state.json"), False)
+    assert (state["height"], state["round"], state["step"]) == (209, 0, 4)
+    assert [row["power"] for row in state["validators"]] == [40, 30, 20, 10]
+    assert [entry["round"] for entry in state["rounds"]] == [0, 1]
+    assert state["rounds"][0]["prevotes"] == [
+        [1, "CCAED077B407", "2026-11-24T15:41:13.984395703Z"],
+        [2, "CCAED077B407", "2026-11-24T15:41:14.086101259Z"],
+        [3, "CCAED077B407", "2026-11-24T15:41:14.085714709Z"],
+    ]
+    assert state["last_commit"]["height"] == 208
+    assert len(state["last_commit"]["votes"]) == 4
+    assert state["peers"][0]["prevotes"] == "_xxx"
+    assert state["dropped_votes"] == 0
+
+
+def test_a_split_shows_votes_for_nil_and_only_some_rounds() -> None:
+    state = _cometbft_consensus.dumped(read("sdk/apphash-split/dump_consensus_state.node1.json"), False)
+    assert [entry["round"] for entry in state["rounds"]] == [0, 4, 5, 6]
+    blocks = {vote[1] for entry in state["rounds"] for vote in entry["prevotes"]}
+    assert "nil" in blocks and len(blocks) > 1
+    assert _votes.NO_VOTE not in blocks
+
+
+def test_the_application_of_both_sides_of_a_split() -> None:
+    one = _cometbft_answers.abci_info(read("sdk/apphash-split/abci_info.node1.json"))
+    other = _cometbft_answers.abci_info(read("sdk/apphash-split/abci_info.node2.json"))
+    assert one["height"] == other["height"] == 29
+    assert one["app_hash"] == "628C4BCA0FA3E88216939553935C1501794323BFB8C537B54A827B03AFBA1175"
+    assert one["app_hash"] != other["app_hash"]
+
+
+def test_a_full_node_has_no_power_and_a_jailed_one_none_either() -> None:
+    assert _cometbft_answers.status(read("virtengine/halted-vh5-status.json"))["power"] == 0
+    assert _cometbft_answers.status(read("virtengine/jailed-vh4-status.json"))["power"] == 0
+
+
+def test_the_interval_is_the_median_of_neighbours() -> None:
+    assert _cometbft_answers.blocks(read("halted/blockchain.json")) == {
+        "interval_s": 1.043,
+        "from_height": 321,
+        "to_height": 340,
+    }
+
+
+def test_an_error_object_has_no_result() -> None:
+    with pytest.raises(KeyError):
+        read("halted/commit_future.json")
+
+
+def test_who_is_absent_needs_the_set_of_that_height() -> None:
+    found = _cometbft_answers.commit(read("virtengine/halted-vh5-commit.json"), 208)
+    addresses = [
+        row["address"] for row in _cometbft_answers.validators_page(read("virtengine/halted-validators.json")).rows
+    ]
+    assert found.shape["absent"] is None
+    _cometbft_answers.name_absent(found, list(reversed(addresses)))
+    assert found.shape["absent"] is None
+    _cometbft_answers.name_absent(found, addresses)
+    assert found.shape["absent"] == ["AE75BB99D88CBB38BE0B166005CF90FD2A5B1F95"]
+
+
+def test_a_commit_of_another_height_is_refused() -> None:
+    with pytest.raises(PartError) as error:
+        _cometbft_answers.commit(read("virtengine/halted-commit.json"), 207)
+    assert error.value.kind == "malformed"
