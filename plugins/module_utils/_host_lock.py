@@ -38,7 +38,7 @@ class Refused(Exception):
 def safe_name(chain_id: str) -> str:
     """A file name for a chain id; two chain ids never share one."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", chain_id)[:80]
-    if name == chain_id and not name.startswith("."):
+    if name and name == chain_id and not name.startswith("."):
         return name
     return f"{name.lstrip('.')}-{hashlib.sha256(chain_id.encode('utf-8')).hexdigest()[:16]}"
 
