@@ -118,7 +118,7 @@ spent_digests:
   returned: when O(state=info)
   type: list
   elements: str
-  sample: []
+  sample: [halt-0123456789abcdef]
 file:
   description: The lock file.
   returned: always

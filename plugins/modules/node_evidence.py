@@ -139,7 +139,93 @@ observation:
           C(rpc), is V({ok: true, data: ...}) or V({ok: false, error: {kind, text}}). A null means "cannot tell".
       returned: when RV(observation.ok) is true
       type: dict
-      sample: {}
+      sample:
+        schema: 1
+        clock:
+          boot_at: "2026-11-24T19:45:36.581550Z"
+          boot_id: "d8e2fa7c-18b4-40a9-b7e6-0ff355dd9c54"
+          now: "2026-11-24T21:00:23.227819Z"
+        access:
+          privileged: true
+          uid: 0
+        unit:
+          data:
+            active_state: "active"
+            control_group: "/system.slice/virtengine.service"
+            exit_kind: null
+            exit_status: null
+            freezer_state: "running"
+            invocation_id: "77ef7b4900564406a14ead1bc2113825"
+            load_state: "loaded"
+            main_pid: 1184
+            name: "virtengine.service"
+            restart: "on-failure"
+            restart_delay_s: 3.0
+            restarts: 0
+            result: "success"
+            started_at: "2026-11-24T20:32:56.161856Z"
+            stopped_at: null
+            sub_state: "running"
+            unit_file_state: "enabled"
+          ok: true
+        process:
+          data:
+            main:
+              exe: "/usr/bin/virtengine"
+              exe_deleted: false
+              frozen: false
+              in_unit: true
+              pid: 1184
+              started_at: "2026-11-24T20:32:56.151551Z"
+              state: "S"
+            others: []
+          ok: true
+        paths:
+          home: "/var/lib/virtengine/.virtengine"
+          home_source: "unit_flag"
+          rpc: "http://127.0.0.1:26657"
+          rpc_source: "config"
+        binary:
+          data:
+            cosmovisor: false
+            path: "/usr/bin/virtengine"
+            running_sha256: "3652766156fbc76657c73666be9faaa959d99d08e22d2558d371afb73f97f648"
+            sha256: "3652766156fbc76657c73666be9faaa959d99d08e22d2558d371afb73f97f648"
+          ok: true
+        genesis:
+          data:
+            chain_id: "host-1"
+            genesis_time: "2026-11-24T20:32:53.418179666Z"
+            sha256: "466efe201fe2e236bbcbcff57ab2c358f201defc086d39fcf0e45a4953064586"
+          ok: true
+        signer:
+          data:
+            address: "6CE29BE908257CCE01DEEE3F9EA0B675D26BD4A4"
+            key_file: true
+            remote: false
+            state:
+              height: 1507
+              round: 0
+              step: 3
+            state_error: null
+          ok: true
+        disk:
+          data:
+            free_bytes: 74309021696
+            inodes: 16777216
+            inodes_free: 16198191
+            path: "/var/lib/virtengine/.virtengine/data"
+            read_only: false
+            size_bytes: 270553174016
+          ok: true
+        journal:
+          data:
+            last_line_at: "2026-11-24T21:00:22.871216Z"
+            lines_read: 26689
+            marks: [{"count": 1, "current": false, "first_at": "2026-11-24T20:32:55.782095Z", "kind": "exited", "last_at": "2026-11-24T20:32:55.782095Z", "text": "virtengine.service: Main process exited, code=exited, status=2/INVALIDARGUMENT"}]
+            since: "2026-11-24T20:00:23.227819Z"
+            truncated: false
+          ok: true
 """
 
 import time

@@ -70,22 +70,53 @@ before:
   description:
     - The unit and its processes as they were found. RV(before.process) is the node's process; RV(before.frozen_pids)
       are the processes of the unit that are stopped or held by the freezer.
-  returned: when the unit exists
+  returned: success
   type: dict
-  sample: {}
+  sample:
+    active_state: inactive
+    exit_kind: exited
+    exit_status: 0
+    frozen_pids: []
+    load_state: loaded
+    main_pid: null
+    process: null
+    restarts: 0
+    result: success
+    started_at: "2026-11-24T20:33:32.649863Z"
+    sub_state: dead
+    unit_file_state: enabled
 after:
   description:
     - The same after the change. In check mode, what the change would bring.
   returned: success
   type: dict
-  sample: {}
+  sample:
+    active_state: active
+    exit_kind: null
+    exit_status: null
+    frozen_pids: []
+    load_state: loaded
+    main_pid: 1612
+    process:
+      exe: /usr/bin/virtengine
+      exe_deleted: false
+      frozen: false
+      in_unit: true
+      pid: 1612
+      started_at: "2026-11-24T21:00:28.441542Z"
+      state: S
+    restarts: 0
+    result: success
+    started_at: "2026-11-24T21:00:28.469949Z"
+    sub_state: running
+    unit_file_state: enabled
 actions:
   description:
     - What was done, or in check mode would be done, in order.
   returned: always
   type: list
   elements: str
-  sample: []
+  sample: [systemctl start virtengine.service]
 running:
   description:
     - Whether the unit is active with a process that is not frozen. In check mode, whether it would be.

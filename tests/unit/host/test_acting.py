@@ -274,7 +274,8 @@ class Silent:
         monkeypatch.setattr(self.action, "_execute_module", lambda **kwargs: answer())
 
     def run(self) -> dict[str, Any]:
-        return self.action.run(task_vars={"inventory_hostname": "vh1"})
+        result: dict[str, Any] = self.action.run(task_vars={"inventory_hostname": "vh1"})
+        return result
 
 
 def fails(error: Exception) -> Any:
@@ -296,7 +297,7 @@ def fails(error: Exception) -> Any:
         (lambda: {"unreachable": True, "msg": "gone"}, "unreachable"),
         (lambda: {"evidence": [1]}, "failed"),
         (lambda: {"evidence": {"schema": 2}}, "failed"),
-        (lambda: {}, "failed"),
+        (dict, "failed"),
     ],
 )
 def test_whatever_happens_is_an_observation(monkeypatch: pytest.MonkeyPatch, answer: Any, kind: str) -> None:

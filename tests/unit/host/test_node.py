@@ -29,7 +29,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
 )
 
 ADDRESS = "C0DADE039CEF22CE28E3A01118A15FC9EF16576C"
-SECRET = "c2VjcmV0IGtleSBtYXRlcmlhbA=="
+PRIVATE = "c2VjcmV0IGtleSBtYXRlcmlhbA=="
 
 
 def home(
@@ -37,7 +37,7 @@ def home(
 ) -> Path:
     (path / "config").mkdir(parents=True)
     (path / "data").mkdir()
-    key = {"address": ADDRESS, "pub_key": {"value": "x"}, "priv_key": {"value": SECRET}}
+    key = {"address": ADDRESS, "pub_key": {"value": "x"}, "priv_key": {"value": PRIVATE}}
     (path / "config/priv_validator_key.json").write_text(json.dumps(key, indent=2))
     (path / "config/genesis.json").write_text('{"app_state": {"chain_id": "no"}, "chain_id": "chain-1"}')
     if state is not None:
@@ -229,7 +229,7 @@ def test_parts_fail_alone_and_in_time() -> None:
         "slow": lambda: time.sleep(60),
         "dead": die,
         "large": lambda: "x" * (_host.PART_CAP + 1),
-        "strange": lambda: object(),
+        "strange": object,
         "started": lambda: subprocess.run(["sleep", "61"], check=False).returncode,
     }
     begun = time.monotonic()
@@ -256,7 +256,7 @@ def test_evidence_of_a_host_without_systemd(tmp_path: Path, monkeypatch: pytest.
     options = _node.Options("no-such-unit.service", str(place), "http://127.0.0.1:9", str(program), 60, 8.0)
     evidence = _node.collect(options)
     text = json.dumps(evidence)
-    assert SECRET not in text and "U0lH" not in text
+    assert PRIVATE not in text and "U0lH" not in text
     assert evidence["schema"] == 1 and not evidence["unit"]["ok"]
     assert evidence["paths"]["home_source"] == evidence["paths"]["rpc_source"] == "option"
     assert evidence["genesis"]["data"]["chain_id"] == "chain-1"
