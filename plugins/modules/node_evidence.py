@@ -135,8 +135,8 @@ observation:
         text: no answer within 25 s
     data:
       description:
-        - The evidence. C(clock), C(access) and C(paths) are always there; every other entry, and every entry of
-          C(rpc), is V({ok: true, data: ...}) or V({ok: false, error: {kind, text}}). A null means "cannot tell".
+        - The evidence. C(clock), C(access) and C(paths) are always there. Every other entry, and every entry of C(rpc),
+          holds C(ok) with C(data), or with C(error) of C(kind) and C(text). A null means "cannot tell".
       returned: when RV(observation.ok) is true
       type: dict
       sample:
@@ -222,7 +222,13 @@ observation:
           data:
             last_line_at: "2026-11-24T21:00:22.871216Z"
             lines_read: 26689
-            marks: [{"count": 1, "current": false, "first_at": "2026-11-24T20:32:55.782095Z", "kind": "exited", "last_at": "2026-11-24T20:32:55.782095Z", "text": "virtengine.service: Main process exited, code=exited, status=2/INVALIDARGUMENT"}]
+            marks:
+              - count: 1
+                current: false
+                first_at: "2026-11-24T20:32:55.782095Z"
+                kind: exited
+                last_at: "2026-11-24T20:32:55.782095Z"
+                text: "virtengine.service: Main process exited, code=exited, status=2/INVALIDARGUMENT"
             since: "2026-11-24T20:00:23.227819Z"
             truncated: false
           ok: true
