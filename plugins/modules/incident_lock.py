@@ -98,7 +98,7 @@ held:
 held_by:
   description:
     - Who holds the lock, unless it is free or held by O(owner).
-    - RV(held_by.owner) is empty when the lock file cannot be read.
+    - C(held_by.owner) is empty when the lock file cannot be read.
   returned: always
   type: dict
   sample:

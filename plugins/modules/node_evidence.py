@@ -126,8 +126,8 @@ observation:
       sample: true
     error:
       description:
-        - RV(observation.error.kind) is V(unreachable), V(late), V(privilege), V(too_large) or V(failed).
-        - RV(observation.error.text) says what went wrong, in one line.
+        - C(kind) is V(unreachable), V(late), V(privilege), V(too_large) or V(failed).
+        - C(text) says what went wrong, in one line.
       returned: when RV(observation.ok) is false
       type: dict
       sample:
