@@ -91,7 +91,8 @@ EXAMPLES = r"""
 RETURN = r"""
 held:
   description:
-    - Whether O(owner) holds the lock now, in check mode whether it would. With O(state=info), whether anybody does.
+    - Whether O(owner) holds the lock now, in check mode whether it would.
+    - With O(state=info), whether anybody does.
   returned: always
   type: bool
   sample: true

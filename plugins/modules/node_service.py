@@ -68,7 +68,7 @@ EXAMPLES = r"""
 RETURN = r"""
 before:
   description:
-    - The unit and its processes as they were found. C(before.process) is the node's process; RV(before.frozen_pids)
+    - The unit and its processes as they were found. C(before.process) is the node's process; C(before.frozen_pids)
       are the processes of the unit that are stopped or held by the freezer.
   returned: success
   type: dict
