@@ -47,6 +47,7 @@ class ActionModule(ActionBase):
             return result
         started = now()
         answer, error = bounded(
+            self._connection,
             args["deadline"],
             lambda: self._execute_module(
                 module_name=ACTING_MODULES[args["module"]],
@@ -72,7 +73,7 @@ def allowed(args: dict[str, t.Any], host: str) -> None:
 
     The lock is taken on every observed host, so for it the token alone decides; asking who holds it changes nothing.
     """
-    if args["module"] == "incident_lock" and args["args"].get("state") == "info":
+    if args["module"] == "incident_lock" and args["args"].get("state") == "observed":
         return
     gate = RunState(args["run_dir"]).read("gate")
     if not gate or gate["token"] != args["token"] or gate["controller_pid"] != os.getppid():

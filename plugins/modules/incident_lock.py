@@ -29,14 +29,14 @@ options:
       - With V(acquired), O(owner) takes the lock. Fails when another holds it, with RV(held_by).
       - With V(released), O(owner) gives the lock back. A lock of another is left alone.
       - With V(broken), the lock is taken away from O(owner), which must be the present holder by its exact name.
-      - With V(info), nothing is changed.
+      - With V(observed), nothing is changed.
     type: str
-    choices: [acquired, released, broken, info]
+    choices: [acquired, released, broken, observed]
     required: true
   owner:
     description:
       - Name of the run that takes, gives back or loses the lock.
-      - Required unless O(state=info).
+      - Required unless O(state=observed).
     type: str
   who:
     description:
@@ -92,7 +92,7 @@ RETURN = r"""
 held:
   description:
     - Whether O(owner) holds the lock now, in check mode whether it would.
-    - With O(state=info), whether anybody does.
+    - With O(state=observed), whether anybody does.
   returned: always
   type: bool
   sample: true
@@ -116,7 +116,7 @@ spent:
   sample: false
 spent_digests:
   description: The digests that were used on this host, oldest first.
-  returned: when O(state=info)
+  returned: when O(state=observed)
   type: list
   elements: str
   sample: [halt-0123456789abcdef]
@@ -167,13 +167,13 @@ def break_it(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> di
     return release(lock, params, check)
 
 
-def info(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
+def observe(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
     """Say who holds the lock and what was used."""
     present = lock.holder()
     return {"changed": False, "held": present is not None, "held_by": present, "spent_digests": lock.spent()}
 
 
-STATES = {"acquired": acquire, "released": release, "broken": break_it, "info": info}
+STATES = {"acquired": acquire, "released": release, "broken": break_it, "observed": observe}
 
 
 def main() -> None:
@@ -181,7 +181,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "chain_id": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["acquired", "released", "broken", "info"], "required": True},
+            "state": {"type": "str", "choices": ["acquired", "released", "broken", "observed"], "required": True},
             "owner": {"type": "str"},
             "who": {"type": "str", "default": ""},
             "controller": {"type": "str", "default": ""},
@@ -191,7 +191,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    if not params["chain_id"].strip() or (params["state"] != "info" and not params["owner"].strip()):
+    if not params["chain_id"].strip() or (params["state"] != "observed" and not params["owner"].strip()):
         module.fail_json(msg="chain_id and owner must not be empty")
     if params["spend"] and (params["state"] != "acquired" or not _host_lock.DIGEST.match(params["spend"])):
         module.fail_json(

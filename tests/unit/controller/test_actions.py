@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_without_a_gate_nothing_acts_and_the_lock_may_be_asked_for(state: RunSta
     step = {"run_dir": state.path, "token": None, "module": "node_service", "args": {"state": "started"}}
     with pytest.raises(Refusal):
         allowed(step, "vh1")
-    allowed({**step, "module": "incident_lock", "args": {"state": "info"}}, "vh1")
+    allowed({**step, "module": "incident_lock", "args": {"state": "observed"}}, "vh1")
     with pytest.raises(Refusal):
         allowed({**step, "module": "incident_lock", "args": {"state": "acquired"}}, "vh1")
 
@@ -120,15 +121,20 @@ def sleep() -> dict[str, Any]:
 
 
 def test_work_in_time_is_returned_and_late_work_is_an_error() -> None:
-    assert bounded(5, lambda: {"a": 1}) == ({"a": 1}, None)
+    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp/x"))
+    assert bounded(connection, 5, lambda: {"a": 1}) == ({"a": 1}, None)
+    assert connection._shell.tmpdir == "/tmp/x"
     started = time.monotonic()
-    answer, error = bounded(1, sleep)
-    assert (answer, error) == ({}, {"kind": "late", "text": "no answer within 1 s"})
+    answer, error = bounded(connection, 1, sleep)
+    assert (answer, error) == ({}, {"kind": "late", "text": "the host gave no answer within 1 s"})
+    assert connection._shell.tmpdir is None, "a host that hangs would be asked to clean up"
     assert time.monotonic() - started < 5
 
 
-def test_a_lost_connection_is_an_error_with_its_last_line() -> None:
+def test_a_lost_connection_is_an_error_in_one_line() -> None:
     def lose() -> dict[str, Any]:
         raise AnsibleConnectionFailure("Failed to connect\nssh: timed out")
 
-    assert bounded(5, lose)[1] == {"kind": "unreachable", "text": "ssh: timed out"}
+    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
+    error = bounded(connection, 5, lose)[1]
+    assert error == {"kind": "unreachable", "text": "Failed to connect ssh: timed out"}
