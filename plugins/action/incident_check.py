@@ -97,8 +97,9 @@ class ActionModule(ControllerAction):
         """What the step did: every answer its action registered, and whether the chain moves where it should."""
         step, plan = plain(args["step"]), state.read("plan")
         variables = task_vars["hostvars"][step["host"]]
-        acted = plain(variables.get("_incident_acted") or {})
-        waited = plain(variables.get("_incident_waited") or {})
+        # The incident's own action files register these, under the incident's name.
+        acted = plain(variables.get(f"_{state.facts['incident']}_acted") or {})
+        waited = plain(variables.get(f"_{state.facts['incident']}_waited") or {})
         waiting = waited.get("answer") or {}
         problem = None
         if not acted.get("ok"):

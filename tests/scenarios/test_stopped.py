@@ -84,6 +84,7 @@ def test_a_digest_of_a_changed_world_is_refused_with_the_difference(fleet: Fleet
     assert fleet.units(*OURS) == before
 
 
+@pytest.mark.both_cores
 def test_saved_evidence_gives_the_same_verdict_and_plan_without_a_host(fleet: Fleet, responder: Responder) -> None:
     fleet.fault("stop", "vh1")
     fleet.wait_until_halted("vh2")
