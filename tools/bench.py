@@ -78,12 +78,15 @@ ONE_TASK = """\
     - name: Evidence
       virtengine.incident.node_evidence:
 """
-SHELL = "systemctl show virtengine.service; journalctl -u virtengine.service -o json --since -1h --no-pager; df -PB1 /; " + (
-    "; ".join(f"curl -s -m 5 '{RPC}/{path}' | jq -c .result" for path in PATHS)
+SHELL = (
+    "systemctl show virtengine.service; journalctl -u virtengine.service -o json --since -1h --no-pager; df -PB1 /; "
+    + ("; ".join(f"curl -s -m 5 '{RPC}/{path}' | jq -c .result" for path in PATHS))
 )
 
 
-def _timed(command: list[str], cwd: Path, env: Mapping[str, str], mark: str | None = None) -> tuple[float, float | None]:
+def _timed(
+    command: list[str], cwd: Path, env: Mapping[str, str], mark: str | None = None
+) -> tuple[float, float | None]:
     """Seconds to the end, and to the first line that holds ``mark``."""
     started, marked = time.monotonic(), None
     process = subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -107,7 +110,12 @@ def _evidence(directory: Path, env: Mapping[str, str]) -> None:
     (directory / "small.yml").write_text(SMALL_TASKS.replace("@URLS@", urls), encoding="utf-8")
     (directory / "one.yml").write_text(ONE_TASK, encoding="utf-8")
     listed = subprocess.run(
-        ["ansible-inventory", "-i", "validators", "--list"], cwd=directory, env=env, capture_output=True, text=True, check=True
+        ["ansible-inventory", "-i", "validators", "--list"],
+        cwd=directory,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     variables = json.loads(listed.stdout)["_meta"]["hostvars"]
     ssh = " & ".join(_ssh(known) for known in variables.values()) + " & wait"
@@ -118,7 +126,9 @@ def _evidence(directory: Path, env: Mapping[str, str]) -> None:
         "ssh in a shell loop, one host after the other": ["bash", "-c", in_turn],
         "ssh in a shell loop, all hosts at once": ["bash", "-c", ssh],
     }
-    medians = {name: _row(name, [_timed(line, directory, env)[0] for _run in range(RUNS)]) for name, line in rivals.items()}
+    medians = {
+        name: _row(name, [_timed(line, directory, env)[0] for _run in range(RUNS)]) for name, line in rivals.items()
+    }
     mine = medians["one call of node_evidence per host"]
     print(f"  small tasks take {medians['the same facts by small tasks'] / mine:.1f} times as long\n")
 

@@ -9,7 +9,6 @@ import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal, now, plain
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._deadline import bounded
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState

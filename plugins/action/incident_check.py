@@ -16,7 +16,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._ba
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import add_look
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
 
-
 # Each look waits 3 s and takes 2 or 3 more: a little over a minute, the time that a block has to come after quorum.
 MOST_LOOKS = 12
 
@@ -37,7 +36,9 @@ class ActionModule(ControllerAction):
 
     def _lock(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """All hosts that answered in the last look must have given us the lock."""
-        answered = {o["host"] for o in state.read("bundle")["observations"] if o["ok"] and o["source"] == "node_evidence"}
+        answered = {
+            o["host"] for o in state.read("bundle")["observations"] if o["ok"] and o["source"] == "node_evidence"
+        }
         missing, held, taken = [], [], []
         for host in sorted(answered):
             result = plain(task_vars["hostvars"][host].get("_incident_lock") or {})
@@ -134,4 +135,8 @@ class ActionModule(ControllerAction):
         recovery = incident.recovered(bundle, state.read("plan"), state.read("verdict"))
         state.keep("recovery", recovery)
         again = not recovery["recovered"] and self._may_look_again(state, "recovered")
-        return {**{key: recovery[key] for key in ("recovered", "because")}, "wait": again, "next_look": args["look"] + 1}
+        return {
+            **{key: recovery[key] for key in ("recovered", "because")},
+            "wait": again,
+            "next_look": args["look"] + 1,
+        }

@@ -100,7 +100,9 @@ def ending(fail_on: str, verdict: dict[str, t.Any] | None, outcome: str, failed_
     Schedules and CI want the verdict as an exit code (``incident_fail_on``); a run that recovered is no failure.
     """
     if outcome in ("not_recovered", "refused"):
-        return failed_message or "The chain is not proven to have recovered: the screen above says what stands in the way."
+        return (
+            failed_message or "The chain is not proven to have recovered: the screen above says what stands in the way."
+        )
     if fail_on == "never" or outcome == "recovered":
         return None
     status = (verdict or {}).get("status", "unknown")

@@ -14,7 +14,6 @@ import socket
 import typing as t
 
 from ansible import context
-
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
     ControllerAction,
@@ -79,9 +78,8 @@ class ActionModule(ControllerAction):
                 f"incident_target '{args['target']}' names no host of this inventory (its groups: {groups}). "
                 "Give the inventory with -i, or name a group or hosts with -e incident_target=..."
             )
-        inventory_hosts = [host for host in task_vars["groups"]["all"]]
         names: set[str] = set(task_vars)
-        for host in inventory_hosts:
+        for host in task_vars["groups"]["all"]:
             names.update(hostvars[host])
         wrong = wrong_names(names, args["incident"])
         if wrong:

@@ -37,9 +37,7 @@ class ActionModule(ActionBase):
             "host": str(task_vars.get("inventory_hostname", "")),
             "look": look,
         }
-        answer, error = bounded(
-            self._connection, deadline + GRACE_S, lambda: self._execute_module(task_vars=task_vars)
-        )
+        answer, error = bounded(self._connection, deadline + GRACE_S, lambda: self._execute_module(task_vars=task_vars))
         if error is None and _wrong_option(answer):
             result.update(failed=True, msg=answer["msg"])
             return result

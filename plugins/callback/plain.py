@@ -9,7 +9,6 @@ import time
 import typing as t
 
 from ansible.plugins.callback import CallbackBase
-
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _text
 
 DOCUMENTATION = r"""

@@ -18,7 +18,7 @@ description:
   - Every part of the answer succeeds or fails by itself. A node that is silent, late, or that answers nonsense gives
     parts that say so, and never a failed task. The caller decides what that means. Only wrong options fail the task.
   - An answer above 768 KiB is not built in memory. Of a consensus state above that, the height, round 0, the last three
-    rounds and the peers are read from the stream, and RV(rpc.consensus.data.truncated) is true. Other answers of that
+    rounds and the peers are read from the stream, and C(truncated) is true. Other answers of that
     size are errors of kind V(too_large).
   - Vote signatures and public keys are dropped while reading. Text from the network comes back as one line of at most
     300 characters without control characters.
@@ -93,7 +93,7 @@ rpc:
   type: dict
   contains:
     status:
-      description: What C(/status) says. RV(rpc.status.data.catching_up) is false on a halted chain, too.
+      description: What C(/status) says. C(catching_up) is false on a halted chain, too.
       returned: when asked for
       type: dict
       sample:

@@ -48,7 +48,9 @@ class Fleet:
     def units(self, *hosts: str) -> dict[str, str]:
         """State, process and start of the node on each host: what an act would change."""
         shown = "ActiveState,SubState,MainPID,ExecMainStartTimestampMonotonic,NRestarts,UnitFileState"
-        command = f"systemctl show {UNIT} -p {shown}; ls -la --time-style=full-iso /run/systemd/system/{UNIT}.d 2>&1 || true"
+        command = (
+            f"systemctl show {UNIT} -p {shown}; ls -la --time-style=full-iso /run/systemd/system/{UNIT}.d 2>&1 || true"
+        )
         return {host: self.on(host, command) for host in hosts}
 
     def height(self, host: str) -> int:

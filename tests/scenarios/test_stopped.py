@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain
+
 from tests.scenarios.conftest import OURS
 from tests.scenarios.fleet import Fleet
 from tests.scenarios.responder import Responder

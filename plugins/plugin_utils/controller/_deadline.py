@@ -13,7 +13,6 @@ import types
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 
 REFUSED_RIGHTS = re.compile(

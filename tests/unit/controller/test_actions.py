@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
-
 from ansible_collections.virtengine.incident.plugins.action.incident_act import allowed
 from ansible_collections.virtengine.incident.plugins.action.incident_close import ending, outcome_of
 from ansible_collections.virtengine.incident.plugins.action.incident_open import wrong_names
@@ -61,13 +60,22 @@ def test_without_a_gate_nothing_acts_and_the_lock_may_be_asked_for(state: RunSta
     ("argv", "typed"),
     [
         (["/x/ansible-playbook", "a.yml", "-i", "v"], "ansible-playbook a.yml -i v"),
-        (["ansible-playbook", "a.yml", "--check", "-e", "incident_target=vh1"], "ansible-playbook a.yml -e incident_target=vh1"),
-        (["ansible-playbook", "a.yml", "-e", "token=s3cret", "-e", "@f.yml"], "ansible-playbook a.yml -e token=... -e @f.yml"),
+        (
+            ["ansible-playbook", "a.yml", "--check", "-e", "incident_target=vh1"],
+            "ansible-playbook a.yml -e incident_target=vh1",
+        ),
+        (
+            ["ansible-playbook", "a.yml", "-e", "token=s3cret", "-e", "@f.yml"],
+            "ansible-playbook a.yml -e token=... -e @f.yml",
+        ),
         (["ansible-playbook", "a.yml", "-e", "incident_approve=halt-1", "-b"], "ansible-playbook a.yml -b"),
         (["ansible-playbook", "a.yml", "--extra-vars=pw=s3cret"], "ansible-playbook a.yml -e pw=..."),
         (["ansible-playbook", "a.yml", "-epw=s3cret"], "ansible-playbook a.yml -e pw=..."),
         (["ansible-playbook", "a.yml", "-e", '{"pw": "s3cret"}'], "ansible-playbook a.yml -e ..."),
-        (["ansible-playbook", "a.yml", "-e", "incident_target=a pw=s3cret"], "ansible-playbook a.yml -e 'incident_target=a pw=...'"),
+        (
+            ["ansible-playbook", "a.yml", "-e", "incident_target=a pw=s3cret"],
+            "ansible-playbook a.yml -e 'incident_target=a pw=...'",
+        ),
     ],
 )
 def test_the_command_is_repeated_as_typed_without_secrets(argv: list[str], typed: str) -> None:
@@ -121,9 +129,9 @@ def sleep() -> dict[str, Any]:
 
 
 def test_work_in_time_is_returned_and_late_work_is_an_error() -> None:
-    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp/x"))
+    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="there"))
     assert bounded(connection, 5, lambda: {"a": 1}) == ({"a": 1}, None)
-    assert connection._shell.tmpdir == "/tmp/x"
+    assert connection._shell.tmpdir == "there"
     started = time.monotonic()
     answer, error = bounded(connection, 1, sleep)
     assert (answer, error) == ({}, {"kind": "late", "text": "the host gave no answer within 1 s"})

@@ -10,9 +10,6 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
@@ -22,6 +19,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._re
     incident_id,
     open_record,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def lines(path: Path) -> list[str]:

@@ -22,6 +22,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
     _process,
     _systemd,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller import _deadline
 
 DIGEST = "halt-0123456789abcdef"
 
@@ -333,10 +334,10 @@ def test_the_earlier_alarm_rings(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGALRM, ring)
     try:
         signal.alarm(1)
-        with pytest.raises(Theirs), node_evidence._Alarm(5):
+        with pytest.raises(Theirs), _deadline._Alarm(5):
             time.sleep(3)
         signal.alarm(30)
-        with pytest.raises(node_evidence._Late), node_evidence._Alarm(1):
+        with pytest.raises(_deadline._Late), _deadline._Alarm(1):
             time.sleep(3)
         assert 25 <= signal.alarm(0) <= 30 and signal.getsignal(signal.SIGALRM) is ring
     finally:
