@@ -14,7 +14,8 @@ author:
   - The virtengine.incident authors (@virtengine)
 description:
   - Makes the plan from the confirmed verdict and compares its digest with the one a person gave back.
-  - A digest of another world is refused with the difference. A digest is used once. A killed run goes on under it when what remains is the end of the recorded plan.
+  - A digest of another world is refused with the difference. A digest is used once.
+  - A killed run goes on under it when what remains is the end of the recorded plan.
   - Issues the token without which M(virtengine.incident.incident_act) does nothing.
 options:
   run_dir:

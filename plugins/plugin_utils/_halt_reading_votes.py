@@ -41,6 +41,7 @@ class VoteBook:
     steps: tuple[int, ...] = ()  # the step every view of that height stands in
     rounds_grow: bool = False
     views: tuple[str, ...] = ()  # names of our nodes that show the present rounds
+    most_seen: int = 0  # greatest power whose votes of the newest round and step a single view shows
     signed: dict[str, int] = field(default_factory=dict)  # newest commit height an address voted in
     commits: tuple[int, ...] = ()  # heights of the newest commits seen, newest first
     raw: dict[str, dict[HRS, tuple[t.Any, t.Any]]] = field(default_factory=dict)

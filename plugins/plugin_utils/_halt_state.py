@@ -29,11 +29,20 @@ FATAL_KINDS = (
     "wrong_app_hash",
     "invalid_block",
     "handshake_failed",
+    "signing_regression",
+    "remote_signer",
+    "too_many_open_files",
+    "wal_damaged",
+    "wal_missing",
     "consensus_failure",
     "panic",
 )
-# These stand in the journal of healthy nodes as well: a reason only where the process died with an exit code.
-FATAL_WHEN_CRASHED = ("signing_regression", "remote_signer", "too_many_open_files", "wal_damaged", "wal_missing")
+# A healthy node writes most of these as well, for one: "wrong app hash" of a diverged peer's proposal (seen on a real
+# fleet). A reason is only what was written around the failure of consensus or the end of the process.
+DEATH_S = 1.0
+LAST_WORDS_S = 60.0
+# What keeps a node that lives from voting, where it is written since the newest block.
+_HINDERING = ("no_space", "conflicting_vote", "signing_regression", "remote_signer")
 
 # A block is being made every few seconds and answers of one look lie seconds apart.
 LAG_BLOCKS = 5
@@ -104,13 +113,26 @@ class State:
 def fatal_mark(node: NodeEvidence, crashed: bool = False) -> t.Optional[Mark]:
     """The journal's most telling reason, of the present or last invocation, why this node cannot take part; or None.
 
-    ``crashed``: the process died with an exit code, so the weaker reasons count as well.
+    ``crashed``: the process died of itself, so its last words count. Else only the failure of its consensus does, and
+    what was written with it.
     """
-    current = {mark.kind: mark for mark in node.marks if mark.current}
-    for kind in FATAL_KINDS + (FATAL_WHEN_CRASHED if crashed else ()):
-        if kind in current:
-            return current[kind]
-    return None
+    current = [mark for mark in node.marks if mark.current]
+    failure = next((mark for mark in current if mark.kind == "consensus_failure"), None)
+    since: t.Optional[float] = None
+    if failure is not None:
+        since = None if failure.first_at is None else failure.first_at - DEATH_S
+    elif crashed:
+        ends = [mark.last_at for mark in current if mark.kind == "exited"] + [node.unit.time("stopped_at")]
+        end = max((at for at in ends if at is not None), default=None)
+        since = None if end is None else end - LAST_WORDS_S
+    else:
+        return next((mark for mark in current if mark.kind == "conflicting_vote"), None)
+    return _first_of(FATAL_KINDS, current, since)
+
+
+def _first_of(kinds: tuple[str, ...], marks: list[Mark], since: t.Optional[float]) -> t.Optional[Mark]:
+    told = {mark.kind: mark for mark in marks if since is None or mark.last_at is None or mark.last_at >= since}
+    return next((told[kind] for kind in kinds if kind in told), None)
 
 
 def _quote(mark: Mark) -> str:
@@ -273,19 +295,17 @@ def _member(node: NodeEvidence, before: t.Optional[NodeEvidence], address: str, 
     if book.height is None and not book.commits:
         return State("unknown", None, "answers, but nothing shows who votes")
     last = book.newest(address)
-    return State("not_voting", last.at if last else None, f"runs and answers, {lag or _why_silent(node, vote, book)}")
+    hindered = _first_of(_HINDERING, [mark for mark in node.marks if mark.current], known.chain.block_time)
+    why = lag or (f"without a vote; {_quote(hindered)}" if hindered is not None else _why_silent(node, vote, book))
+    return State("not_voting", last.at if last else None, f"runs and answers, {why}", hindered)
 
 
 def _why_silent(node: NodeEvidence, vote: t.Optional[Vote], book: VoteBook) -> str:
     """The nearest explanation that the evidence offers for a running node without a vote."""
-    marks = {mark.kind for mark in node.marks if mark.current}
     if node.rpc.net_info.ok and node.rpc.net_info.integer("count") == 0:
         return "without a vote: it has no peers"
     if node.rpc.status.flag("catching_up"):
         return "without a vote: it is catching up"
-    for kind in ("signing_regression", "conflicting_vote", "remote_signer", "wrong_app_hash"):
-        if kind in marks:
-            return f"without a vote: its journal says {kind.replace('_', ' ')}"
     if vote is not None:
         return f"its last vote is of round {vote.round}, the chain is in round {book.round}"
     return f"without a vote at height {book.height}" if book.height is not None else "in none of the newest blocks"

@@ -18,7 +18,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import (
     _timeline,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._screen import headline
-from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import moment, number, tidy
+from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import moment, number, sentence, tidy
 
 Record = dict[str, t.Any]
 
@@ -64,7 +64,7 @@ class Items(t.NamedTuple):
 
 class Table(t.NamedTuple):
     header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: t.Sequence[tuple[str, ...]]
     folded: str | None = None  # what stands on the fold, where the table is folded away
 
 
@@ -104,15 +104,15 @@ def blocks(record: Record) -> list[Block]:
 def _top(verdict: dict[str, t.Any], entries: list[dict[str, t.Any]]) -> list[Block]:
     ended = _timeline.outcome(entries)
     first = f"{OUTCOMES.get(ended, tidy(ended, 30))}. " if ended else ""
-    said = headline(verdict).lower().capitalize()
-    seen = "At the diagnosis: " if ended == "recovered" else ""
+    said = headline(verdict).lower()
+    said = f"At the diagnosis: {said}" if ended == "recovered" else said.capitalize()
     facts = [
         f"Chain: {tidy(verdict.get('chain_id'), 60) or 'unknown'}, height {number(verdict.get('height'))}",
         f"Last block: {moment(verdict.get('last_block_at')) or 'unknown'}, {tidy(verdict.get('last_block_hash'), 80)}",
         f"Severity: {tidy(verdict.get('severity'), 10) or 'none'}",
         f"Confirmed by a second look: {'yes' if verdict.get('confirmed') else 'NO'}",
     ]
-    made: list[Block] = [Paragraph(f"{first}{seen}{said}."), Paragraph(tidy(verdict["summary"], 2000)), Items(facts)]
+    made: list[Block] = [Paragraph(f"{first}{said}."), Paragraph(tidy(verdict["summary"], 2000)), Items(facts)]
     proof = [_timeline.describe(entry) for entry in entries if entry.get("kind") == "verified"]
     return [*made, Paragraph(proof[-1])] if proof else made
 
@@ -153,7 +153,7 @@ def _row(row: dict[str, t.Any]) -> tuple[str, ...]:
 
 def _why(verdict: dict[str, t.Any]) -> list[Block]:
     causes = [
-        f"{tidy(cause.get('statement'))}. {tidy(cause.get('because'), 700)} "
+        f"{sentence(cause.get('statement'))} {sentence(cause.get('because'))} "
         f"(runbook: {tidy(cause.get('runbook_step'), 80)})"
         for cause in verdict["causes"]
     ]
@@ -276,8 +276,8 @@ def _check(record: Record) -> list[Block]:
         ),
         Verbatim(CHECK),
         Paragraph(
-            f"The head when this report was written: {tidy(record.get('head'), 64) or 'none'}. A run prints it and hands "
-            "it out as record_head. Compare it with that copy: a cut end shows only there."
+            f"The head when this report was written: {tidy(record.get('head'), 64) or 'none'}. A run prints it and "
+            "hands it out as record_head. Compare it with that copy: a cut end shows only there."
         ),
     ]
     return [*made, Table(("Evidence file", "SHA-256"), files)] if files else made

@@ -17,8 +17,8 @@ h1{font-size:1.5em;margin:0}h2{font-size:1.15em;margin:1.8em 0 .5em;border-botto
 p{margin:.5em 0}p.lead{font-size:1.2em;font-weight:bold}
 table{border-collapse:collapse;width:100%;margin:.6em 0;font-size:.92em}
 th,td{border:1px solid #999;padding:.28em .5em;text-align:left;vertical-align:top;overflow-wrap:anywhere}
-th{background:#eee}tr{break-inside:avoid}td.n{text-align:right;white-space:nowrap}
-td.t{white-space:nowrap}td.a{font-family:monospace;font-size:.85em;word-break:break-all}
+th{background:#eee;white-space:nowrap}tr{break-inside:avoid}td.n{text-align:right;white-space:nowrap}
+td.t{white-space:nowrap}td.a{font-family:monospace;font-size:.8em;white-space:nowrap}td.w{min-width:13em}
 pre{border:1px solid #999;background:#f6f6f6;padding:.6em;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.88em}
 ul{margin:.3em 0;padding-left:1.4em}li{overflow-wrap:anywhere}summary{cursor:pointer;font-weight:bold}
 """
@@ -27,7 +27,7 @@ _HEAD = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     '<meta name="referrer" content="no-referrer"><meta name="viewport" content="width=device-width">'
 )
-# Columns that are set otherwise than text: figures to the right, times unbroken, addresses in one width.
+# Columns set otherwise than text: figures to the right, times unbroken, addresses in one width, actions not too narrow.
 _KINDS = {
     "Power": "n",
     "Share": "n",
@@ -37,6 +37,8 @@ _KINDS = {
     "Begun": "t",
     "Ended": "t",
     "Within": "t",
+    "Whose": "t",
+    "What": "w",
     "Address": "a",
     "SHA-256": "a",
 }

@@ -14,7 +14,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text i
 # tables, strikes, mentions, numbers of issues, formulas, templates.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#!{}$@^])")
 # What makes a line a list, a heading or a rule when it stands at its beginning.
-_AT_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
+_AT_START = re.compile(r"^(\d*)([-+=>]|(?<=\d)[.)])(?=\s|[-=>]|$)")
 _ADDRESS = re.compile(r"(?i)(://|www\.)")
 
 
@@ -34,14 +34,10 @@ def page(record: content.Record) -> str:
 def escaped(text: str) -> str:
     """A text as Markdown that shows it as it is and makes nothing of it."""
     text = _SPECIAL.sub(r"\\\1", text)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = text.replace("&", "&amp;").replace("<", "&lt;")
     # Forges turn bare addresses into links; without the sign in the middle they are text.
     text = _ADDRESS.sub(lambda found: found[1].replace(":", "&#58;").replace(".", "&#46;"), text)
-    return _AT_START.sub(_defused, text)
-
-
-def _defused(found: re.Match[str]) -> str:
-    return found[1] + "&#8203;" if found[1].isdigit() else "\\" + found[1]
+    return _AT_START.sub(r"\1\\\2", text)
 
 
 def _block(block: content.Block) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import moment
+from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import clock, moment
 
 MINUTE = 60
 HOUR = 3600
@@ -48,7 +48,7 @@ def clocks(severity: t.Any, start: t.Any, resolved: t.Any) -> list[tuple[str, st
     of the proven recovery, or None while it goes on.
     """
     response = RESPONSE_S.get(str(severity), RESPONSE_S["SEV-1"])
-    updates = ", ".join(_after(start, UPDATE_S * count) for count in range(1, UPDATES_SHOWN + 1))
+    updates = ", ".join(_after(start, UPDATE_S * count, start) for count in range(1, UPDATES_SHOWN + 1))
     rows = [
         ("First response, alert acknowledged", _long(response), _after(start, response)),
         ("Update of the incident channel", f"every {_long(UPDATE_S)}", f"{updates}, ..."),
@@ -62,6 +62,8 @@ def _long(seconds: int) -> str:
     return f"{seconds // HOUR} h" if seconds % HOUR == 0 else f"{seconds // MINUTE} min"
 
 
-def _after(start: t.Any, seconds: int) -> str:
+def _after(start: t.Any, seconds: int, day: t.Any = None) -> str:
+    """So long after ``start``; without the date where ``day`` is given and is the same."""
     begun = _bundle.seconds(start)
-    return (moment(_bundle.stamp(begun + seconds)) if begun is not None else None) or "?"
+    due = _bundle.stamp(begun + seconds) if begun is not None else None
+    return (clock(due, day) if day else moment(due)) or "?"

@@ -19,6 +19,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text i
     command,
     cut,
     number,
+    sentence,
     tidy,
     width,
     wrap,
@@ -113,7 +114,7 @@ def _why(verdict: Verdict) -> list[str]:
     for cause in verdict["causes"]:
         lead = "because: " if cause.get("role") == "root" else "and also: "
         lines += wrap(
-            f"{_sentence(_short(cause.get('statement')))} {_sentence(cause.get('because'))}", INDENT + lead, most=4
+            f"{sentence(_short(cause.get('statement')))} {sentence(cause.get('because'))}", INDENT + lead, most=4
         )
     for entry in verdict["refuted"]:
         lines.append(_one_line("ruled out: ", entry.get("statement"), entry.get("because")))
@@ -133,12 +134,6 @@ def _one_line(lead: str, statement: t.Any, because: t.Any) -> str:
     """A cause that is not the one, on one line: its statement is cut before the observation that says so."""
     start = f"{INDENT}{lead}{cut(_short(statement), 52)} - "
     return start + cut(because, COLUMNS - width(start))
-
-
-def _sentence(text: t.Any) -> str:
-    """The text with a great letter in front and a full stop behind."""
-    said = tidy(text, 600)
-    return said[:1].upper() + said[1:] + ("" if not said or said.endswith(".") else ".")
 
 
 def _plan(plan: Plan, outcome: str, in_report: bool) -> list[str]:

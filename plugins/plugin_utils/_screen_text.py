@@ -42,6 +42,9 @@ def tidy(value: t.Any, limit: int = 300) -> str:
     kept: list[str] = []
     loose = 0
     for sign in unicodedata.normalize("NFC", text):
+        if unicodedata.category(sign)[0] == "C":
+            # Unassigned and private signs have no known width, format signs none at all.
+            continue
         loose = loose + 1 if _columns(sign) == 0 else 0
         if loose < 2 and (kept or not loose):
             kept.append(sign)
@@ -74,6 +77,12 @@ def number(value: t.Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**20:
         return "?"
     return str(value)
+
+
+def sentence(text: t.Any) -> str:
+    """The text with a great letter in front and a full stop behind."""
+    said = tidy(text, 700)
+    return said[:1].upper() + said[1:] + ("" if not said or said.endswith(".") else ".")
 
 
 def wrap(value: t.Any, first: str = "", rest: str | None = None, most: int = 20) -> list[str]:
@@ -168,10 +177,11 @@ def bar(power: dict[str, t.Any]) -> str | None:
     ``#`` votes, ``?`` cannot be told, ``|`` is the quorum. Rounding never lets a bar reach the line that the power does
     not reach.
     """
-    total, quorum, voting = (power.get(key) for key in ("total", "quorum", "voting"))
-    if not all(isinstance(value, int) for value in (total, quorum, voting)) or total <= 0:
+    total, quorum, voting = power.get("total"), power.get("quorum"), power.get("voting")
+    if not isinstance(total, int) or not isinstance(quorum, int) or not isinstance(voting, int) or total <= 0:
         return None
-    unknown = power.get("unknown") if isinstance(power.get("unknown"), int) else 0
+    unknown = power.get("unknown")
+    unknown = unknown if isinstance(unknown, int) else 0
     line = min(BAR_CELLS, -(-BAR_CELLS * quorum // total))
     full = _cells(voting, total)
     full = max(full, line) if voting >= quorum else min(full, line - 1)

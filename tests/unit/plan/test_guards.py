@@ -45,6 +45,7 @@ def test_a_cleanly_stopped_validator_is_clear() -> None:
 def put(part: str, key: str, value: t.Any) -> Change:
     def change(raw: dict[str, t.Any]) -> None:
         raw[part]["data"][key] = value
+
     return change
 
 
@@ -183,12 +184,14 @@ def test_boot_bounds_a_unit_without_any_time() -> None:
 def test_a_lost_signing_state_refuses(kind: str) -> None:
     def change(raw: dict[str, t.Any]) -> None:
         raw["signer"]["data"].update(state=None, state_error={"kind": kind, "text": "no such file"})
+
     assert start(changed(change))["signing_state"] == "refused"
 
 
 def test_a_signing_state_that_may_not_be_read_stays_open() -> None:
     def change(raw: dict[str, t.Any]) -> None:
         raw["signer"]["data"].update(state=None, state_error={"kind": "privilege", "text": "may not read"})
+
     assert start(changed(change))["signing_state"] == "open"
 
 
@@ -388,10 +391,7 @@ def test_thaw_of_a_node_whose_consensus_died_is_refused() -> None:
 
 
 PARTS = ("unit", "process", "binary", "config", "genesis", "signer", "disk", "journal")
-RUBBISH = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
+RUBBISH = st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
 
 
 @given(rubbish=RUBBISH, key=st.sampled_from(PARTS), wrapped=st.booleans())
