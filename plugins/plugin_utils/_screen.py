@@ -18,6 +18,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text i
     bar,
     command,
     cut,
+    fitted,
     number,
     sentence,
     tidy,
@@ -67,7 +68,7 @@ def first_answer(verdict: Verdict) -> list[str]:
         ]
         more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         lines += wrap(f"Not seen voting: {', '.join(names)}{more}.", INDENT, most=1)
-    return lines
+    return [fitted(line) for line in lines]
 
 
 def final(
@@ -99,7 +100,7 @@ def final(
         screen += _plan(plan, outcome, record_path is not None)
     screen += ["", "WHAT TO DO NEXT", *_next(verdict, plan, approve_command, outcome)]
     screen += ["", *_record(record_path, head_hash)]
-    return screen
+    return [fitted(line) for line in screen]
 
 
 def _rule(title: str, severity: t.Any) -> str:

@@ -193,3 +193,13 @@ def bar(power: dict[str, t.Any]) -> str | None:
 
 def _cells(power: int, total: int) -> int:
     return max(0, min(BAR_CELLS, BAR_CELLS * power // total))
+
+
+def fitted(line: str) -> str:
+    """The last check of a line: no sign that is not seen, and never more than 100 columns."""
+    if line.isascii() and line.isprintable() and len(line) <= COLUMNS:
+        return line
+    kept = "".join(sign for sign in line if unicodedata.category(sign)[0] != "C" and sign not in "\u2028\u2029")
+    while width(kept) > COLUMNS:
+        kept = kept[:-1]
+    return kept

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scenarios.conftest import OURS
 from tests.scenarios.fleet import Fleet
 from tests.scenarios.responder import Responder, Run
 
@@ -43,85 +42,3 @@ def test_killed_process_and_a_stopped_one_come_back_by_power(fleet: Fleet, respo
     finished = [entry["data"] for entry in recovered.entries if entry["kind"] == "action_finished"]
     assert [entry["host"] for entry in finished] == ["vh2", "vh3"]
     assert all(entry["ok"] for entry in finished)
-
-
-def test_unreachable_host_is_named_and_not_acted_on(fleet: Fleet, responder: Responder) -> None:
-    fleet.fault("cut", "vh1")
-    fleet.wait_until_halted("vh2")
-    run = responder.run()
-    assert run.code == 0, run.output
-    assert run.causes == ["hosts_unreachable"]
-    assert state_of(run, "vh1") == "unreachable"
-    assert run.plan["steps"] == []
-
-
-def test_power_missing_on_others_is_a_message_and_ours_is_started(fleet: Fleet, responder: Responder) -> None:
-    fleet.fault("stop", "vx1")
-    fleet.fault("stop", "vh3")
-    fleet.wait_until_halted("vh2")
-    planned = responder.run()
-    assert sorted(planned.causes) == ["others_missing", "processes_down"]
-    assert planned.steps() == [("start_node", "vh3")]
-    assert "vx1" in planned.output
-    recovered = responder.run("-e", f"incident_approve={planned.digest}")
-    assert recovered.code == 0, recovered.output
-
-
-def test_double_sign_check_trap_is_relaxed_and_restored(fleet: Fleet, responder: Responder) -> None:
-    fleet.fault("dsch", "vh1", "10")
-    fleet.fault("stop", "vh1")
-    fleet.wait_until_halted("vh2")
-    planned = responder.run()
-    assert planned.steps() == [
-        ("relax_double_sign_check", "vh1"),
-        ("start_node", "vh1"),
-        ("restore_double_sign_check", "vh1"),
-    ]
-    recovered = responder.run("-e", f"incident_approve={planned.digest}")
-    assert recovered.code == 0, recovered.output
-    assert "90-virtengine-incident.conf" not in fleet.on("vh1", "ls -R /run/systemd/system")
-    assert "Environment=\n" in fleet.on("vh1", "systemctl show virtengine.service -p Environment") + "\n"
-
-
-def test_crash_loop_is_named_with_its_reason_and_gets_no_restart(fleet: Fleet, responder: Responder) -> None:
-    height = fleet.height("vh1")
-    fleet.fault("panic", "vh1", str(height + 5))
-    fleet.wait_until_halted("vh2")
-    fleet.on("vh1", "systemctl restart --no-block virtengine.service")
-    run = responder.run()
-    assert run.code == 0, run.output
-    assert run.causes[0] == "node_dead_for_reason"
-    assert run.plan["steps"] == []
-    assert "panic" in run.output or "rig fault" in run.output
-
-
-def test_standby_with_a_running_validators_key_is_never_started(fleet: Fleet, responder: Responder) -> None:
-    fleet.fault("standby", "vs1", "vh1")
-    fleet.fault("stop", "vh1")
-    fleet.wait_until_halted("vh2")
-    before = fleet.units(*OURS)
-    run = responder.run()
-    assert run.code == 0, run.output
-    assert run.plan["steps"] == [], "a key that two hosts hold was planned to start"
-    assert {entry["host"] for entry in run.plan["withheld"]} >= {"vh1"}
-    reasoned = responder.run("-e", "incident_break_glass_reason=I am sure")
-    assert reasoned.plan["steps"] == [], "break-glass lifted a guard that saw a double sign coming"
-    assert fleet.units(*OURS) == before
-
-
-def test_signing_state_behind_its_own_votes_is_never_started(fleet: Fleet, responder: Responder) -> None:
-    home = "/var/lib/virtengine/.virtengine/data"
-    fleet.on("vh1", f"cp -p {home}/priv_validator_state.json /root/older-state.json")
-    fleet.wait_for_blocks("vh1", 3)
-    fleet.fault("stop", "vh1")
-    fleet.wait_until_halted("vh2")
-    fleet.on("vh1", f"cp -p {home}/priv_validator_state.json /root/true-state.json")
-    try:
-        fleet.on("vh1", f"cp -p /root/older-state.json {home}/priv_validator_state.json")
-        run = responder.run("-e", "incident_break_glass_reason=I am sure")
-        assert run.code == 0, run.output
-        assert run.plan["steps"] == []
-        (withheld,) = [entry for entry in run.plan["withheld"] if entry["host"] == "vh1"]
-        assert "signing state" in withheld["why"]
-    finally:
-        fleet.on("vh1", f"cp -p /root/true-state.json {home}/priv_validator_state.json")
