@@ -180,7 +180,7 @@ def _standby(box: Box, arguments: Sequence[str]) -> Saved:
 
 
 def groups(text: str, hosts: Sequence[str]) -> list[list[str]]:
-    """``vh1,vh2/vh3`` as groups of known hosts, none of them named twice."""
+    """``vh1,vh2/vh3`` as groups of known hosts; who is not named joins the last group."""
     found = [[host for host in part.split(",") if host] for part in text.split("/")]
     named = [host for group in found for host in group]
     unknown = sorted(set(named) - set(hosts))
@@ -188,6 +188,8 @@ def groups(text: str, hosts: Sequence[str]) -> list[list[str]]:
         raise Failed(f"split: no host {', '.join(unknown)}")
     if len(found) < 2 or len(set(named)) != len(named) or not all(found):
         raise Failed("split: at least two groups, no host in two of them: vh1,vh2/vh3,vh4")
+    # A host on neither side would carry every vote from one side to the other: no split at all.
+    found[-1] += [host for host in hosts if host not in named]
     return found
 
 

@@ -115,10 +115,11 @@ def _undo(box: Box, kind: str, saved: dict[str, Any]) -> None:
 
 
 def _heal(rig: Rig, where: str, kind: str | None) -> list[dict[str, Any]]:
-    """Undo the recorded faults that are meant, the last one first; returns them."""
+    """Undo the recorded faults that are meant, the last one first; returns them in that order."""
     found = rig.record
     meant = [fault for fault in found.faults if where in ("all", fault["where"]) and kind in (None, fault["kind"])]
-    for fault in reversed(meant):
+    meant.reverse()
+    for fault in meant:
         if fault["kind"] == "split":
             network.join_again(rig.names)
         else:

@@ -60,8 +60,7 @@ def port_is_up(names: Names, host: str) -> bool:
 def split_rules(groups: Sequence[Sequence[str]]) -> str:
     """The nft script that lets no frame pass from a host of one group to a host of another.
 
-    A host that no group names reaches everybody. The control namespace itself still reaches all hosts: what the
-    bridge forwards is split, what ends at the bridge is not.
+    The control namespace itself still reaches all hosts: what the bridge forwards is split, what ends at it is not.
     """
     rules = []
     for group in groups:
