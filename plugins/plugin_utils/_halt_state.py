@@ -296,8 +296,8 @@ def _member(node: NodeEvidence, before: t.Optional[NodeEvidence], address: str, 
         return State("unknown", None, "answers, but nothing shows who votes")
     last = book.newest(address)
     hindered = _first_of(_HINDERING, [mark for mark in node.marks if mark.current], known.chain.block_time)
-    why = lag or (f"without a vote; {_quote(hindered)}" if hindered is not None else _why_silent(node, vote, book))
-    return State("not_voting", last.at if last else None, f"runs and answers, {why}", hindered)
+    words = lag or (f"without a vote; {_quote(hindered)}" if hindered is not None else _why_silent(node, vote, book))
+    return State("not_voting", last.at if last else None, f"runs and answers, {words}", hindered)
 
 
 def _why_silent(node: NodeEvidence, vote: t.Optional[Vote], book: VoteBook) -> str:

@@ -45,7 +45,6 @@ def test_a_cleanly_stopped_validator_is_clear() -> None:
 def put(part: str, key: str, value: t.Any) -> Change:
     def change(raw: dict[str, t.Any]) -> None:
         raw[part]["data"][key] = value
-
     return change
 
 
