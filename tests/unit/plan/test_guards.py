@@ -24,7 +24,6 @@ def states(found: t.Iterable[guards.Guard]) -> dict[str, str]:
 def start(
     raw: dict[str, t.Any] | None = None, votes: tuple[t.Any, ...] = (), others: t.Any = None, **changes: t.Any
 ) -> dict[str, str]:
-    """States of the start guards of host vs beside the given other nodes (default: one that votes)."""
     stopped = r.node("vs", r.data() if raw is None else raw, **changes)
     nodes = [stopped, *([r.voter()] if others is None else others)]
     seen = r.reading(nodes, votes={r.ADDRESS_S: votes})
@@ -45,6 +44,7 @@ def test_a_cleanly_stopped_validator_is_clear() -> None:
 def put(part: str, key: str, value: t.Any) -> Change:
     def change(raw: dict[str, t.Any]) -> None:
         raw[part]["data"][key] = value
+
     return change
 
 
