@@ -87,7 +87,8 @@ def prune(pieces: t.Iterator[Bytes], wanted: t.Any) -> t.Any:
 
     ``wanted`` is SCALAR, a dict of the keys to keep and what to keep of each, or Items. A value of another kind than
     wanted becomes OTHER, which is no JSON value; null stays None. What is left out is skipped without being built, and
-    checked for brackets and quotes only. Raises PartError: malformed, or too_large when what is to be kept is more than KEPT_CAP.
+    checked for brackets and quotes only.
+    Raises PartError: malformed, or too_large when what is to be kept is more than KEPT_CAP.
     """
     source = _Source(pieces)
     try:
