@@ -24,7 +24,7 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/virtengine.incident.all) in C(module_defaults) to set defaults for all modules that ask a node.
+    description: Use C(group/virtengine.incident.all) in C(module_defaults) to set defaults for all modules.
     support: full
     membership:
       - virtengine.incident.all

@@ -175,19 +175,10 @@ class _Look:
             raise PartError(first.kind, text) from None
 
     def _short_consensus(self) -> dict[str, t.Any]:
-        def height_of(result: t.Any, _truncated: bool) -> int:
-            return _cometbft_consensus.short_height(result)
-
         for _attempt in range(_MOVED):
-            height = self._ask_state("/consensus_state", self._until, height_of)
+            height = self._ask_state("/consensus_state", self._until, _height_of)
             rows = self._validators(height)["validators"]
-
-            def shape(result: t.Any, truncated: bool, height: int = height, rows: t.Any = rows) -> t.Any:
-                if _cometbft_consensus.short_height(result) != height:
-                    return None
-                return _cometbft_consensus.short(result, rows, truncated)
-
-            found = self._ask_state("/consensus_state", self._until, shape)
+            found = self._ask_state("/consensus_state", self._until, functools.partial(_short_at, height, rows))
             if found is not None:
                 return t.cast("dict[str, t.Any]", found)
         raise PartError("cannot_tell", "the height moves faster than it can be read; look again")
@@ -260,6 +251,17 @@ class _Look:
         return height
 
 
+def _height_of(result: t.Any, _truncated: bool) -> int:
+    return _cometbft_consensus.short_height(result)
+
+
+def _short_at(height: int, rows: list[dict[str, t.Any]], result: t.Any, truncated: bool) -> t.Any:
+    """The short state when it is still at the height of these validators, else None."""
+    if _cometbft_consensus.short_height(result) != height:
+        return None
+    return _cometbft_consensus.short(result, rows, truncated)
+
+
 def _tree(body: bytearray, answer: _http.Answer) -> t.Any:
     try:
         return _rpc_json.loads(body)
@@ -284,7 +286,7 @@ def _result(tree: t.Any, answer: _http.Answer) -> t.Any:
         code = whole(error.get("code"))
         raise PartError("rpc", f"error {code if code is not None and abs(code) <= INT64 else '?'}: {said}")
     # An answer to a GET carries the id -1 (rpc/jsonrpc/server/http_uri_handler.go): another one is not for us.
-    if type(tree.get("id")) is not int or tree["id"] != -1:
+    if isinstance(tree.get("id"), (bool, float)) or tree.get("id") != -1:
         raise PartError("malformed", "the answer does not carry the id -1 of an answer to GET")
     if answer.status != 200:
         raise PartError("http", f"HTTP status {answer.status} with a result")

@@ -123,7 +123,7 @@ def whole(value: t.Any) -> t.Optional[int]:
     """A whole number written as number or text; None for anything else (true, 1.0, " 1", "+1", "01")."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
-    return value if type(value) is int else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def nanoseconds(value: t.Any) -> t.Optional[int]:

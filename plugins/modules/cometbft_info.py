@@ -50,6 +50,7 @@ attributes:
       - Changes nothing.
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.attributes.action_group
   - virtengine.incident.rpc
 notes:
   - The consensus state comes from C(/dump_consensus_state). When that fails, C(/consensus_state) and C(/validators) are

@@ -62,6 +62,7 @@ attributes:
       - Changes nothing.
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.attributes.action_group
   - virtengine.incident.rpc
 notes:
   - A node that stands still shows the same commits for ever. Set O(signed_since_height) to the height before the start.

@@ -64,6 +64,7 @@ attributes:
       - Changes nothing.
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.attributes.action_group
 notes:
   - The program writes 64-bit integers as text. These fields are returned as integers, C(block_height), C(dseq),
     C(earliest_block_height), C(height), C(index_offset), C(latest_block_height), C(missed_blocks_counter),

@@ -15,7 +15,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils import _virten
 from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
 
 NODE = "tcp://127.0.0.1:26657"
-QUERY = ["query", "staking", "validators"]
+QUERY = ("query", "staking", "validators")
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Callable[[str], s
     return make
 
 
-def ask(program: str, words: list[str] = QUERY, home: str | None = None, timeout: float = 10) -> t.Any:
-    _virtengine_cli.check(words, home)
-    return _virtengine_cli.ask(program, words, NODE, home, timeout)
+def ask(program: str, words: t.Sequence[str] = QUERY, home: str | None = None, timeout: float = 10) -> t.Any:
+    _virtengine_cli.check(list(words), home)
+    return _virtengine_cli.ask(program, list(words), NODE, home, timeout)
 
 
 def refused(program: str, **more: t.Any) -> PartError:
@@ -82,7 +82,7 @@ def test_what_is_not_on_the_list_is_refused(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [QUERY, [*QUERY, "--limit", "5", "--height=7"], ["status"], ["version"], ["comet", "version"]]
+    "words", [[*QUERY], [*QUERY, "--limit", "5", "--height=7"], ["status"], ["version"], ["comet", "version"]]
 )
 def test_what_is_on_the_list_is_taken(words: list[str]) -> None:
     _virtengine_cli.check(words, None)
@@ -90,7 +90,7 @@ def test_what_is_on_the_list_is_taken(words: list[str]) -> None:
 
 def test_a_home_is_given_where_it_is_read_and_nowhere_else() -> None:
     _virtengine_cli.check(["comet", "show-node-id"], "/srv/node")
-    for words, home in ((["comet", "show-node-id"], None), (QUERY, "/srv/node")):
+    for words, home in ((["comet", "show-node-id"], None), ([*QUERY], "/srv/node")):
         with pytest.raises(ValueError, match="home"):
             _virtengine_cli.check(words, home)
 

@@ -101,7 +101,7 @@ def test_the_first_and_the_last_items_are_kept() -> None:
 
 
 def test_items_that_are_let_go_free_their_place() -> None:
-    body = b"[" + b",".join(b'"' + b"x" * 10000 + b'"' for _ in range(2000)) + b"]"
+    body = b"[" + b",".join([b'"' + b"x" * 10000 + b'"'] * 2000) + b"]"
     assert len(_rpc_json.prune(pieces(body, 65536), Items(SCALAR, first=1, last=3))) == 4
 
 
