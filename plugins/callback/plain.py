@@ -5,12 +5,6 @@
 
 from __future__ import annotations
 
-import time
-import typing as t
-
-from ansible.plugins.callback import CallbackBase
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _text
-
 DOCUMENTATION = r"""
 name: plain
 type: stdout
@@ -24,6 +18,12 @@ description:
 requirements:
   - Set as C(stdout_callback = virtengine.incident.plain) in the C([defaults]) of C(ansible.cfg).
 """
+
+import time
+import typing as t
+
+from ansible.plugins.callback import CallbackBase
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _text
 
 
 class CallbackModule(CallbackBase):

@@ -167,7 +167,9 @@ def _collect(book: VoteBook, source: Source, chosen: t.Optional[ValidatorSet]) -
 
 def _indexed(book: VoteBook, rows: list[t.Any], members: ValidatorSet, hrs: HRS) -> None:
     for row in rows:
-        if isinstance(row, list) and len(row) == 3 and type(row[0]) is int and 0 <= row[0] < len(members):
+        if not isinstance(row, list) or len(row) != 3 or not isinstance(row[0], int) or isinstance(row[0], bool):
+            continue
+        if 0 <= row[0] < len(members):
             _keep(book, members[row[0]][0], hrs, row[1], row[2])
 
 

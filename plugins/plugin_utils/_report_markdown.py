@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _report_content as content
-from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import bar
+from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import power_bar
 
 # Everything that starts something inside a line, in CommonMark and in what forges add to it: emphasis, code, links,
 # tables, strikes, mentions, numbers of issues, formulas, templates.
@@ -50,7 +50,7 @@ def _block(block: content.Block) -> str:
     if isinstance(block, content.Verbatim):
         return _fenced(block.text)
     if isinstance(block, content.Picture):
-        drawn = bar(block.verdict["power"])
+        drawn = power_bar(block.verdict["power"])
         return _fenced(f"{drawn}\n# votes, ? cannot tell, . does not vote, | needed") if drawn else ""
     if isinstance(block, content.Links):
         return "\n".join(f"- [{escaped(name)}]({url})" for name, url in block.links)

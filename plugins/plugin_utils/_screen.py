@@ -15,11 +15,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import _screen
 from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import (
     COLUMNS,
     INDENT,
-    bar,
     command,
     cut,
     fitted,
     number,
+    power_bar,
     sentence,
     tidy,
     width,
@@ -55,7 +55,7 @@ def headline(verdict: Verdict) -> str:
 
 def first_answer(verdict: Verdict) -> list[str]:
     """3 to 6 lines after the first look: what it seems to be, the power, who is missing."""
-    drawn = bar(verdict["power"])
+    drawn = power_bar(verdict["power"])
     missing, _voting = _screen_table.by_need(row for row in verdict["validators"] if isinstance(row, dict))
     lines = [f"FIRST ANSWER, a second look follows in a few seconds: {headline(verdict)}"]
     lines += wrap(verdict["summary"], INDENT, most=3)

@@ -10,11 +10,11 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import (
     COLUMNS,
     INDENT,
-    bar,
     clock,
     cut,
     number,
     pad,
+    power_bar,
     width,
     wrap,
 )
@@ -89,7 +89,7 @@ def table(verdict: dict[str, t.Any]) -> list[str]:
     lines += _fold(folded, "more are not seen voting")
     lines += [_row(row, names, figures, day) for row in single]
     lines += _fold(rest, "more vote" if single else "vote")
-    drawn = bar(verdict["power"])
+    drawn = power_bar(verdict["power"])
     lines += [f"{INDENT}{drawn}"] if drawn else []
     return lines + _others(verdict)
 

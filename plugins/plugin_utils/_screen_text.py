@@ -171,7 +171,7 @@ def clock(stamp: t.Any, day: t.Any = None) -> str | None:
     return found[2] if same else f"{found[1]} {found[2]}"
 
 
-def bar(power: dict[str, t.Any]) -> str | None:
+def power_bar(power: dict[str, t.Any]) -> str | None:
     """``[#####??...|......] 32 of 100 vote, 67 needed``; None where power cannot be counted.
 
     ``#`` votes, ``?`` cannot be told, ``|`` is the quorum. Rounding never lets a bar reach the line that the power does

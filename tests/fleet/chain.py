@@ -127,7 +127,7 @@ class Maker:
         """An account and the signed request to become a validator, given to the home where the genesis is collected."""
         self.command(host.name, "keys", "add", "operator", *KEYRING)
         account = self.command(host.name, "keys", "show", "operator", "-a", *KEYRING).strip()
-        for home in {first, host.name}:
+        for home in sorted({first, host.name}):
             self.command(home, "genesis", "add-account", account, f"{2_000_000 * POWER_UNIT}uve")
         arguments = ("--chain-id", self.layout.chain_id, "--ip", self.addresses[host.name], *KEYRING)
         self.command(host.name, "genesis", "gentx", "operator", f"{host.power * POWER_UNIT}uve", *arguments)

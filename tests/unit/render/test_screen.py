@@ -182,7 +182,7 @@ def test_a_step_line() -> None:
     ],
 )
 def test_the_bar_never_lies_about_the_line(total: int, quorum: int, voting: int, unknown: int, start: str) -> None:
-    drawn = _screen_text.bar({"total": total, "quorum": quorum, "voting": voting, "unknown": unknown})
+    drawn = _screen_text.power_bar({"total": total, "quorum": quorum, "voting": voting, "unknown": unknown})
     assert drawn is not None
     assert drawn.startswith(start)
     assert drawn.index("]") == 52
@@ -192,7 +192,7 @@ def test_the_bar_never_lies_about_the_line(total: int, quorum: int, voting: int,
 def test_the_bar_reaches_the_line_exactly_when_the_power_does(total: int, data: st.DataObject) -> None:
     quorum = 2 * total // 3 + 1
     voting = data.draw(st.integers(0, total))
-    drawn = _screen_text.bar(
+    drawn = _screen_text.power_bar(
         {"total": total, "quorum": quorum, "voting": voting, "unknown": data.draw(st.integers(0, total - voting))}
     )
     assert drawn is not None
