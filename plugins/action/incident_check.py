@@ -13,7 +13,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._ba
     Refusal,
     plain,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import add_look
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import (
+    add_look,
+    answered_hosts,
+    lock_result,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
 
 # Each look waits 3 s and takes 2 or 3 more: a little over a minute, the time that a block has to come after quorum.
@@ -23,7 +27,7 @@ MOST_LOOKS = 12
 class ActionModule(ControllerAction):
     ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
         "run_dir": {"type": "path", "required": True},
-        "phase": {"type": "str", "required": True, "choices": ["lock", "before", "after", "recovered"]},
+        "phase": {"type": "str", "required": True, "choices": ["lock_first", "lock", "before", "after", "recovered"]},
         "look": {"type": "int"},
         "step": {"type": "dict"},
     }
@@ -34,14 +38,25 @@ class ActionModule(ControllerAction):
         answer: dict[str, t.Any] = phase(state, args, task_vars)
         return answer
 
+    def _lock_first(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """One host decides between runs that come at the same moment: the loser takes the lock nowhere."""
+        return self._took(state, task_vars, [state.read("gate")["lock_first"]])
+
     def _lock(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """All hosts that answered in the last look must have given us the lock."""
-        answered = {
-            o["host"] for o in state.read("bundle")["observations"] if o["ok"] and o["source"] == "node_evidence"
-        }
+        answer = self._took(state, task_vars, answered_hosts(state.read("bundle")))
+        # Only now is the digest used: a run that met another's lock did nothing, and may come back with it.
+        gate = state.read("gate")
+        used = {key: gate[key] for key in ("digest", "resumed", "break_glass_reason")}
+        state.keep("gate", {**gate, "locked": True})
+        state.record().append("approved", {"who": state.facts["who"], **used})
+        return answer
+
+    @staticmethod
+    def _took(state: RunState, task_vars: dict[str, t.Any], hosts: list[str]) -> dict[str, t.Any]:
         missing, held, taken = [], [], []
-        for host in sorted(answered):
-            result = plain(task_vars["hostvars"][host].get("_incident_lock") or {})
+        for host in hosts:
+            result = lock_result(task_vars["hostvars"][host])
             answer = result.get("answer") or {}
             if result.get("ok") and answer.get("held"):
                 taken.append(host)
@@ -51,7 +66,7 @@ class ActionModule(ControllerAction):
                 missing.append(f"{host}: {(result.get('error') or {}).get('text', 'no answer')}")
         state.record().append("lock", {"taken_on": taken, "held_on": held, "not_taken": missing})
         if held:
-            host, owner = held[0]
+            owner = held[0][1]
             raise Refusal(
                 f"Another responder holds the lock of this chain on {', '.join(name for name, _who in held)}: "
                 f"{owner.get('owner')} ({owner.get('who')}, {owner.get('age_s')} s ago). Nothing was done. If that run is "
@@ -59,10 +74,6 @@ class ActionModule(ControllerAction):
             )
         if missing:
             raise Refusal("The lock could not be taken, nothing was done. " + "; ".join(missing))
-        # Only now is the digest used: a run that met another's lock did nothing, and may come back with it.
-        gate = state.read("gate")
-        used = {key: gate[key] for key in ("digest", "resumed", "break_glass_reason")}
-        state.record().append("approved", {"who": state.facts["who"], **used})
         return {"taken_on": taken}
 
     def _before(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:

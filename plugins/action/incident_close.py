@@ -14,6 +14,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._ba
     ControllerAction,
     plain,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import lock_result
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
 
 
@@ -119,7 +120,8 @@ def outcome_of(state: RunState, failed_message: str | None) -> tuple[str, list[s
     if refused:
         return "refused", list(refused["lines"])
     if failed_message:
-        return ("not_recovered" if gate else "refused"), failed_message.splitlines()
+        # A run that did not get the lock did nothing.
+        return ("not_recovered" if gate and gate.get("locked") else "refused"), failed_message.splitlines()
     if plan and plan["steps"]:
         return "planned", []
     return "diagnosed", []
@@ -130,7 +132,7 @@ def locks_left(task_vars: dict[str, t.Any]) -> list[str]:
     left = []
     for host in task_vars["ansible_play_hosts_all"]:
         variables = task_vars["hostvars"][host]
-        taken = plain(variables.get("_incident_lock") or {})
+        taken = lock_result(variables)
         released = plain(variables.get("_incident_unlock") or {})
         if (taken.get("answer") or {}).get("held") and not released.get("ok"):
             left.append(host)

@@ -16,6 +16,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._ba
     Refusal,
     plain,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import answered_hosts
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
     Record,
     RunState,
@@ -59,6 +60,7 @@ class ActionModule(ControllerAction):
         if not approval.plan["steps"]:
             answer.update(resumed=True, nothing_left=True)
             return answer
+        lock_first = answered_hosts(bundle)[0]
         token = secrets.token_hex(16)
         steps = approval.plan["steps"]
         gate = {
@@ -68,10 +70,12 @@ class ActionModule(ControllerAction):
             "steps": steps,
             "resumed": approval.resumed,
             "break_glass_reason": reason,
+            "lock_first": lock_first,
         }
         state.keep("plan", approval.plan)
         state.keep("gate", gate)
         answer.update(act=True, resumed=approval.resumed, digest=gate["digest"], steps=steps, token=token)
+        answer["lock_first"] = lock_first
         answer["hosts"] = sorted({step["host"] for step in steps})
         return answer
 

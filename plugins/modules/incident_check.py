@@ -23,13 +23,14 @@ options:
     required: true
   phase:
     description:
+      - V(lock_first) sees that the lock is ours on the host that decides between runs.
       - V(lock) sees that the lock is ours on every host that answers.
       - V(before) evaluates the guards of O(step).
       - V(after) sees what O(step) did.
       - V(recovered) sees whether blocks come and every validator that was acted on signs.
     type: str
     required: true
-    choices: [lock, before, after, recovered]
+    choices: [lock_first, lock, before, after, recovered]
   look:
     description: The number of the look that was just taken, for V(before) and V(recovered).
     type: int

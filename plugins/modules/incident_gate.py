@@ -82,6 +82,11 @@ hosts:
   type: list
   elements: str
   sample: []
+lock_first:
+  description: The host on which the lock is taken first, so that one of two runs wins.
+  returned: when RV(act) is true
+  type: str
+  sample: vh1
 token:
   description: What the acting steps of this run must show.
   returned: when RV(act) is true

@@ -56,3 +56,22 @@ def references(look: int, task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]
             observation.update(ok=False, error={"kind": "failed", "text": text})
         found.append(observation)
     return found
+
+
+def answered_hosts(bundle: dict[str, t.Any]) -> list[str]:
+    """The hosts that gave evidence in the newest look, sorted: the lock must be ours on all of these."""
+    newest = max((entry["look"] for entry in bundle["observations"]), default=0)
+    return sorted(
+        entry["host"]
+        for entry in bundle["observations"]
+        if entry["ok"] and entry["look"] == newest and entry["source"] == "node_evidence"
+    )
+
+
+def lock_result(variables: t.Any) -> dict[str, t.Any]:
+    """What taking the lock on a host came to: it is taken on one host first, on the others together afterwards."""
+    for name in ("_incident_lock_first", "_incident_lock"):
+        result = plain(variables.get(name) or {})
+        if result and not result.get("skipped"):
+            return dict(result)
+    return {}

@@ -18,6 +18,7 @@ from ansible_collections.virtengine.incident.plugins.action.incident_open import
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _command
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._deadline import bounded
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import answered_hosts, lock_result
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
 
 DIGEST = "halt-0123456789abcdef"
@@ -113,6 +114,8 @@ def test_without_a_verdict_the_status_is_unknown() -> None:
 def test_an_acting_run_that_stops_has_not_recovered(state: RunState) -> None:
     assert outcome_of(state, "lost the host") == ("refused", ["lost the host"])
     gate(state)
+    assert outcome_of(state, "no lock") == ("refused", ["no lock"])
+    gate(state, locked=True)
     assert outcome_of(state, "lost the host") == ("not_recovered", ["lost the host"])
     state.keep("recovery", {"recovered": True, "because": "blocks come"})
     assert outcome_of(state, None) == ("recovered", ["blocks come"])
@@ -146,3 +149,19 @@ def test_a_lost_connection_is_an_error_in_one_line() -> None:
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
     error = bounded(connection, 5, lose)[1]
     assert error == {"kind": "unreachable", "text": "Failed to connect ssh: timed out"}
+
+
+def test_the_host_that_decides_between_runs_is_the_first_that_answered_last() -> None:
+    def seen(host: str, look: int, ok: bool, source: str = "node_evidence") -> dict[str, Any]:
+        return {"host": host, "look": look, "ok": ok, "source": source}
+
+    looks = [seen("vh1", 1, True), seen("vh1", 2, False), seen("vs1", 2, True), seen("vh2", 2, True)]
+    assert answered_hosts({"observations": [*looks, seen("a", 2, True, "cometbft_info")]}) == ["vh2", "vs1"]
+    assert answered_hosts({"observations": []}) == []
+
+
+def test_a_skipped_lock_task_is_no_lock() -> None:
+    taken = {"ok": True, "answer": {"held": True}}
+    assert lock_result({"_incident_lock_first": {"skipped": True}, "_incident_lock": taken}) == taken
+    assert lock_result({"_incident_lock_first": taken, "_incident_lock": {"skipped": True}}) == taken
+    assert lock_result({}) == {}
