@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -45,8 +46,7 @@ def run(stages: tuple[str, ...], cores: list[Core]) -> int:
     with children.ended_with_us():
         _static(set(stages), tally)
         if "unit" in stages:
-            for core in cores:
-                _pytest("unit", core, ["tests/unit", "-m", "not fleet"], tally)
+            _unit(cores, tally)
         if "fleet" in stages:
             _fleet(cores, tally)
     print(f"\n{time.monotonic() - start:.0f} s in all", flush=True)
@@ -78,22 +78,50 @@ def _static(stages: set[str], tally: Tally) -> None:
             print(outcome.text.rstrip(), flush=True)
 
 
-def _pytest(stage: str, core: Core, arguments: list[str], tally: Tally) -> None:
-    """One pytest run, its output shown as it comes; its numbers are read from its JUnit report."""
-    _headline(f"{stage} tests on {core.name}")
+@dataclass(frozen=True)
+class _Ran:
+    """A pytest run that has ended."""
+
+    stage: str
+    core: Core
+    report: Path
+    code: int
+    output: str
+    seconds: float
+
+
+def _unit(cores: list[Core], tally: Tally) -> None:
+    """The unit tests on all cores at once: half of their time they wait. What each printed is shown when it ends."""
+    _headline(f"unit tests on {' and '.join(core.name for core in cores)}")
+    arguments = ["tests/unit", "-m", "not fleet", "-n", str(max(2, os.cpu_count() or 1))]
+    with ThreadPoolExecutor(len(cores)) as pool:
+        running = [pool.submit(_pytest, "unit", core, arguments, capture=True) for core in cores]
+        for run_of_core in running:
+            ran = run_of_core.result()
+            print(ran.output.rstrip(), flush=True)
+            _settle(ran, tally)
+
+
+def _pytest(stage: str, core: Core, arguments: list[str], *, capture: bool = False) -> _Ran:
+    """One pytest run, its output shown as it comes or, with ``capture``, kept."""
     report = places.cache() / "reports" / f"{stage}-{core.name}-{os.getpid()}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     command = [str(core.python), "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
-    done = children.run(command, env=variables(core), cwd=places.REPO)
-    counted = _count(report, tally)
-    report.unlink(missing_ok=True)
-    passed = done.returncode == 0 and counted > 0
-    if done.returncode == NOTHING_SELECTED or (done.returncode == 0 and not counted):
+    done = children.run(command, env=variables(core), cwd=places.REPO, capture=capture)
+    return _Ran(stage, core, report, done.returncode, done.stdout, time.monotonic() - start)
+
+
+def _settle(ran: _Ran, tally: Tally) -> None:
+    """Count a run's tests by its JUnit report, and say how it went."""
+    counted = _count(ran.report, tally)
+    ran.report.unlink(missing_ok=True)
+    passed = ran.code == 0 and counted > 0
+    if ran.code == NOTHING_SELECTED or (ran.code == 0 and not counted):
         print("no test was found", flush=True)
-    _say(passed, f"{stage} tests on {core.name}", time.monotonic() - start)
+    _say(passed, f"{ran.stage} tests on {ran.core.name}", ran.seconds)
     if not passed:
-        tally.bad(f"{stage} ({core.name})")
+        tally.bad(f"{ran.stage} ({ran.core.name})")
 
 
 def _count(report: Path, tally: Tally) -> int:
@@ -127,7 +155,8 @@ def _fleet(cores: list[Core], tally: Tally) -> None:
         return
     for core in cores:
         marker = "fleet" if core == FLOOR else "fleet and both_cores"
-        _pytest("fleet", core, [FLEET_TESTS, "-m", marker], tally)
+        _headline(f"fleet tests on {core.name}")
+        _settle(_pytest("fleet", core, [FLEET_TESTS, "-m", marker]), tally)
     for scenario in scenarios:
         _headline(f"molecule {scenario}")
         start = time.monotonic()

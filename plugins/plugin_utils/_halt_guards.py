@@ -54,7 +54,7 @@ def start_guards(reading: Reading, node: Node, relaxing: bool = False) -> tuple[
         host_guards.same_chain(reading, node, data),
         host_guards.same_binary(reading, node, data),
         host_guards.disk(node, data),
-        host_guards.journal(node, data),
+        host_guards.journal(reading, node, data),
     )
 
 
@@ -74,7 +74,7 @@ def thaw_guards(reading: Reading, node: Node) -> tuple[Guard, ...]:
         signer_guards.votes_after_freeze(reading, node, data),
         signer_guards.signing_state(reading, node, data),
         host_guards.other_process(node, data),
-        host_guards.journal(node, data),
+        host_guards.journal(reading, node, data),
     )
 
 

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import (
+    VOTE_TIME_TOLERANCE_S,
     Guard,
     clear,
     refused,
@@ -21,8 +22,12 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
 LEAST_FREE_BYTES = 100_000_000
 LEAST_FREE_INODES = 100
 
-# Journal lines that name no reason why a node would not run: a unit that ended (also by SIGKILL), peers that went away.
-_HARMLESS = ("exited", "peers_given_up")
+# Journal lines that name no reason why a node would not run: a unit that ended (also by SIGKILL), peers that went away,
+# and a signer that refused to go back: every node that is restarted within a round writes that while it reads its own
+# votes again (seen on a real fleet). The signing state itself is looked at by a guard of its own.
+_HARMLESS = ("exited", "peers_given_up", "signing_regression")
+# What a node may have written and voted on, and that still forbids its start.
+_NOT_OUTLIVED = ("conflicting_vote", "evidence")
 # Somebody signed twice. Whether it was this validator is not in the line.
 _UNDECIDED = ("evidence",)
 # A run in a crash loop lasts seconds (a start with its handshake); what it wrote is younger than this when it exits.
@@ -152,17 +157,18 @@ def disk(node: Node, data: NodeEvidence) -> Guard:
     return clear(name, f"{free // 1_000_000} MB are free.")
 
 
-def journal(node: Node, data: NodeEvidence) -> Guard:
+def journal(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     """The last run of the node left no reason behind that would end the next one too.
 
     A crash for the node's own signature in the last blocks is no such reason where ``double_sign_check`` deals with it.
+    Nor is what the node wrote before its own last vote: it took part after it (both stamped by the clock of its host).
     """
     name = "journal"
     if not data.journal.ok or not isinstance(data.journal.raw.get("marks"), list):
         return undecided(
             name, f"The journal of {node.host} could not be read, so a reason against a start is not seen."
         )
-    current = _last_run(node, data)
+    current = [mark for mark in _last_run(node, data) if not _outlived(reading, node, mark)]
     fatal = [mark for mark in current if mark.kind not in _HARMLESS + _UNDECIDED and not _own_signature(mark)]
     if fatal:
         kind, text = fatal[0].kind.replace("_", " "), fatal[0].text
@@ -189,6 +195,14 @@ def _last_run(node: Node, data: NodeEvidence) -> list[Mark]:
         for mark in data.marks
         if mark.current or (since is not None and mark.last_at is not None and mark.last_at >= since)
     ]
+
+
+def _outlived(reading: Reading, node: Node, mark: Mark) -> bool:
+    """Whether this validator voted after it wrote that."""
+    if mark.kind in _NOT_OUTLIVED or mark.last_at is None:
+        return False
+    votes = [vote.at for vote in reading.votes.get(node.address or "", ()) if vote.at is not None]
+    return bool(votes) and mark.last_at + VOTE_TIME_TOLERANCE_S < max(votes)
 
 
 def _own_signature(mark: Mark) -> bool:

@@ -29,7 +29,6 @@ FATAL_KINDS = (
     "wrong_app_hash",
     "invalid_block",
     "handshake_failed",
-    "signing_regression",
     "remote_signer",
     "too_many_open_files",
     "wal_damaged",

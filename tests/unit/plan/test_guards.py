@@ -101,6 +101,7 @@ CASES: list[tuple[str, Change, str, str]] = [
     ("free space unknown", put("disk", "free_bytes", None), "disk", "open"),
     ("journal unread", part("journal", r.error("privilege")), "journal", "open"),
     ("only ended", put("journal", "marks", [r.mark("exited"), r.mark("peers_given_up")]), "journal", "clear"),
+    ("its signer refused to go back", put("journal", "marks", [r.mark("signing_regression")]), "journal", "clear"),
     ("fatal, but of an earlier run", put("journal", "marks", [r.mark("panic", current=False)]), "journal", "clear"),
     ("evidence of a double sign", put("journal", "marks", [r.mark("evidence")]), "journal", "open"),
     ("an unknown kind", put("journal", "marks", [r.mark("brand_new")]), "journal", "refused"),
@@ -127,7 +128,6 @@ FATAL = [
     "handshake_failed",
     "signing_state_missing",
     "signing_state_unreadable",
-    "signing_regression",
     "conflicting_vote",
     "remote_signer",
     "too_many_open_files",
@@ -142,6 +142,15 @@ def test_one_change_moves_its_guard(what: str, change: Change, name: str, state:
 @pytest.mark.parametrize("kind", FATAL)
 def test_a_fatal_reason_refuses(kind: str) -> None:
     assert start(changed(put("journal", "marks", [r.mark("exited"), r.mark(kind)])))["journal"] == "refused"
+
+
+@pytest.mark.parametrize(("kind", "state"), [("no_space", "clear"), ("conflicting_vote", "refused"), ("evidence", "open")])
+def test_what_was_written_before_its_own_last_vote_did_not_stop_it(kind: str, state: str) -> None:
+    raw = changed(put("journal", "marks", [r.mark(kind)]))
+    written = raw["journal"]["data"]["marks"][0]["last_at"]
+    assert start(raw, (r.vote(at=written.replace("11:59:", "11:58:")),))["journal"] != "clear"
+    raw["journal"]["data"]["marks"][0]["last_at"] = "2026-01-30T11:00:00Z"
+    assert start(raw, (r.vote(at="2026-01-30T11:30:00Z"),))["journal"] == state
 
 
 def test_a_crash_loop_gets_no_restart_unless_its_own_signature_is_the_reason() -> None:
@@ -344,49 +353,6 @@ def test_a_host_without_evidence_is_open() -> None:
     lost = r.node("vs", None)
     seen = r.reading([lost, r.voter()])
     assert states(guards.start_guards(seen, lost)) == states(guards.thaw_guards(seen, lost)) == {"observed": "open"}
-
-
-def frozen(**changes: t.Any) -> t.Any:
-    raw = r.data(True)
-    raw["process"]["data"]["main"]["state"] = "T"
-    for key, value in changes.pop("raw", {}).items():
-        raw[key] = value
-    return r.node("vs", raw, state="frozen", **changes)
-
-
-def thaw(one: t.Any, votes: tuple[t.Any, ...] = (), others: t.Any = ()) -> dict[str, str]:
-    seen = r.reading([one, r.voter(), *others], votes={r.ADDRESS_S: votes})
-    return states(guards.thaw_guards(seen, one))
-
-
-def test_a_frozen_validator_is_clear() -> None:
-    assert set(thaw(frozen(), (r.vote(at="2026-01-30T12:09:59Z"),)).values()) == {"clear"}
-
-
-def test_a_vote_after_the_freeze_was_seen_refuses() -> None:
-    before = frozen().data
-    later = frozen(raw={"clock": {"now": "2026-01-30T12:10:30Z"}}, before=before)
-    assert thaw(later, (r.vote(at="2026-01-30T12:10:10Z"),))["votes"] == "refused"
-    running = r.node("vs", r.data(True)).data
-    fresh = frozen(raw={"clock": {"now": "2026-01-30T12:10:30Z"}}, before=running)
-    assert thaw(fresh, (r.vote(at="2026-01-30T12:10:10Z"),))["votes"] == "clear"
-
-
-def test_a_frozen_unit_by_its_cgroup_counts_as_frozen() -> None:
-    raw = r.data(True)
-    raw["unit"]["data"]["freezer_state"] = "frozen"
-    one = r.node("vs", raw, state="frozen")
-    assert thaw(one)["votes"] == "clear"
-
-
-def test_thaw_is_refused_where_the_key_is_elsewhere() -> None:
-    assert thaw(frozen(), others=[r.node("v2", r.data())])["key_elsewhere"] == "refused"
-    assert thaw(frozen(), others=[r.node("v2", None)])["key_elsewhere"] == "open"
-
-
-def test_thaw_of_a_node_whose_consensus_died_is_refused() -> None:
-    dead = frozen(raw={"journal": r.ok({"marks": [r.mark("consensus_failure")]})})
-    assert thaw(dead)["journal"] == "refused"
 
 
 PARTS = ("unit", "process", "binary", "config", "genesis", "signer", "disk", "journal")
