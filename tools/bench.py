@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import places, site
+from tools import environment, places, site
 
 RIG = "bench"
 HALTED_S = 33
@@ -53,7 +53,7 @@ SMALL_TASKS = """\
       changed_when: false
     - name: Binary
       ansible.builtin.stat:
-        path: /usr/local/bin/virtengine
+        path: /usr/bin/virtengine
         checksum_algorithm: sha256
     - name: Genesis
       ansible.builtin.stat:
@@ -78,9 +78,10 @@ ONE_TASK = """\
     - name: Evidence
       virtengine.incident.node_evidence:
 """
+# jq reads the answers here: hosts need not have it.
 SHELL = (
-    "systemctl show virtengine.service; journalctl -u virtengine.service -o json --since -1h --no-pager; df -PB1 /; "
-    + ("; ".join(f"curl -s -m 5 '{RPC}/{path}' | jq -c .result" for path in PATHS))
+    "{ systemctl show virtengine.service; journalctl -u virtengine.service -o json --since -1h --no-pager; df -PB1 /; } "
+    ">&2; " + "; ".join(f"curl -s -m 5 '{RPC}/{path}'" for path in PATHS)
 )
 
 
@@ -141,7 +142,7 @@ def _ssh(known: Mapping[str, str]) -> str:
         f"{known.get('ansible_user', 'root')}@{known['ansible_host']}",
         SHELL,
     ]
-    return shlex.join(words) + " >/dev/null"
+    return shlex.join(words) + " 2>/dev/null | jq -c .result >/dev/null"
 
 
 def _answers(directory: Path, env: Mapping[str, str]) -> None:
@@ -165,6 +166,7 @@ def main(arguments: list[str], env: Mapping[str, str]) -> int:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the fleet standing")
     options = parser.parse_args(arguments)
+    environment.need({"jq": "jq"})
     rig = [sys.executable, "-m", "tests.fleet"]
     subprocess.run([*rig, "up", "--name", RIG], cwd=places.REPO, env=env, check=True)
     try:

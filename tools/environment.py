@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ def set_up(*, tests: bool) -> list[Core]:
     places.cache().mkdir(parents=True, exist_ok=True)
     with _one_at_a_time():
         if tests:
-            _install(sorted({package for name, package in PROGRAMS.items() if shutil.which(name) is None}))
+            need(PROGRAMS)
         cores = CORES if tests else (FLOOR,)
         return [core for core in cores if _make(core, tests=tests)]
 
@@ -89,6 +89,11 @@ def _one_at_a_time() -> Iterator[None]:
     with open(places.cache() / "setup.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def need(programs: Mapping[str, str]) -> None:
+    """Install what is missing of programs (name -> Debian package). Raises SetupError where that cannot be done."""
+    _install(sorted({package for name, package in programs.items() if shutil.which(name) is None}))
 
 
 def _install(packages: list[str]) -> None:

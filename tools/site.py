@@ -18,6 +18,10 @@ forks = 25
 timeout = 8
 localhost_warning = false
 
+[inventory]
+# Saved evidence is judged without an inventory.
+inventory_unparsed_warning = false
+
 [ssh_connection]
 pipelining = true
 # A host that dies under a standing connection is noticed within six seconds.

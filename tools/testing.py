@@ -93,9 +93,18 @@ class _Ran:
 def _unit(cores: list[Core], tally: Tally) -> None:
     """The unit tests on all cores at once: half of their time they wait. What each printed is shown when it ends."""
     _headline(f"unit tests on {' and '.join(core.name for core in cores)}")
-    arguments = ["tests/unit", "-m", "not fleet", "-n", str(max(2, os.cpu_count() or 1))]
+    workers = ["-n", str(max(2, os.cpu_count() or 1)), "--dist", "worksteal"]
     with ThreadPoolExecutor(len(cores)) as pool:
-        running = [pool.submit(_pytest, "unit", core, arguments, capture=True) for core in cores]
+        running = [
+            pool.submit(
+                _pytest,
+                "unit",
+                core,
+                ["tests/unit", "-m", "not fleet" if core == FLOOR else "not fleet and not one_core", *workers],
+                capture=True,
+            )
+            for core in cores
+        ]
         for run_of_core in running:
             ran = run_of_core.result()
             print(ran.output.rstrip(), flush=True)

@@ -48,7 +48,7 @@ class ActionModule(ControllerAction):
         # Only now is the digest used: a run that met another's lock did nothing, and may come back with it.
         gate = state.read("gate")
         used = {key: gate[key] for key in ("digest", "resumed", "break_glass_reason")}
-        state.keep("gate", {**gate, "locked": True})
+        state.keep("gate", {**gate, "locked": True, "locked_on": answer["taken_on"]})
         state.record().append("approved", {"who": state.facts["who"], **used})
         return answer
 
@@ -79,6 +79,7 @@ class ActionModule(ControllerAction):
     def _before(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Guards, from an observation of all hosts that is seconds old."""
         step, plan = plain(args["step"]), state.read("plan")
+        self._still_locked(state, task_vars)
         bundle = add_look(state.read("bundle"), args["look"], task_vars)
         state.keep("bundle", bundle)
         checked = _registry.incident(state.facts["incident"]).check_step(bundle, plan, step)
@@ -96,6 +97,22 @@ class ActionModule(ControllerAction):
         record.append("action_started", {"step": step["number"], "host": step["host"], "action": step["action"]})
         self.say([_screen.step_line(step, "started", plan)])
         return {"needed": True, **answer}
+
+    @staticmethod
+    def _still_locked(state: RunState, task_vars: dict[str, t.Any]) -> None:
+        """A lock can be broken by name while its run still lives: that run must not act beside the other one."""
+        lost, seen = [], 0
+        for host in state.read("gate")["locked_on"]:
+            result = plain(task_vars["hostvars"][host].get("_incident_lock_now") or {})
+            holder = (result.get("answer") or {}).get("held_by") or {}
+            if result.get("ok") and holder.get("owner") != state.facts["run"]:
+                lost.append(f"{host} (now held by {holder.get('owner') or 'nobody'})")
+            seen += bool(result.get("ok"))
+        if lost or not seen:
+            where = ", ".join(lost) or "any host that answers"
+            raise Refusal(
+                f"The lock of this chain is no longer ours on {where}. Somebody broke it: nothing more is done."
+            )
 
     @staticmethod
     def _may_look_again(state: RunState, occasion: int | str) -> bool:

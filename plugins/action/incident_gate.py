@@ -103,6 +103,8 @@ class ActionModule(ControllerAction):
         facts = state.facts
         if facts.get("record_problem"):
             raise Refusal(f"Nothing was done: the record cannot be written ({facts['record_problem']}).")
+        if digest == fresh["digest"] and not fresh["steps"]:
+            raise Refusal(f"{digest} is a plan without steps: there is nothing to approve.")
         if digest == fresh["digest"]:
             return Approval(fresh, False)
         found = find_plan(facts["record_dir"], digest)

@@ -31,6 +31,7 @@ class Cause:
     """What can be the matter, and what follows from it. ``predicate`` takes the incident's reading."""
 
     id: str
+    title: str  # a few words, at most 40 characters
     statement: str
     runbook_step: str
     severity: t.Optional[str]  # SEV-1..SEV-4 where this cause holds and the incident is there; None: none of itself

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import typing as t
 
@@ -41,11 +42,27 @@ def _extra_of(word: str, rest: t.Iterator[str]) -> str | None:
     return word[2:] if word.startswith("-e") and not word.startswith("--") else None
 
 
+def _shown_json(value: str) -> str:
+    """Extra variables given as JSON. What is no JSON (YAML, that is) could hide a secret anywhere."""
+    try:
+        given = json.loads(value)
+    except ValueError:
+        return "..."
+    if not isinstance(given, dict):
+        return "..."
+    kept = {
+        name: content if name.startswith("incident_") else "..."
+        for name, content in given.items()
+        if name not in _DROPPED
+    }
+    return json.dumps(kept) if kept else ""
+
+
 def _shown(value: str) -> str:
     if value.startswith("@"):
         return value
     if value.lstrip().startswith(("{", "[")):
-        return "..."
+        return _shown_json(value)
     try:
         pairs = shlex.split(value)
     except ValueError:

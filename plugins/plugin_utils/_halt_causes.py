@@ -82,9 +82,9 @@ def _judged(reading: Reading, rows: Rows, words: str, with_dead: bool = False) -
     dead = dead_alive_power(reading)
     if left - dead < reading.quorum:
         alone = not with_dead
-        because = f"{said}. Without these and those whose consensus is dead, at most {left - dead} can vote; {needed}"
+        because = f"{said}. Without them and all else that is down or dead, at most {left - dead} can vote; {needed}"
         return Finding(HOLDS, because, power, hosts, symptom=alone)
-    return cannot_tell(f"{said}; {left} could still vote ({needed}). Open: {_open(reading)}")
+    return cannot_tell(f"{said}; up to {left} could still vote ({needed}): not known of {_open(reading)}")
 
 
 def _open(reading: Reading) -> str:
@@ -92,7 +92,7 @@ def _open(reading: Reading) -> str:
     rows = [row for row in reading.validators if row.counts_as == "unknown"]
     return (
         "; ".join(f"{clean(row.host or row.name, 40)} ({row.power}): {clean(row.detail, 100)}" for row in rows[:3])
-        or "nothing"
+        or "nobody"
     )
 
 
@@ -110,7 +110,7 @@ def _with_set(predicate: t.Callable[[Reading], Finding]) -> t.Callable[[Reading]
 def _not_halted(reading: Reading) -> Finding:
     if reading.height is None or reading.age_s is None:
         return cannot_tell("the newest block and its age: no RPC that counts answers")
-    age = f"block {reading.height} is {reading.age_s:.0f} s old"
+    age = f"block {reading.height} is {int(reading.age_s)} s old"
     halted = standing(reading)
     if halted is False:
         return Finding(HOLDS, f"new blocks came between the looks, and {age}")
@@ -220,20 +220,33 @@ def _nothing_explains(reading: Reading) -> Finding:
     explained = [cause.id for cause in EXPLAINING if cause.predicate(reading).answer == HOLDS]
     if halted is False or explained:
         return refuted("what is seen is explained by: " + ", ".join(explained or ["not_halted"]))
-    missing = [finding.because for cause in EXPLAINING if (finding := cause.predicate(reading)).answer == CANNOT_TELL]
-    if reading.app_hashes_differ:
-        missing.insert(0, "the applications differ at the same height (see the notes)")
-    if reading.rounds_grow:
-        missing.insert(0, "rounds grow: enough power votes, and finds no agreement")
-    if not missing:
-        missing = ["enough power votes, or could: something else holds the chain up"]
     return Finding(
-        HOLDS, "the chain stands, and none of the known causes is established. Open: " + "; ".join(missing[:3])
+        HOLDS,
+        "the chain stands, and none of the known causes is established. Open: " + "; ".join(_open_points(reading)[:4]),
     )
+
+
+def _open_points(reading: Reading) -> list[str]:
+    """What speaks without deciding, the most telling first."""
+    points = []
+    if reading.rounds_grow:
+        points.append("rounds grow: enough power votes, and finds no agreement")
+    if reading.app_hashes_differ:
+        points.append("the applications differ at the same height (see the notes)")
+    if reading.voting >= reading.quorum > reading.most_seen > 0:
+        points.append(
+            f"no node of ours sees more than {reading.most_seen} of these votes, {reading.quorum} are needed: they do "
+            "not reach each other, or not in time"
+        )
+    silent = _ours(reading, ("not_voting", "busy"))
+    points += [f"{clean(row.host or row.name, 40)} ({row.power}): {clean(row.detail, 120)}" for row in silent[:3]]
+    points += [found.because for cause in EXPLAINING if (found := cause.predicate(reading)).answer == CANNOT_TELL]
+    return points or ["enough power votes, or could: something else holds the chain up"]
 
 
 NOT_HALTED = Cause(
     "not_halted",
+    "not halted",
     "The chain is not halted",
     "1. Chain Halted, Quick Diagnosis 1",
     None,
@@ -243,6 +256,7 @@ NOT_HALTED = Cause(
 )
 PROCESSES_DOWN = Cause(
     "processes_down",
+    "processes of ours are down",
     "Voting power is missing because node processes on our hosts are stopped, crashed or frozen",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
@@ -251,6 +265,7 @@ PROCESSES_DOWN = Cause(
 )
 HOSTS_UNREACHABLE = Cause(
     "hosts_unreachable",
+    "hosts of ours are unreachable",
     "Voting power is missing because hosts of ours are off or cannot be reached",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
@@ -258,6 +273,7 @@ HOSTS_UNREACHABLE = Cause(
 )
 OTHERS_MISSING = Cause(
     "others_missing",
+    "other operators do not vote",
     "Voting power is missing because validators of other operators do not vote",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
@@ -265,7 +281,8 @@ OTHERS_MISSING = Cause(
 )
 NODE_DEAD_FOR_REASON = Cause(
     "node_dead_for_reason",
-    "Nodes of ours are dead or crash-looping for a reason that their journal states",
+    "nodes of ours fail for a stated reason",
+    "Nodes of ours are dead, crash-looping or unable to vote for a reason that their journal states",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
     _with_set(_dead_for_reason),
@@ -275,11 +292,10 @@ NODE_DEAD_FOR_REASON = Cause(
 EXPLAINING = (PROCESSES_DOWN, HOSTS_UNREACHABLE, OTHERS_MISSING, NODE_DEAD_FOR_REASON)
 NOTHING_EXPLAINS = Cause(
     "cannot_tell",
+    "the cause is not shown",
     "The evidence does not show the cause",
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-1",
     _nothing_explains,
-    (),
-    ("start_node", "thaw_node", "relax_double_sign_check"),
 )
 CAUSES = (NOT_HALTED, *EXPLAINING, NOTHING_EXPLAINS)

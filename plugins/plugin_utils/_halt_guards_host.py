@@ -72,7 +72,7 @@ def unit(node: Node, data: NodeEvidence) -> Guard:
     elif load != "loaded":
         forbidden = f"is not loaded ({load})."
     elif file_state == "disabled":
-        forbidden = "is disabled: it is not meant to run there. Enable it if it is."
+        forbidden = "is disabled: it is not meant to run there."
     if forbidden:
         return refused(name, f"The unit on {node.host} {forbidden}")
     return clear(name, f"The unit is loaded and {file_state}.")

@@ -133,8 +133,8 @@ def _no_later_vote(reading: Reading, node: Node, bound: t.Optional[float], event
         return undecided(
             name, f"The time of the {event} on {node.host} is not known, so later votes cannot be excluded."
         )
-    if reading.height is None:
-        return undecided(name, "No node shows the chain's votes.")
+    if not shows_votes(reading):
+        return undecided(name, _NO_VOTES)
     later = [vote for vote in _votes(reading, node) if vote.at is not None and vote.at > bound + VOTE_TIME_TOLERANCE_S]
     if later:
         last = max(later, key=lambda vote: vote.at or 0.0)
@@ -144,6 +144,17 @@ def _no_later_vote(reading: Reading, node: Node, bound: t.Optional[float], event
             f"{node.host} at {_bundle.stamp(bound)}. Another machine signs with this key.",
         )
     return clear(name, f"No vote of this validator is later than the {event} at {_bundle.stamp(bound)}.")
+
+
+_NO_VOTES = (
+    "No node of ours shows both the newest commits and the votes of the present rounds, so a later vote cannot be "
+    "excluded."
+)
+
+
+def shows_votes(reading: Reading) -> bool:
+    """Whether the votes of the present height and of the newest commits were seen: only then does their absence tell."""
+    return reading.votes_height is not None and reading.commits_seen
 
 
 def key_elsewhere(reading: Reading, node: Node) -> Guard:
@@ -157,8 +168,8 @@ def key_elsewhere(reading: Reading, node: Node) -> Guard:
     if holders:
         return refused(
             name,
-            f"{', '.join(holders)} holds or declares the same validator key. One key signs on one machine only. Take "
-            "the key off the other machine, or correct the inventory.",
+            f"{', '.join(holders)} holds or declares the same validator key. One key signs on one machine only. A "
+            "person decides which machine keeps it and fences the other, or corrects the inventory.",
         )
     unknown = sorted(other.host for other in others if not _key_known(other))
     if unknown:
@@ -197,6 +208,8 @@ def signing_state(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     if node.address is None:
         return _without_address(name, node)
     said = f"{height}/{round_}/{step}"
+    if node.in_set and not shows_votes(reading):
+        return undecided(name, f"The signing state on {node.host} stands at {said}. {_NO_VOTES}")
     seen = _votes(reading, node)
     newest = max(seen, key=lambda vote: vote.hrs) if seen else None
     if newest is not None and (height, round_, step) < newest.hrs:

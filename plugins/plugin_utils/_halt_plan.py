@@ -23,6 +23,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards i
     thaw_guards,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import (
+    OPEN,
     REFUSED,
     Guard,
     needs_relaxing,
@@ -40,6 +41,9 @@ _LEFT_ALONE = {
     "not_voting": "It runs and does not vote. A restart would lose its evidence. Find the reason first.",
     "unknown": "What it is doing cannot be told, so nothing is done to it.",
 }
+
+
+_STATED = "Its journal states the reason ({0}). A restart does not cure that, and would lose its evidence."
 
 
 class _Builder:
@@ -111,7 +115,12 @@ def _fill(built: _Builder, verdict: dict[str, t.Any], break_glass: bool) -> list
         action = _ACTION_FOR.get(node.state)
         if action is None:
             if row is not None and node.state in _LEFT_ALONE:
-                withheld.append(_withheld(node, row, START, _LEFT_ALONE[node.state], False))
+                why = (
+                    _LEFT_ALONE[node.state]
+                    if node.reason is None
+                    else _STATED.format(node.reason.kind.replace("_", " "))
+                )
+                withheld.append(_withheld(node, row, START, why, False))
             continue
         reason = _not_for_us(node, row, taken)
         if reason:
@@ -125,11 +134,11 @@ def _fill(built: _Builder, verdict: dict[str, t.Any], break_glass: bool) -> list
             can_break = all(guard.state != REFUSED for guard in stops)
             withheld.append(_withheld(node, row, action, why, can_break))
             continue
-        reason = _unjustified(node, row, action, verdict)
-        if reason:
-            withheld.append(_withheld(node, row, action, reason, False))
+        doubt = _doubt(built, node, row, action, verdict)
+        if doubt is not None and (doubt.state == REFUSED or not break_glass):
+            withheld.append(_withheld(node, row, action, doubt.because, doubt.state != REFUSED))
             continue
-        open_ones = blocking(guards, False)
+        open_ones = [*blocking(guards, False), *([doubt] if doubt is not None else [])]
         if relaxing:
             built.add(RELAX, node, row, _relax_texts(node), bool(open_ones))
             relaxed.append((node, row, bool(open_ones)))
@@ -169,15 +178,26 @@ def _not_for_us(node: Node, row: ValidatorRow | None, taken: set[str]) -> str | 
     return None
 
 
-def _unjustified(node: Node, row: ValidatorRow | None, action: str, verdict: dict[str, t.Any]) -> str | None:
-    """Why the causes that are established do not ask for this action, or None."""
+def _doubt(
+    built: _Builder, node: Node, row: ValidatorRow | None, action: str, verdict: dict[str, t.Any]
+) -> Guard | None:
+    """Why the causes do not ask for this action, or None. Where nothing speaks against it, a person may decide."""
+    name = "cause"
     if any(action in cause["forbids"] and node.host in cause["hosts"] for cause in verdict["causes"]):
-        return "The verdict names a reason that forbids it on this host: a start would end the same way."
+        return Guard(
+            name, REFUSED, "The verdict names a reason that forbids it on this host: a start would end the same way."
+        )
     # A sentry costs no power, so no cause names it; it is justified where its kind of action is at all.
-    justified = any(
+    if any(
         action in cause["justifies"] and (row is None or node.host in cause["hosts"]) for cause in verdict["causes"]
+    ):
+        return None
+    brings = (
+        f" It would bring {built.online} to {built.online + row.power}, {built.reading.quorum} is needed."
+        if row
+        else ""
     )
-    return None if justified else "No cause that is established justifies it."
+    return Guard(name, OPEN, f"No guard refuses it, but that it holds the chain up is not established.{brings}")
 
 
 def _withheld(node: Node, row: ValidatorRow | None, action: str, why: str, break_glass: bool) -> dict[str, t.Any]:
@@ -195,7 +215,7 @@ def _texts(action: str, node: Node, row: ValidatorRow | None, open_ones: list[Gu
         }
     else:
         texts = {
-            "why": f"{node.host} is {what} and is stopped ({node.detail}).",
+            "why": f"{node.host} is {what} and is {node.state} ({node.detail}).",
             "undo": f"systemctl stop {_unit(node)} on {node.host}."
             + (" It takes the votes away again: ask first." if row is not None else ""),
             "risk": "It signs again with its key. The guards saw no other machine with it."
@@ -245,8 +265,8 @@ def _decision(
         return "The chain runs: nothing is to be done."
     if verdict["status"] == "degraded":
         return (
-            "The chain runs, so this plan for a halt has no steps. Start what is missing by hand, one at a time, and "
-            "see each validator sign before the next."
+            "The chain runs, so this plan for a halt has no steps. Do by hand what the verdict names next, on one host at "
+            "a time, and see each validator sign before the next."
         )
     if not verdict["confirmed"]:
         return "One look is not enough to act on. Take the second look, then plan."
@@ -269,7 +289,7 @@ def _what_is_lacking(
     else:
         parts.append("There is nothing here that an automation may do.")
     if lacking > 0:
-        parts.append(f"Voting power {lacking} is still missing.")
+        parts.append(f"Voting power {lacking} more is needed.")
     if held:
         shown = ", ".join(held[:6]) + (f" and {len(held) - 6} more" if len(held) > 6 else "")
         parts.append(f"A person must look at {shown}: the reasons stand with what was withheld.")

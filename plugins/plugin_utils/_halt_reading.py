@@ -168,6 +168,8 @@ def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
         voters=tuple(sorted(row.host for row in validators if row.state == "voting" and row.host is not None)),
         votes={address: book.votes(address) for address in book.raw},
         notes=tuple(dict.fromkeys(clean(note) for note in notes)),
+        commits_seen=bool(book.commits),
+        most_seen=book.most_seen,
         votes_height=book.height,
         rounds_grow=book.rounds_grow,
         idle=idle,

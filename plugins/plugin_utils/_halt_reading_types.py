@@ -114,6 +114,8 @@ class Reading:
     voters: tuple[str, ...]  # hosts whose validator votes: what genesis and binary are compared with
     votes: dict[str, tuple[Vote, ...]]  # every vote seen of an address, sorted by height, round, step
     notes: tuple[str, ...]
+    commits_seen: bool  # commits of the newest blocks are among the votes
+    most_seen: int  # greatest power whose votes of the newest round and step one single node shows
     votes_height: t.Optional[int]  # height the votes of the present rounds are for (the block that is being made)
     rounds_grow: bool  # a newer round between the looks: enough power votes to move on, but finds no agreement
     idle: bool  # no block is due: the chain makes none without transactions

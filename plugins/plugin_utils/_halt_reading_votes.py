@@ -145,6 +145,17 @@ def _rounds(book: VoteBook, by_look: list[list[Source]], views: dict[str, Source
         if here:
             book.at_height[address] = max(here)
             book.front = max(book.front, max(here)[1:])
+    book.most_seen = max((_front_power(entry, book) for entry in at_height.values()), default=0)
+
+
+def _front_power(entry: Source, book: VoteBook) -> int:
+    """Power of the votes of the newest round and step that one node holds."""
+    if entry.members is None or entry.members != book.chosen or book.height is None:
+        return 0
+    alone = VoteBook()
+    _collect(alone, entry, entry.members)
+    front = (book.height, *book.front)
+    return sum(power for address, power in entry.members if front in alone.raw.get(address, {}))
 
 
 def _collect(book: VoteBook, source: Source, chosen: t.Optional[ValidatorSet]) -> None:

@@ -119,7 +119,8 @@ def fatal_mark(node: NodeEvidence, crashed: bool = False) -> t.Optional[Mark]:
     failure = next((mark for mark in current if mark.kind == "consensus_failure"), None)
     since: t.Optional[float] = None
     if failure is not None:
-        since = None if failure.first_at is None else failure.first_at - DEATH_S
+        failed_at = _of_this_run(failure, node)
+        since = None if failed_at is None else failed_at - DEATH_S
     elif crashed:
         ends = [mark.last_at for mark in current if mark.kind == "exited"] + [node.unit.time("stopped_at")]
         end = max((at for at in ends if at is not None), default=None)
@@ -127,6 +128,14 @@ def fatal_mark(node: NodeEvidence, crashed: bool = False) -> t.Optional[Mark]:
     else:
         return next((mark for mark in current if mark.kind == "conflicting_vote"), None)
     return _first_of(FATAL_KINDS, current, since)
+
+
+def _of_this_run(mark: Mark, node: NodeEvidence) -> t.Optional[float]:
+    """When a line of the present run was first written; the first line of its kind may be of an earlier run."""
+    started = node.unit.time("started_at")
+    if started is not None and mark.first_at is not None and mark.first_at < started:
+        return mark.last_at
+    return mark.first_at
 
 
 def _first_of(kinds: tuple[str, ...], marks: list[Mark], since: t.Optional[float]) -> t.Optional[Mark]:
@@ -214,7 +223,7 @@ def _down(node: NodeEvidence, looping: t.Optional[str]) -> State:
             f"{words}; {_quote(reason)}" if reason else f"{words}; the journal gives no reason",
             reason,
         )
-    words = f"unit {active} ({sub})"
+    words = f"unit {active}" + (f" ({sub})" if sub != active else "")
     if unit.text("exit_kind") == "killed" or unit.text("result") in ("signal", "oom-kill"):
         words += f", killed by signal {code}" if code is not None else ", killed by a signal"
     elif active == "active":
@@ -233,7 +242,8 @@ def alive_state(
         return _silent(node)
     if any(mark.current and mark.kind == "consensus_failure" for mark in node.marks):
         reason = fatal_mark(node)
-        at = next(mark.first_at for mark in node.marks if mark.kind == "consensus_failure" and mark.current)
+        failure = next(mark for mark in node.marks if mark.kind == "consensus_failure" and mark.current)
+        at = _of_this_run(failure, node)
         quoted = _quote(reason) if reason else ""
         return State("not_voting", at, f"runs and answers, but its consensus is dead; {quoted}", reason)
     member = address is not None and address in known.members
@@ -279,6 +289,10 @@ def _member(node: NodeEvidence, before: t.Optional[NodeEvidence], address: str, 
             )
         return State("not_voting", None, f"block {height} is decided; it does not begin the next one")
     vote = book.present(address)
+    if _application_hangs(node) and vote is None:
+        return State(
+            "busy", None, "it answers, but neither its application nor its consensus does: a long block, perhaps"
+        )
     if known.coming and book.commits and book.signed.get(address, -1) >= book.commits[-1]:
         return State("voting", None, f"voted in block {book.signed[address]}")
     stale = vote is not None and book.rounds_grow and book.round is not None and vote.round < book.round - 1
@@ -297,6 +311,12 @@ def _member(node: NodeEvidence, before: t.Optional[NodeEvidence], address: str, 
     hindered = _first_of(_HINDERING, [mark for mark in node.marks if mark.current], known.chain.block_time)
     words = lag or (f"without a vote; {_quote(hindered)}" if hindered is not None else _why_silent(node, vote, book))
     return State("not_voting", last.at if last else None, f"runs and answers, {words}", hindered)
+
+
+def _application_hangs(node: NodeEvidence) -> bool:
+    """Both wait for the application while it works on a block (CometBFT holds their locks)."""
+    late = [part.error is not None and part.error.kind == "late" for part in (node.rpc.abci_info, node.rpc.consensus)]
+    return all(late)
 
 
 def _why_silent(node: NodeEvidence, vote: t.Optional[Vote], book: VoteBook) -> str:

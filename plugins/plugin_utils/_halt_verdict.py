@@ -45,6 +45,7 @@ def assess(bundle: Bundle) -> Verdict:
 def of_reading(reading: Reading) -> Verdict:
     """The verdict of a reading; see ``assess``."""
     judged = _verdict.judge(CAUSES, reading)
+    shown = {row.host for row in reading.validators}
     troubles = _troubles(reading)
     status = _status(reading, troubles)
     if status == DEGRADED:
@@ -79,7 +80,7 @@ def of_reading(reading: Reading) -> Verdict:
         "nodes": [
             {"host": host, "state": node.state, "detail": node.detail}
             for host, node in reading.nodes.items()
-            if not node.in_set and (node.observed or node.address is None)
+            if host not in shown and (node.observed or node.address is None)
         ],
     }
 
@@ -138,18 +139,19 @@ def _severity(reading: Reading, status: str) -> t.Optional[str]:
 
 
 def _where(reading: Reading) -> str:
-    return f"Chain {reading.chain_id or '(unknown)'}"
+    return f"Chain {reading.chain_id or '(no chain id is known)'}"
 
 
 def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], troubles: list[tuple[Node, str]]) -> str:
-    power = f"{reading.voting} of {reading.total} voting power votes, {reading.quorum} is needed."
+    open_power = f", of {reading.unknown} it is not known" if reading.unknown else ""
+    power = f"{reading.voting} of {reading.total} voting power votes{open_power}, {reading.quorum} is needed."
+    also = " The applications differ between nodes." if reading.app_hashes_differ else ""
     wrong = ", ".join(f"{node.host} ({why})" for node, why in troubles[:6]) + ("..." if len(troubles) > 6 else "")
     if status == HEALTHY:
         return (
             f"{_where(reading)} runs: new blocks come (height {reading.height}), and all our nodes take part. {power}"
         )
     if status == DEGRADED:
-        also = " The applications differ between nodes." if reading.app_hashes_differ else ""
         named = f" Not as it should be: {wrong}." if wrong else ""
         return f"{_where(reading)} is not halted: new blocks come (height {reading.height}).{named}{also} {power}"
     if status == UNKNOWN:
@@ -164,7 +166,7 @@ def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], trou
     age = _verdict.duration(reading.age_s or 0)
     return (
         f"{_where(reading)} is halted at height {reading.height}: the newest block is {age} old (limit "
-        f"{_verdict.duration(reading.threshold_s)}), {confirmed}. {power} {why}"
+        f"{_verdict.duration(reading.threshold_s)}), {confirmed}. {power} {why}{also}"
     )
 
 
@@ -207,7 +209,7 @@ def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]
         lines.extend(_next_unknown(reading))
     if "processes_down" in held:
         names = ", ".join(held["processes_down"]["hosts"][:8])
-        how = "read the plan and approve it" if status == INCIDENT else "start it by hand, one host at a time"
+        how = "the plan says what is done there" if status == INCIDENT else "start it by hand, one host at a time"
         lines.append(f"Stopped or frozen on {names}: {how}.")
     if "hosts_unreachable" in held:
         lines.append(
@@ -215,16 +217,20 @@ def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]
         )
         lines.append("Never start their keys on other machines: unreachable is not off.")
     if "node_dead_for_reason" in held:
-        lines.append(
-            f"Cure the stated reason on {', '.join(held['node_dead_for_reason']['hosts'][:8])} before any start."
-        )
+        dead = held["node_dead_for_reason"]
+        names = ", ".join(dead["hosts"][:8])
+        if dead["justifies"] and status == INCIDENT:
+            lines.append(f"The plan cures the stated reason on {names}: read it and approve it.")
+        else:
+            lines.append(f"Cure the stated reason on {names} before any start.")
     if "others_missing" in held:
         lines.append("Send the operators of the missing validators the message of the plan.")
     if status == INCIDENT and "cannot_tell" in held:
         lines.append(
             "Restart nothing: what votes now holds its votes in memory. Keep the evidence and call the next level."
         )
-    if any(entry["id"] == "others_missing" for entry in judged["cannot_tell"]) and status == INCIDENT:
+    silent = any(row.owner == "theirs" and row.state == "unknown" for row in reading.validators)
+    if silent and not reading.outside and status == INCIDENT:
         lines.append("Set incident_reference_rpcs to an RPC outside the inventory, and run again.")
     if status == DEGRADED and not lines:
         lines.append("Look at the nodes named above; the chain itself needs nothing.")

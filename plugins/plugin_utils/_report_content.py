@@ -31,8 +31,6 @@ OUTCOMES = {
     "recovered": "Recovered",
     "not_recovered": "NOT recovered",
     "refused": "Refused, nothing was done",
-    "resumed": "The approved plan was taken up again",
-    "nothing_to_do": "Nothing to do",
 }
 
 # Run in the record's directory. Kept free of everything but the standard library: it must not need this collection.

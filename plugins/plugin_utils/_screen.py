@@ -37,11 +37,10 @@ _TITLES = {
     "recovered": "RECOVERED",
     "not_recovered": "NOT RECOVERED",
     "refused": "REFUSED",
-    "resumed": "THE APPROVED PLAN WAS TAKEN UP AGAIN",
-    "nothing_to_do": "NOTHING TO DO",
 }
 _BEFORE_ACTING = ("planned", "refused")
 _MOST_NEXT = 6
+_NO_CAUSE = "cannot_tell"
 
 
 def headline(verdict: Verdict) -> str:
@@ -62,8 +61,7 @@ def first_answer(verdict: Verdict) -> list[str]:
     lines += [INDENT + drawn] if drawn else []
     if missing:
         names = [
-            f"{cut(_screen_table.subject(row), 20)} {number(row.get('power'))} "
-            f"{_screen_table.state_words(row.get('state'))}"
+            f"{cut(_screen_table.subject(row), 20)} {number(row.get('power'))} {_screen_table.what_state(row)}"
             for row in missing[:4]
         ]
         more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
@@ -85,7 +83,7 @@ def final(
 
     ``approve_command``: what to type to approve the plan, None where it cannot be approved. ``record_path``: the report
     or the record's directory, None where none is kept. ``outcome``: how the run ended (diagnosed, planned, recovered,
-    not_recovered, refused, resumed, nothing_to_do). ``lines``: why it ended so.
+    not_recovered, refused). ``lines``: why it ended so.
     """
     screen = [_rule(f"{_TITLES.get(outcome, cut(outcome, 30))}: {headline(verdict)}", verdict.get("severity"))]
     for line in lines:
@@ -114,27 +112,21 @@ def _why(verdict: Verdict) -> list[str]:
     lines = []
     for cause in verdict["causes"]:
         lead = "because: " if cause.get("role") == "root" else "and also: "
-        lines += wrap(
-            f"{sentence(_short(cause.get('statement')))} {sentence(cause.get('because'))}", INDENT + lead, most=4
-        )
+        lines += wrap(f"{sentence(cause.get('statement'))} {sentence(cause.get('because'))}", INDENT + lead, most=4)
     for entry in verdict["refuted"]:
-        lines.append(_one_line("ruled out: ", entry.get("statement"), entry.get("because")))
+        # That a cause was found is no news under the causes that were found.
+        if entry.get("id") != _NO_CAUSE:
+            lines += _rival("ruled out: ", entry, entry.get("because"), 1)
     for entry in verdict["cannot_tell"]:
-        lines.append(_one_line("cannot tell: ", entry.get("statement"), f"missing: {tidy(entry.get('missing'))}"))
+        lines += _rival("cannot tell: ", entry, f"missing: {tidy(entry.get('missing'))}", 2)
     for note in verdict["notes"][:3]:
         lines += wrap(note, INDENT + "note: ", most=2)
     return lines or [INDENT + "Nothing was found that says why."]
 
 
-def _short(statement: t.Any) -> str:
-    """A statement without what it shares with its rivals ("Too little voting power is online: ...")."""
-    return tidy(statement).rsplit(": ", 1)[-1]
-
-
-def _one_line(lead: str, statement: t.Any, because: t.Any) -> str:
-    """A cause that is not the one, on one line: its statement is cut before the observation that says so."""
-    start = f"{INDENT}{lead}{cut(_short(statement), 52)} - "
-    return start + cut(because, COLUMNS - width(start))
+def _rival(lead: str, entry: dict[str, t.Any], because: t.Any, most: int) -> list[str]:
+    """A cause that is not the one, in a line or two, with the observation that says so."""
+    return wrap(f"{tidy(entry.get('title') or entry.get('statement'), 60)} - {tidy(because)}", INDENT + lead, most=most)
 
 
 def _plan(plan: Plan, outcome: str, in_report: bool) -> list[str]:
@@ -174,7 +166,7 @@ def _next(verdict: Verdict, plan: Plan | None, approve_command: str | None, outc
     listed = [tidy(line) for line in verdict["next"][:_MOST_NEXT] if outcome != "not_recovered"]
     if plan is not None and any(entry.get("break_glass") for entry in plan["withheld"]):
         listed.append(
-            "What is withheld because it cannot be excluded: whoever answers for it may add "
+            "What is withheld because it cannot be told: whoever answers for it may add "
             "-e incident_break_glass_reason='...' and gets a plan with it."
         )
     lines += _listed(listed)

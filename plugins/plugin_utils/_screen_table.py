@@ -43,6 +43,13 @@ def state_words(state: t.Any) -> str:
     return STATES.get(state, cut(state, 20)) if isinstance(state, str) else "cannot tell"
 
 
+def what_state(row: Row) -> str:
+    """The state of a row; of a node that is not ours nobody knows whether it runs."""
+    if row.get("state") == "not_voting" and row.get("owner") != "ours":
+        return "not voting"
+    return state_words(row.get("state"))
+
+
 def subject(row: Row) -> str:
     """What a validator is called: ours by its host in the inventory, others by the name they give themselves."""
     return str((row.get("host") if row.get("owner") == "ours" else None) or row.get("name") or "no name")
@@ -66,7 +73,7 @@ def by_need(rows: t.Iterable[Row]) -> tuple[list[Row], list[Row]]:
 def what_it_does(row: Row, day: t.Any) -> str:
     """State, since when, and the detail, in one line."""
     since = clock(row.get("since"), day)
-    words = state_words(row.get("state")) + (f" since {since}" if since else "")
+    words = what_state(row) + (f" since {since}" if since else "")
     detail = str(row.get("detail") or "")
     return f"{words}: {detail}" if detail and row.get("state") != "voting" else words
 

@@ -100,8 +100,9 @@ def wrap(value: t.Any, first: str = "", rest: str | None = None, most: int = 20)
         lines[-1] += word if empty else f" {word}"
         empty = False
     if len(lines) > most:
-        lines = [*lines[: most - 1], cut(lines[most - 1].strip() + " ....", COLUMNS - width(rest))]
-        lines[-1] = rest + lines[-1]
+        indent = first if most == 1 else rest
+        last = lines[most - 1][len(indent) :].strip()
+        lines = [*lines[: most - 1], indent + cut(last + " ....", COLUMNS - width(indent))]
     return [line.rstrip() for line in lines]
 
 

@@ -27,18 +27,21 @@ def judge(causes: t.Sequence[Cause], reading: t.Any) -> dict[str, list[dict[str,
         if finding.answer == HOLDS:
             holding.append(_held(cause, finding, because))
         elif finding.answer == REFUTED:
-            refuted.append({"id": cause.id, "statement": cause.statement, "because": because})
+            refuted.append({**_named(cause), "because": because})
         else:
-            undecided.append({"id": cause.id, "statement": cause.statement, "missing": because})
+            undecided.append({**_named(cause), "missing": because})
     holding.sort(key=lambda entry: (entry["role"] != "root", -entry["power"]))
     return {"causes": holding, "refuted": refuted, "cannot_tell": undecided}
 
 
+def _named(cause: Cause) -> dict[str, str]:
+    return {"id": cause.id, "title": cause.title, "statement": cause.statement}
+
+
 def _held(cause: Cause, finding: Finding, because: str) -> dict[str, t.Any]:
     return {
-        "id": cause.id,
+        **_named(cause),
         "role": "symptom" if finding.symptom else "root",
-        "statement": cause.statement,
         "because": because,
         "power": finding.power,
         "hosts": list(finding.hosts),

@@ -50,6 +50,7 @@ DEFAULT_HOSTS = (
     Host("vh4", 8),
     Host("vs1"),
     Host("vx1", 22, ours=False),
+    Host("vx2", ours=False),
 )
 
 

@@ -23,6 +23,7 @@ DEFAULT: list[dict[str, Any]] = [
     {"name": "vh4", "power": 8},
     {"name": "vs1"},
     {"name": "vx1", "power": 22, "ours": False},
+    {"name": "vx2", "ours": False},
 ]
 LAYOUTS: dict[str, list[dict[str, Any]]] = {
     "default": DEFAULT,
@@ -50,7 +51,8 @@ class Case:
 
     ``script``: what is done before the run, in order: ("fault", kind, host, ...), ("heal", host),
     ("on", host, command), ("halted", host) until the newest block that this host shows is 33 s old, ("sleep", seconds).
-    ``causes``: id -> role; ``plan``: (action, host) of each step; ``withheld``: hosts whose start is kept back.
+    ``causes``: id -> role; ``plan``: (action, host) of each step; ``withheld``: hosts whose start is kept back,
+    also where a thaw is planned.
     """
 
     name: str
@@ -90,6 +92,7 @@ CASES = (
         (("fault", "freeze", "vh1"),),
         causes={HALT: "root"},
         plan=(("thaw_node", "vh1"),),
+        withheld=("vh1",),
     ),
     _halted(
         "frozen-cgroup",
@@ -97,26 +100,42 @@ CASES = (
         (("fault", "freeze-cgroup", "vh1"),),
         causes={HALT: "root"},
         plan=(("thaw_node", "vh1"),),
+        withheld=("vh1",),
     ),
-    _halted("power-off", "the plug of a host is pulled", (("fault", "power-off", "vh1"),), causes={GONE: "root"}),
-    _halted("cut", "the network port of a host is down", (("fault", "cut", "vh1"),), causes={GONE: "root"}),
+    _halted(
+        "power-off",
+        "the plug of a host is pulled",
+        (("fault", "power-off", "vh1"),),
+        causes={GONE: "root"},
+        withheld=("vh1",),
+    ),
+    _halted(
+        "cut",
+        "the network port of a host is down",
+        (("fault", "cut", "vh1"),),
+        causes={GONE: "root"},
+        withheld=("vh1",),
+    ),
     _halted(
         "frozen-host",
         "a whole host is frozen: ssh hangs",
         (("fault", "freeze-host", "vh1"),),
         causes={GONE: "root"},
+        withheld=("vh1",),
     ),
     _halted(
         "half-unreachable",
         "two validators and the sentry are cut off",
         (("fault", "cut", "vh1"), ("fault", "cut", "vh3"), ("fault", "cut", "vs1")),
         causes={GONE: "root"},
+        withheld=("vh1", "vh3"),
     ),
     _halted(
         "others-missing",
         "another operator's validator and one of ours are stopped",
         (("fault", "stop", "vx1"), ("fault", "stop", "vh3")),
         causes={OPEN: "root"},
+        withheld=("vh3",),
     ),
     _halted(
         "others-missing-long",
@@ -156,27 +175,42 @@ CASES = (
         "the sentry holds a copy of the stopped validator's key",
         (("fault", "standby", "vs1", "vh1"), ("fault", "stop", "vh1")),
         causes={HALT: "root"},
+        withheld=("vh1", "vs1"),
+    ),
+    _halted(
+        "panic",
+        "it panics in a block and lives on",
+        (("fault", "panic", "vh1", "+5"),),
+        causes={DEAD: "root"},
         withheld=("vh1",),
     ),
-    _halted("panic", "it panics in a block and lives on", (("fault", "panic", "vh1", "+5"),), causes={DEAD: "root"}),
     _halted(
         "panic-loop",
         "the same, and somebody restarted it: it crashes at every start",
         (("fault", "panic", "vh1", "+5"), ("halted", "vh2"), ("on", "vh1", RESTART), ("sleep", "15")),
         causes={DEAD: "root"},
+        withheld=("vh1",),
     ),
     _halted(
         "halt-height",
         "halt height on one host",
         (("fault", "halt-height", "vh1", "+8"),),
         causes={DEAD: "root"},
+        withheld=("vh1",),
     ),
-    _halted("disk-full", "no byte is free on its disk", (("fault", "disk-full", "vh1"),), causes={DEAD: "root"}),
+    _halted(
+        "disk-full",
+        "no byte is free on its disk",
+        (("fault", "disk-full", "vh1"),),
+        causes={DEAD: "root"},
+        withheld=("vh1",),
+    ),
     _halted(
         "slow",
         "a block takes one node two minutes: it answers and does not vote",
         (("fault", "slow", "vh1", "120000"),),
         causes={OPEN: "root"},
+        withheld=("vh1",),
     ),
     Case(
         "app-hash-minority",

@@ -96,9 +96,11 @@ class Responder:
         run = Run(process.returncode, output, entries)
         if where is not None:
             run.verdict = json.loads((where / "verdict.json").read_text(encoding="utf-8"))
-            planned = [entry for entry in entries if entry["kind"] == "plan"]
+            planned = [entry["data"] for entry in entries if entry["kind"] == "plan"]
             if planned:
-                run.plan = planned[-1]["data"]
+                # The plan's own file has the messages as well; a plan without steps has none.
+                whole = where / f"plan-{planned[-1]['digest']}.json"
+                run.plan = json.loads(whole.read_text(encoding="utf-8")) if whole.exists() else planned[-1]
         return run
 
     def kill_at(self, process: subprocess.Popen[str], text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.scenarios.fleet import Fleet
+from tests.scenarios.public_rpc import public_rpc
 from tests.scenarios.responder import Responder, Run
 
 pytestmark = pytest.mark.fleet
@@ -42,3 +43,68 @@ def test_killed_process_and_a_stopped_one_come_back_by_power(fleet: Fleet, respo
     finished = [entry["data"] for entry in recovered.entries if entry["kind"] == "action_finished"]
     assert [entry["host"] for entry in finished] == ["vh2", "vh3"]
     assert all(entry["ok"] for entry in finished)
+
+
+def test_unreachable_host_is_named_and_not_acted_on(fleet: Fleet, responder: Responder) -> None:
+    fleet.fault("cut", "vh1")
+    fleet.wait_until_halted("vh2")
+    run = responder.run()
+    assert run.code == 0, run.output
+    assert run.causes == ["hosts_unreachable"]
+    assert state_of(run, "vh1") == "unreachable"
+    assert run.plan["steps"] == []
+
+
+def test_power_missing_on_others_is_told_by_a_node_outside_and_ours_is_started(
+    fleet: Fleet, responder: Responder
+) -> None:
+    fleet.fault("stop", "vx1")
+    fleet.fault("stop", "vh3")
+    fleet.wait_until_halted("vh2")
+    before = fleet.units("vh1", "vh2", "vh3", "vh4", "vs1")
+    inside = responder.run()
+    assert inside.causes == ["cannot_tell"]
+    assert inside.steps() == []
+    assert "incident_reference_rpcs" in inside.output
+    asked = responder.run("-e", "incident_break_glass_reason='we accept that'")
+    assert asked.steps() == [("start_node", "vh3")], "a person may start what no guard speaks against"
+    assert fleet.units("vh1", "vh2", "vh3", "vh4", "vs1") == before
+
+    with public_rpc(fleet.state, "vx2") as url:
+        reference = ("-e", f'{{"incident_reference_rpcs": ["{url}"]}}')
+        planned = responder.run(*reference)
+        assert sorted(planned.causes) == ["others_missing", "processes_down"]
+        assert planned.steps() == [("start_node", "vh3")]
+        (message,) = planned.plan["messages"]
+        assert [to["power"] for to in message["to"]] == [22]
+        recovered = responder.run(*reference, "-e", f"incident_approve={planned.digest}")
+    assert recovered.code == 0, recovered.output
+
+
+def test_double_sign_check_trap_is_relaxed_and_restored(fleet: Fleet, responder: Responder) -> None:
+    fleet.fault("dsch", "vh1", "10")
+    fleet.fault("stop", "vh1")
+    fleet.wait_until_halted("vh2")
+    planned = responder.run()
+    assert planned.steps() == [
+        ("relax_double_sign_check", "vh1"),
+        ("start_node", "vh1"),
+        ("restore_double_sign_check", "vh1"),
+    ]
+    recovered = responder.run("-e", f"incident_approve={planned.digest}")
+    assert recovered.code == 0, recovered.output
+    assert "virtengine-incident" not in fleet.on("vh1", "ls -R /run/systemd/system")
+    assert "DOUBLE_SIGN" not in fleet.on("vh1", "systemctl show virtengine.service -p Environment")
+    config = fleet.on("vh1", "cat /var/lib/virtengine/.virtengine/config/config.toml")
+    assert "double_sign_check_height = 10" in config
+
+
+def test_crash_loop_is_named_with_its_reason_and_gets_no_restart(fleet: Fleet, responder: Responder) -> None:
+    fleet.fault("panic", "vh1", "+5")
+    fleet.wait_until_halted("vh2")
+    fleet.on("vh1", "systemctl restart --no-block virtengine.service")
+    run = responder.run("-e", "incident_break_glass_reason='I am sure'")
+    assert run.code == 0, run.output
+    assert run.causes[0] == "node_dead_for_reason"
+    assert run.plan["steps"] == []
+    assert "panic at height" in run.output

@@ -54,7 +54,8 @@ def bounded(connection: t.Any, seconds: int, work: t.Callable[[], Answer]) -> tu
 
 
 def _error(kind: str, failure: AnsibleError) -> dict[str, str]:
-    text = clean(str(failure))
+    # Ansible says at length that ssh failed before it quotes what ssh says.
+    text = clean(str(failure).rsplit("reached over ssh: ", maxsplit=1)[-1])
     return {"kind": "privilege" if REFUSED_RIGHTS.search(text) else kind, "text": text}
 
 

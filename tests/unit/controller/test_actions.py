@@ -72,7 +72,12 @@ def test_without_a_gate_nothing_acts_and_the_lock_may_be_asked_for(state: RunSta
         (["ansible-playbook", "a.yml", "-e", "incident_approve=halt-1", "-b"], "ansible-playbook a.yml -b"),
         (["ansible-playbook", "a.yml", "--extra-vars=pw=s3cret"], "ansible-playbook a.yml -e pw=..."),
         (["ansible-playbook", "a.yml", "-epw=s3cret"], "ansible-playbook a.yml -e pw=..."),
-        (["ansible-playbook", "a.yml", "-e", '{"pw": "s3cret"}'], "ansible-playbook a.yml -e ..."),
+        (
+            ["ansible-playbook", "a.yml", "-e", '{"pw": "s3cret", "incident_reference_rpcs": ["http://a:1"]}'],
+            """ansible-playbook a.yml -e '{"pw": "...", "incident_reference_rpcs": ["http://a:1"]}'""",
+        ),
+        (["ansible-playbook", "a.yml", "-e", '{"incident_approve": "halt-1"}'], "ansible-playbook a.yml"),
+        (["ansible-playbook", "a.yml", "-e", "{pw: s3cret}"], "ansible-playbook a.yml -e ..."),
         (
             ["ansible-playbook", "a.yml", "-e", "incident_target=a pw=s3cret"],
             "ansible-playbook a.yml -e 'incident_target=a pw=...'",

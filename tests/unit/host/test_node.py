@@ -282,6 +282,28 @@ def test_the_deadline_holds_when_systemd_and_the_rpc_hang(tmp_path: Path, monkey
     assert evidence["genesis"]["ok"]
 
 
+@pytest.mark.parametrize(
+    ("main", "freezer", "asked"),
+    [
+        ({"pid": 7, "state": "S", "frozen": False}, "running", True),
+        ({"pid": 7, "state": "T", "frozen": False}, "running", False),
+        ({"pid": 7, "state": "S", "frozen": True}, None, False),
+        ({"pid": 7, "state": "S", "frozen": None}, "frozen", False),
+        (None, "frozen", True),
+    ],
+)
+def test_a_frozen_process_is_not_asked_and_every_other_one_for_six_seconds(
+    monkeypatch: pytest.MonkeyPatch, main: dict[str, Any] | None, freezer: str | None, asked: bool
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(_cometbft, "gather", lambda url, deadline: seen.append(deadline))
+    unit = _systemd.Unit({"freezer_state": freezer}, [], {}, [], "root", "/")
+    halted_by = _node._halted_by(unit, {"ok": True, "data": {"main": main}})
+    parts = _node._rpc({"rpc": "http://127.0.0.1:1"}, halted_by, time.monotonic() + 20)
+    assert seen == ([_node.RPC_S] if asked else [])
+    assert asked or {parts[name]["error"]["kind"] for name in _node.RPC_PARTS} == {"cannot_tell"}
+
+
 @pytest.mark.parametrize("text", ["\x1b[31mred\x1b[0m", "a\nb", "\u202eabc", "x" * 9999, "\x1b]0;title\x07t"])
 def test_text_is_one_clean_line(text: str) -> None:
     cleaned = _host.clean(text)

@@ -179,6 +179,8 @@ def reading(nodes: list[Node], rows: list[ValidatorRow] | None = None, **changes
         "voters": tuple(one.host for one in nodes if one.state == "voting"),
         "votes": {},
         "notes": (),
+        "commits_seen": True,
+        "most_seen": 0,
         "votes_height": HEIGHT + 1,
         "rounds_grow": False,
         "idle": False,

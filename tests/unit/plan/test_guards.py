@@ -144,7 +144,9 @@ def test_a_fatal_reason_refuses(kind: str) -> None:
     assert start(changed(put("journal", "marks", [r.mark("exited"), r.mark(kind)])))["journal"] == "refused"
 
 
-@pytest.mark.parametrize(("kind", "state"), [("no_space", "clear"), ("conflicting_vote", "refused"), ("evidence", "open")])
+@pytest.mark.parametrize(
+    ("kind", "state"), [("no_space", "clear"), ("conflicting_vote", "refused"), ("evidence", "open")]
+)
 def test_what_was_written_before_its_own_last_vote_did_not_stop_it(kind: str, state: str) -> None:
     raw = changed(put("journal", "marks", [r.mark(kind)]))
     written = raw["journal"]["data"]["marks"][0]["last_at"]
@@ -248,10 +250,11 @@ def test_boot_bounds_the_stop_of_a_unit_that_never_ran() -> None:
     assert start(raw)["votes"] == "open"
 
 
-def test_without_any_view_later_votes_cannot_be_excluded() -> None:
+@pytest.mark.parametrize("lost", [{"votes_height": None}, {"commits_seen": False}])
+def test_where_votes_are_not_seen_their_absence_tells_nothing(lost: dict[str, t.Any]) -> None:
     stopped = r.node("vs", r.data())
-    seen = r.reading([stopped], height=None)
-    assert states(guards.start_guards(seen, stopped))["votes"] == "open"
+    found = states(guards.start_guards(r.reading([stopped, r.voter()], **lost), stopped))
+    assert (found["votes"], found["signing_state"]) == ("open", "open")
 
 
 @given(

@@ -95,7 +95,7 @@ def test_a_crash_loop_gets_nothing() -> None:
     made = make(net)
     assert steps(made) == [("start_node", "v3")]
     assert not held(made)["v2"]["break_glass"]
-    assert "7 is still missing" in made["decision"] and "v2" in made["decision"]
+    assert "power 7 more is needed" in made["decision"] and "v2" in made["decision"]
 
 
 @pytest.mark.parametrize("doing", ["unreachable", "not_voting"])
@@ -163,6 +163,18 @@ def test_a_host_outside_the_target_is_not_touched() -> None:
     made = make(net)
     assert steps(made) == [("start_node", "v3")]
     assert "incident_target" in held(made)["v2"]["why"]
+
+
+def test_what_no_established_cause_asks_for_is_left_to_a_person() -> None:
+    open_question = [cause("cannot_tell", [], [], ["start_node"])]
+    made = make(small(), causes=open_question)
+    assert steps(made) == []
+    assert {entry["break_glass"] for entry in held(made).values()} == {True}
+    asked = make(small(), "we accept that", causes=open_question)
+    assert steps(asked) == [("start_node", "v2"), ("start_node", "v3")]
+    assert all(step["break_glass"] and "not established" in step["risk"] for step in asked["steps"])
+    forbidden = [*open_question, cause("dead", ["v2"], [], ["start_node"])]
+    assert steps(make(small(), "we accept that", causes=forbidden)) == [("start_node", "v3")]
 
 
 def test_a_cause_that_forbids_beats_one_that_justifies() -> None:

@@ -71,7 +71,7 @@ def verdict(rows: list[Row] | None = None, **changes: t.Any) -> dict[str, t.Any]
             {
                 "id": "processes_down",
                 "role": "root",
-                "statement": "Too little voting power is online: node processes on our hosts are stopped, crashed or "
+                "statement": "Voting power is missing because node processes on our hosts are stopped, crashed or "
                 "frozen",
                 "because": f"stopped, crashed or frozen: vh1 (34), vh3 (12). At most {total - absent} can vote; "
                 f"{quorum} of {total} are needed",
@@ -86,25 +86,28 @@ def verdict(rows: list[Row] | None = None, **changes: t.Any) -> dict[str, t.Any]
         "refuted": [
             {
                 "id": "not_halted",
+                "title": "not halted",
                 "statement": "The chain is not halted",
                 "because": "the newest block on all that answer: block 4711 is 125 s old, the limit is 30 s",
             },
             {
                 "id": "hosts_unreachable",
-                "statement": "Too little voting power is online: hosts of ours are off or cannot be reached",
+                "title": "hosts of ours are unreachable",
+                "statement": "Voting power is missing because hosts of ours are off or cannot be reached",
                 "because": "the hosts of all our validators answer",
             },
         ],
         "cannot_tell": [
             {
                 "id": "others_missing",
-                "statement": "Too little voting power is online: validators of other operators do not vote",
+                "title": "other operators do not vote",
+                "statement": "Voting power is missing because validators of other operators do not vote",
                 "missing": "what a node outside our inventory sees at height 4712 (set incident_reference_rpcs)",
             }
         ],
         "summary": f"Chain virtengine-1 is halted at height 4711: the newest block is 2 min 5 s old (limit 30 s), in "
-        f"two looks. {voting} of {total} voting power votes, {quorum} is needed. {absent} is missing for certain. Too "
-        f"little voting power is online: node processes on our hosts are stopped, crashed or frozen ({absent}).",
+        f"two looks. {voting} of {total} voting power votes, {quorum} is needed. {absent} is missing for certain. Voting "
+        f"power is missing because node processes on our hosts are stopped, crashed or frozen ({absent}).",
         "next": [
             "Stopped or frozen on vh1, vh3: read the plan and approve it.",
             "Set incident_reference_rpcs to an RPC outside the inventory, and run again.",

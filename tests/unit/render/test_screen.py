@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.unit.render import samples
 
 COMMAND = "ansible-playbook chain_halt.yml -i validators -e incident_approve=halt-0123456789abcdef"
-OUTCOMES = ("diagnosed", "planned", "recovered", "not_recovered", "refused", "resumed", "nothing_to_do")
+OUTCOMES = ("diagnosed", "planned", "recovered", "not_recovered", "refused")
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
@@ -70,8 +70,8 @@ def test_one_screen_says_verdict_plan_and_the_command() -> None:
     assert lines[0].endswith("SEV-1 ==")
     assert "3. start the node on vh1   power 42 -> 76 (67 needed)" in text
     assert f"    {COMMAND}" in lines
-    assert "ruled out: The chain is not halted" in text
-    assert "cannot tell: validators of other operators do not vote" in text
+    assert "ruled out: not halted - the newest block" in text
+    assert "cannot tell: other operators do not vote - missing: what a node outside" in text
     assert "to operator-5 (12)" in text
     assert "ab" * 32 in lines[-1]
 
