@@ -79,7 +79,7 @@ class ActionModule(ControllerAction):
     def _before(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Guards, from an observation of all hosts that is seconds old."""
         step, plan = plain(args["step"]), state.read("plan")
-        self._still_locked(state, task_vars)
+        still_locked(state.facts["run"], state.read("gate")["locked_on"], task_vars["hostvars"])
         bundle = add_look(state.read("bundle"), args["look"], task_vars)
         state.keep("bundle", bundle)
         checked = _registry.incident(state.facts["incident"]).check_step(bundle, plan, step)
@@ -97,22 +97,6 @@ class ActionModule(ControllerAction):
         record.append("action_started", {"step": step["number"], "host": step["host"], "action": step["action"]})
         self.say([_screen.step_line(step, "started", plan)])
         return {"needed": True, **answer}
-
-    @staticmethod
-    def _still_locked(state: RunState, task_vars: dict[str, t.Any]) -> None:
-        """A lock can be broken by name while its run still lives: that run must not act beside the other one."""
-        lost, seen = [], 0
-        for host in state.read("gate")["locked_on"]:
-            result = plain(task_vars["hostvars"][host].get("_incident_lock_now") or {})
-            holder = (result.get("answer") or {}).get("held_by") or {}
-            if result.get("ok") and holder.get("owner") != state.facts["run"]:
-                lost.append(f"{host} (now held by {holder.get('owner') or 'nobody'})")
-            seen += bool(result.get("ok"))
-        if lost or not seen:
-            where = ", ".join(lost) or "any host that answers"
-            raise Refusal(
-                f"The lock of this chain is no longer ours on {where}. Somebody broke it: nothing more is done."
-            )
 
     @staticmethod
     def _may_look_again(state: RunState, occasion: int | str) -> bool:
@@ -168,3 +152,20 @@ class ActionModule(ControllerAction):
             "wait": again,
             "next_look": args["look"] + 1,
         }
+
+
+def still_locked(run: str, hosts: list[str], hostvars: t.Mapping[str, t.Any]) -> None:
+    """Raise Refusal unless the lock is still held by ``run`` on all ``hosts`` that answer, and one answers.
+
+    A lock can be broken by name while its run still lives: that run must not act beside the other one.
+    """
+    lost, seen = [], 0
+    for host in hosts:
+        result = plain(hostvars[host].get("_incident_lock_now") or {})
+        holder = (result.get("answer") or {}).get("held_by") or {}
+        if result.get("ok") and holder.get("owner") != run:
+            lost.append(f"{host} (now held by {holder.get('owner') or 'nobody'})")
+        seen += bool(result.get("ok"))
+    if lost or not seen:
+        where = ", ".join(lost) or "any host that answers"
+        raise Refusal(f"The lock of this chain is no longer ours on {where}. Somebody broke it: nothing more is done.")

@@ -97,8 +97,9 @@ class ActionModule(ControllerAction):
             "record_dir": args["record_dir"],
             "approve": plain(args["approve"]),
         }
+        bundle = self._first_bundle(args, task_vars, replay)
         state = RunState.create(facts)
-        state.keep("bundle", self._first_bundle(args, task_vars, replay))
+        state.keep("bundle", bundle)
         return {
             "run": facts["run"],
             "run_dir": state.path,

@@ -29,3 +29,16 @@ attributes:
     membership:
       - virtengine.incident.all
 """
+
+    RUN = r"""
+options:
+  run_dir:
+    description:
+      - The state of this run, as M(virtengine.incident.incident_open) returned it.
+    type: path
+    required: true
+attributes:
+  action:
+    description: Runs on the controller as an action plugin.
+    support: full
+"""

@@ -16,11 +16,6 @@ description:
   - Runs one of the collection's acting modules on the host, with a deadline, when this run's gate issued O(token) and its plan names the host.
   - A host that cannot be reached or does not answer in time is an answer with RV(ok=false), so that the record can still be written.
 options:
-  run_dir:
-    description:
-      - The state of this run, as M(virtengine.incident.incident_open) returned it.
-    type: path
-    required: true
   token:
     description: What M(virtengine.incident.incident_gate) issued. Only asking who holds the lock goes without it.
     type: str
@@ -40,18 +35,15 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and tells what it would do without doing it.
     details:
       - The module it runs decides; the gate issues no token in check mode.
   diff_mode:
     support: none
-    description: Returns details on what has changed in diff mode.
   idempotent:
     support: full
-    description: A second run with the same arguments in the same world changes nothing.
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
+extends_documentation_fragment:
+  - virtengine.incident.attributes
+  - virtengine.incident.attributes.run
 """
 
 EXAMPLES = r"""

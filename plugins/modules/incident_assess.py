@@ -16,11 +16,6 @@ description:
   - Gathers what M(virtengine.incident.node_evidence) registered on every host, adds it to the run's evidence and assesses it.
   - After the first look it prints a first answer. With O(final=true) it keeps evidence and verdict in the record, before anything can act.
 options:
-  run_dir:
-    description:
-      - The state of this run, as M(virtengine.incident.incident_open) returned it.
-    type: path
-    required: true
   look:
     description: The number of the look, from 1.
     type: int
@@ -32,18 +27,15 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and tells what it would do without doing it.
     details:
       - In check mode no record is written.
   diff_mode:
     support: none
-    description: Returns details on what has changed in diff mode.
   idempotent:
     support: full
-    description: A second run with the same arguments in the same world changes nothing.
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
+extends_documentation_fragment:
+  - virtengine.incident.attributes
+  - virtengine.incident.attributes.run
 """
 
 EXAMPLES = r"""

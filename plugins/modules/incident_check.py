@@ -16,11 +16,6 @@ description:
   - The checks between the steps of an acting run. Each failure ends the run before anything else is done.
   - With O(phase=before) the guards are evaluated again on an observation of all hosts that is seconds old.
 options:
-  run_dir:
-    description:
-      - The state of this run, as M(virtengine.incident.incident_open) returned it.
-    type: path
-    required: true
   phase:
     description:
       - V(lock_first) sees that the lock is ours on the host that decides between runs.
@@ -40,18 +35,15 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and tells what it would do without doing it.
     details:
       - It is never reached in check mode, where the gate lets nothing act.
   diff_mode:
     support: none
-    description: Returns details on what has changed in diff mode.
   idempotent:
     support: full
-    description: A second run with the same arguments in the same world changes nothing.
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
+extends_documentation_fragment:
+  - virtengine.incident.attributes
+  - virtengine.incident.attributes.run
 """
 
 EXAMPLES = r"""

@@ -16,11 +16,6 @@ description:
   - Last step of every incident, whatever happened before. Ends the record, writes the report and prints the result.
   - Returns what leaves the run through M(ansible.builtin.set_stats).
 options:
-  run_dir:
-    description:
-      - The state of this run, as M(virtengine.incident.incident_open) returned it.
-    type: path
-    required: true
   failed_message:
     description: Why the run stopped, where it did.
     type: str
@@ -34,18 +29,15 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and tells what it would do without doing it.
     details:
       - In check mode the screen is printed and no record or report is written.
   diff_mode:
     support: none
-    description: Returns details on what has changed in diff mode.
   idempotent:
     support: full
-    description: A second run with the same arguments in the same world changes nothing.
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
+extends_documentation_fragment:
+  - virtengine.incident.attributes
+  - virtengine.incident.attributes.run
 """
 
 EXAMPLES = r"""

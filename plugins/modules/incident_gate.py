@@ -18,11 +18,6 @@ description:
   - A killed run goes on under it when what remains is the end of the recorded plan.
   - Issues the token without which M(virtengine.incident.incident_act) does nothing.
 options:
-  run_dir:
-    description:
-      - The state of this run, as M(virtengine.incident.incident_open) returned it.
-    type: path
-    required: true
   approve:
     description: The digest of the plan that may be carried out, as a text such as V(halt-0f3c9a1b2c3d4e5f).
     type: raw
@@ -32,18 +27,15 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and tells what it would do without doing it.
     details:
       - In check mode the plan is made and the token is never issued.
   diff_mode:
     support: none
-    description: Returns details on what has changed in diff mode.
   idempotent:
     support: full
-    description: A second run with the same arguments in the same world changes nothing.
-  action:
-    support: full
-    description: Runs on the controller as an action plugin.
+extends_documentation_fragment:
+  - virtengine.incident.attributes
+  - virtengine.incident.attributes.run
 """
 
 EXAMPLES = r"""

@@ -48,18 +48,17 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and tells what it would do without doing it.
     details:
       - Nothing is written on any host in either mode.
   diff_mode:
     support: none
-    description: Returns details on what has changed in diff mode.
   idempotent:
     support: full
-    description: A second run with the same arguments in the same world changes nothing.
   action:
     support: full
     description: Runs on the controller as an action plugin.
+extends_documentation_fragment:
+  - virtengine.incident.attributes
 """
 
 EXAMPLES = r"""

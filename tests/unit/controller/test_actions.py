@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.virtengine.incident.plugins.action.incident_act import allowed
+from ansible_collections.virtengine.incident.plugins.action.incident_check import still_locked
 from ansible_collections.virtengine.incident.plugins.action.incident_close import ending, outcome_of
 from ansible_collections.virtengine.incident.plugins.action.incident_open import wrong_names
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _command
@@ -25,8 +27,10 @@ DIGEST = "halt-0123456789abcdef"
 
 
 @pytest.fixture
-def state() -> RunState:
-    return RunState.create({"run": "run-1"})
+def state() -> Iterator[RunState]:
+    made = RunState.create({"run": "run-1"})
+    yield made
+    made.remove()
 
 
 def gate(state: RunState, **changes: Any) -> dict[str, Any]:
@@ -170,3 +174,29 @@ def test_a_skipped_lock_task_is_no_lock() -> None:
     assert lock_result({"_incident_lock_first": {"skipped": True}, "_incident_lock": taken}) == taken
     assert lock_result({"_incident_lock_first": taken, "_incident_lock": {"skipped": True}}) == taken
     assert lock_result({}) == {}
+
+
+OURS = {"ok": True, "answer": {"held": True, "held_by": {"owner": "run-1"}}}
+THEIRS = {"ok": True, "answer": {"held": True, "held_by": {"owner": "run-2"}}}
+FREE = {"ok": True, "answer": {"held": False, "held_by": None}}
+SILENT = {"ok": False, "error": {"kind": "late", "text": "no answer"}}
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([OURS, OURS], None),
+        ([OURS, SILENT], None),
+        ([OURS, THEIRS], "v2 .now held by run-2"),
+        ([OURS, FREE], "v2 .now held by nobody"),
+        ([SILENT, SILENT], "any host that answers"),
+        ([SILENT, {}], "any host that answers"),
+    ],
+)
+def test_a_run_whose_lock_was_broken_takes_no_further_step(answers: list[dict[str, Any]], said: str | None) -> None:
+    variables = {f"v{number}": {"_incident_lock_now": answer} for number, answer in enumerate(answers, 1)}
+    if said is None:
+        still_locked("run-1", ["v1", "v2"], variables)
+        return
+    with pytest.raises(Refusal, match=said):
+        still_locked("run-1", ["v1", "v2"], variables)
