@@ -68,14 +68,23 @@ class ActionModule(ActionBase):
 
 
 def allowed(args: dict[str, t.Any], host: str) -> None:
-    """Raise Refusal unless the gate of this very run issued the token and its plan names this host.
+    """Raise Refusal unless the gate of this very run issued the token, and the guards have cleared a step on this host.
 
     The lock is taken on every observed host, so for it the token alone decides; asking who holds it changes nothing.
+    What the steps changed for a time may be put back without a step, but only under the lock.
     """
     if args["module"] == "incident_lock" and args["args"].get("state") == "observed":
         return
     gate = RunState(args["run_dir"]).read("gate")
     if not gate or gate["token"] != args["token"] or gate["controller_pid"] != os.getppid():
         raise Refusal("This step was not issued by the gate of this run. Nothing was done on this host.")
-    if args["module"] != "incident_lock" and host not in {step["host"] for step in gate["steps"]}:
+    if args["module"] == "incident_lock":
+        return
+    if host not in {step["host"] for step in gate["steps"]}:
         raise Refusal(f"The approved plan has no step on {host}. Nothing was done on this host.")
+    if host not in gate.get("locked_on", []):
+        raise Refusal(f"This run does not hold the lock on {host}. Nothing was done on this host.")
+    if args["module"] == "double_sign_override" and args["args"].get("state") == "absent":
+        return
+    if gate.get("cleared") != host:
+        raise Refusal(f"No step on {host} is cleared by its guards. Nothing was done on this host.")

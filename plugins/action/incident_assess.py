@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _registry, _screen
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import ControllerAction
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import ControllerAction, Refusal
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import add_look
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
     RunState,
@@ -60,6 +60,13 @@ class ActionModule(ControllerAction):
         state.keep("run", facts)
         if problem:
             self._display.warning(f"No record is kept: {problem}. Nothing can be acted on until it can be written.")
-        record.append("run_started", {"who": facts["who"], "at": facts["started_at"], "target": facts["target"]})
-        record.evidence(f"evidence-{facts['run']}.json", bundle)
-        record.append("verdict", {key: verdict[key] for key in ("status", "severity", "causes", "summary", "power")})
+        try:
+            record.append("run_started", {"who": facts["who"], "at": facts["started_at"], "target": facts["target"]})
+            record.evidence(f"evidence-{facts['run']}.json", bundle)
+            record.append(
+                "verdict", {key: verdict[key] for key in ("status", "severity", "causes", "summary", "power")}
+            )
+        except (Refusal, OSError) as error:
+            # The diagnosis goes on without a record; nothing can be acted on.
+            state.keep("run", {**facts, "record_path": None, "record_problem": str(error)})
+            self._display.warning(f"No record is kept: {error}")

@@ -58,6 +58,10 @@ class ActionModule(ControllerAction):
         for host in hosts:
             result = lock_result(task_vars["hostvars"][host])
             answer = result.get("answer") or {}
+            if answer.get("spent") and not state.read("gate")["resumed"]:
+                raise Refusal(
+                    f"The digest was used before, as {host} knows. Nothing was done. Approve the plan of now."
+                )
             if result.get("ok") and answer.get("held"):
                 taken.append(host)
             elif answer.get("held_by"):
@@ -78,8 +82,13 @@ class ActionModule(ControllerAction):
 
     def _before(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Guards, from an observation of all hosts that is seconds old."""
-        step, plan = plain(args["step"]), state.read("plan")
-        still_locked(state.facts["run"], state.read("gate")["locked_on"], task_vars["hostvars"])
+        step, plan, gate = plain(args["step"]), state.read("plan"), state.read("gate")
+        state.keep("gate", {**gate, "cleared": None})
+        if step["host"] not in gate["locked_on"]:
+            raise Refusal(
+                f"{step['host']} did not answer when the lock was taken, so it is not locked: it gets no step."
+            )
+        still_locked(state.facts["run"], gate["locked_on"], task_vars["hostvars"])
         bundle = add_look(state.read("bundle"), args["look"], task_vars)
         state.keep("bundle", bundle)
         checked = _registry.incident(state.facts["incident"]).check_step(bundle, plan, step)
@@ -94,6 +103,7 @@ class ActionModule(ControllerAction):
             return {"needed": False, **answer}
         if not checked["ok"]:
             raise Refusal(f"Step {step['number']} was not taken: {checked['because']}")
+        state.keep("gate", {**gate, "cleared": step["host"]})
         record.append("action_started", {"step": step["number"], "host": step["host"], "action": step["action"]})
         self.say([_screen.step_line(step, "started", plan)])
         return {"needed": True, **answer}
@@ -113,6 +123,10 @@ class ActionModule(ControllerAction):
         # The incident's own action files register these, under the incident's name.
         acted = plain(variables.get(f"_{state.facts['incident']}_acted") or {})
         waited = plain(variables.get(f"_{state.facts['incident']}_waited") or {})
+        if str(waited.get("started_at") or "") < str(acted.get("finished_at") or ""):
+            # Of an earlier step on this host: a step without a wait leaves the old answer standing.
+            waited = {}
+        state.keep("gate", {**state.read("gate"), "cleared": None})
         waiting = waited.get("answer") or {}
         problem = None
         if not acted.get("ok"):

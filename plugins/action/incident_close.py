@@ -9,9 +9,10 @@ import json
 import sys
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _command, _report, _screen
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain, _command, _report, _screen
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
     ControllerAction,
+    Refusal,
     plain,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import lock_result
@@ -28,20 +29,30 @@ class ActionModule(ControllerAction):
     def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         state = RunState(args["run_dir"])
         facts, record = state.facts, state.record()
+        broken: list[str] = []
         verdict, plan = state.read("verdict"), state.read("plan")
         recovery, gate = state.read("recovery"), state.read("gate")
         outcome, lines = outcome_of(state, args["failed_message"])
-        if recovery is not None:
-            record.append("verified", recovery)
         left = locks_left(task_vars) if gate else []
-        if left:
-            record.append("note", {"lock_left_on": left})
-        record.append("run_finished", {"outcome": outcome, "because": lines})
+        stays = put_back_failed(task_vars) if gate else []
+        entries = [("verified", recovery)] if recovery is not None else []
+        entries += [("note", {"lock_left_on": left})] if left else []
+        entries += [("note", {"not_put_back_on": stays})] if stays else []
+        entries.append(("run_finished", {"outcome": outcome, "because": list(lines)}))
+        try:
+            for kind, data in entries:
+                record.append(kind, data)
+            head = record.head()
+            report = self._report(record, verdict, plan, head)
+        except (Refusal, OSError, _chain.BrokenRecord) as error:
+            # The screen is what the engineer waits for: it comes out whatever became of the record.
+            head, report = None, None
+            broken = [f"The record could not be ended: {error}"]
         shown = state.read("verdict_after") if outcome in ("recovered", "not_recovered") else verdict
         shown = shown or verdict
-        head = record.head()
-        report = self._report(record, verdict, plan, head)
         if verdict:
+            lines += broken
+            lines += [f"What a step changed for a time is not put back on {', '.join(stays)}."] if stays else []
             lines += [f"The lock could not be given back on {', '.join(left)}."] if left else []
             screen = _screen.final(
                 shown,
@@ -125,6 +136,16 @@ def outcome_of(state: RunState, failed_message: str | None) -> tuple[str, list[s
     if plan and plan["steps"]:
         return "planned", []
     return "diagnosed", []
+
+
+def put_back_failed(task_vars: dict[str, t.Any]) -> list[str]:
+    """Hosts on which what the steps changed only for a time could not be put back."""
+    failed = []
+    for host in task_vars["ansible_play_hosts_all"]:
+        result = plain(task_vars["hostvars"][host].get("_incident_put_back") or {})
+        if result and not result.get("skipped") and not result.get("ok"):
+            failed.append(host)
+    return failed
 
 
 def locks_left(task_vars: dict[str, t.Any]) -> list[str]:

@@ -23,6 +23,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._re
     find_plan,
 )
 
+# A killed run is taken up again by the people who saw it die, in the same incident. Later the approval is history.
+RESUME_S = 3600
+
 
 class Approval(t.NamedTuple):
     plan: dict[str, t.Any]
@@ -43,24 +46,28 @@ class ActionModule(ControllerAction):
         reason = (args["break_glass_reason"] or "").strip() or None
         spent = self._spent(record, task_vars)
         plan = _registry.incident(facts["incident"]).plan(bundle, verdict, reason)
-        plan = _plan.with_attempt(plan, len(spent))
+        plan = _plan.with_attempt(plan, spent)
         state.keep("plan", plan)
         if plan["steps"]:
             record.write(f"plan-{plan['digest']}.json", json.dumps(plan, indent=1))
         record.append("plan", {"digest": plan["digest"], "steps": plan["steps"], "withheld": plan["withheld"]})
-        answer = {"act": False, "resumed": False, "digest": plan["digest"], "steps": [], "hosts": [], "token": None}
+        answer = {"act": False, "resumed": False, "digest": plan["digest"], "steps": [], "token": None}
         if args["approve"] is None or facts["check_mode"] or facts["replay"]:
             return answer
         try:
             approval = self._approved(args["approve"], plan, verdict, state, spent)
+            if approval.resumed and reason is None and any(step["break_glass"] for step in approval.plan["steps"]):
+                raise Refusal(
+                    f"{str(args['approve']).strip()} holds break-glass steps. To take it up again, give "
+                    "incident_break_glass_reason again. Nothing was done."
+                )
+            lock_first = next(iter(answered_hosts(bundle)), None)
+            if lock_first is None:
+                raise Refusal("No host of the inventory answers, so the lock cannot be taken. Nothing was done.")
         except Refusal as refusal:
             state.keep("refused", {"lines": str(refusal).splitlines()})
             record.append("note", {"refused": str(refusal)})
             raise
-        if not approval.plan["steps"]:
-            answer.update(resumed=True, nothing_left=True)
-            return answer
-        lock_first = answered_hosts(bundle)[0]
         token = secrets.token_hex(16)
         steps = approval.plan["steps"]
         gate = {
@@ -76,7 +83,6 @@ class ActionModule(ControllerAction):
         state.keep("gate", gate)
         answer.update(act=True, resumed=approval.resumed, digest=gate["digest"], steps=steps, token=token)
         answer["lock_first"] = lock_first
-        answer["hosts"] = sorted({step["host"] for step in steps})
         return answer
 
     def _spent(self, record: Record, task_vars: dict[str, t.Any]) -> list[str]:
@@ -105,7 +111,7 @@ class ActionModule(ControllerAction):
             raise Refusal(f"Nothing was done: the record cannot be written ({facts['record_problem']}).")
         if digest == fresh["digest"] and not fresh["steps"]:
             raise Refusal(f"{digest} is a plan without steps: there is nothing to approve.")
-        if digest == fresh["digest"]:
+        if digest == fresh["digest"] and digest not in spent:
             return Approval(fresh, False)
         found = find_plan(facts["record_dir"], digest)
         if found is None:
@@ -123,6 +129,11 @@ class ActionModule(ControllerAction):
                 f"{digest} was used before (that run ended: {found.outcome}). Nothing was done. Approve a new plan."
             )
         left = _plan.remaining(found.plan, fresh, verdict) if digest in spent else None
+        if left is not None and found.silent_s > RESUME_S:
+            raise Refusal(
+                f"{digest} was approved for a run that was cut off {found.silent_s // 60} minutes ago, which is too long "
+                "to go on under it. Nothing was done. Approve a new plan."
+            )
         if left is not None:
             return Approval(left, True)
         difference = "\n".join(f"  {line}" for line in _plan.difference(found.plan, fresh))

@@ -14,6 +14,7 @@ import socket
 import typing as t
 
 from ansible import context
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
     ControllerAction,
@@ -72,6 +73,8 @@ class ActionModule(ControllerAction):
                 "incident_evidence and incident_approve were both given. Saved evidence is the past: a plan made from it "
                 "cannot be carried out. Run again without incident_evidence, and approve the plan that run prints."
             )
+        if not replay and not args["target"].strip(" ,:"):
+            raise Refusal("incident_target is empty. Name a group or hosts; nothing stands for all of them.")
         if not replay and not args["hosts"]:
             groups = ", ".join(sorted(set(task_vars["groups"]) - {"all", "ungrouped"})) or "none"
             raise Refusal(
@@ -114,11 +117,16 @@ class ActionModule(ControllerAction):
         if options.get("subset"):
             raise Refusal(
                 f"--limit '{options['subset']}' would hide hosts from the diagnosis. Run without it; to say which hosts "
-                f"may be acted on, use -e incident_target={options['subset']}. All hosts are observed either way."
+                f"may be acted on, use -e incident_target={options['subset']}. Hosts of the groups validators and sentries are observed either way."
             )
         tags = set(options.get("tags") or ()) - {"all"}
         if tags or options.get("skip_tags"):
             raise Refusal("--tags and --skip-tags would cut steps out of the run. Run without them.")
+        if options.get("step"):
+            raise Refusal("--step would let a guard be passed over. Run without it.")
+        inner = sorted(name for name in load_extra_vars(self._loader) if name.startswith("_"))
+        if inner:
+            raise Refusal(f"{', '.join(inner)}: names that begin with _ are the run's own. Run without them.")
         if options.get("start_at_task"):
             raise Refusal("--start-at-task would cut the evidence out of the run. Run without it.")
 

@@ -162,7 +162,7 @@ def _halted_by(unit: _systemd.Unit | None, scanned: dict[str, t.Any]) -> str | N
         return None
     if main["frozen"] or (unit is not None and unit.facts["freezer_state"] == "frozen"):
         return f"process {main['pid']} is in a frozen cgroup"
-    return f"process {main['pid']} is stopped by a signal" if main["state"] in ("T", "t") else None
+    return f"process {main['pid']} is stopped by a signal" if main["state"] == "T" else None
 
 
 def _rpc(places: dict[str, t.Any], halted_by: str | None, until: float) -> dict[str, t.Any]:

@@ -37,9 +37,17 @@ def _extra_of(word: str, rest: t.Iterator[str]) -> str | None:
     """The extra variables that this word brings, or None where it is another option."""
     if word in _EXTRA:
         return next(rest, "")
-    if word.startswith("--extra-vars="):
-        return word.split("=", maxsplit=1)[1]
+    option, equals, value = word.partition("=")
+    # argparse takes every beginning of a long option that is no other option's.
+    if option.startswith("--e") and "--extra-vars".startswith(option):
+        return value if equals else next(rest, "")
     return word[2:] if word.startswith("-e") and not word.startswith("--") else None
+
+
+def _quoted(pair: str) -> str:
+    """A key=value pair as Ansible splits it again: a value with blanks needs quotes of its own."""
+    name, _equals, value = pair.partition("=")
+    return pair if value == shlex.quote(value) else f"{name}={shlex.quote(value)}"
 
 
 def _shown_json(value: str) -> str:
@@ -71,5 +79,5 @@ def _shown(value: str) -> str:
     for pair in pairs:
         name = pair.split("=", maxsplit=1)[0]
         if name not in _DROPPED:
-            shown.append(pair if name.startswith("incident_") else f"{name}=...")
+            shown.append(_quoted(pair) if name.startswith("incident_") else f"{name}=...")
     return " ".join(shown)

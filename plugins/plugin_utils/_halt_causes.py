@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import (
     CANNOT_TELL,
     HOLDS,
@@ -39,7 +40,7 @@ def dead_alive_power(reading: Reading) -> int:
 
 def missing_power_holds(reading: Reading) -> bool:
     """T - A < Q: what is established as absent halts the chain."""
-    return reading.total > 0 and reading.total - reading.absent < reading.quorum
+    return reading.total > 0 and _power.halts(reading.total, reading.absent)
 
 
 def _ours(reading: Reading, states: tuple[str, ...]) -> Rows:
@@ -52,7 +53,7 @@ def _reason(reading: Reading, row: ValidatorRow) -> t.Optional[str]:
     return node.reason.kind if node is not None and node.reason is not None else None
 
 
-def _power(rows: Rows) -> int:
+def _sum_of(rows: Rows) -> int:
     return sum(row.power for row in rows)
 
 
@@ -60,12 +61,12 @@ def _names(rows: Rows) -> str:
     """The greatest few by name with their power, the rest as a number."""
     shown = ", ".join(f"{clean(row.host or row.name, 40)} ({row.power})" for row in rows[:6])
     rest = rows[6:]
-    return f"{shown} and {len(rest)} more ({_power(rest)})" if rest else shown
+    return f"{shown} and {len(rest)} more ({_sum_of(rest)})" if rest else shown
 
 
 def _judged(reading: Reading, rows: Rows, words: str, with_dead: bool = False) -> Finding:
     """The rule of missing power for a part of it: ``rows`` (not empty) are established as absent."""
-    power = _power(rows)
+    power = _sum_of(rows)
     hosts = tuple(sorted(row.host for row in rows if row.host is not None))
     said = f"{words}: {_names(rows)}"
     halted = standing(reading)

@@ -78,14 +78,15 @@ def thaw_guards(reading: Reading, node: Node) -> tuple[Guard, ...]:
     )
 
 
-def blocking(guards: t.Iterable[Guard], break_glass: bool) -> list[Guard]:
+def blocking(guards: t.Iterable[Guard], taken_over: t.Container[str] = ()) -> list[Guard]:
     """The guards that stand in the way; what is shown comes before what cannot be excluded.
 
-    With break-glass a person has taken over what cannot be excluded. What is shown stays refused.
+    ``taken_over``: names of open guards that a person has taken over with break-glass. What is shown stays refused.
     """
     guards = list(guards)
-    stops = [guard for guard in guards if guard.state == REFUSED]
-    return stops if break_glass else stops + [guard for guard in guards if guard.state == OPEN]
+    return [guard for guard in guards if guard.state == REFUSED] + [
+        guard for guard in guards if guard.state == OPEN and guard.name not in taken_over
+    ]
 
 
 def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
@@ -121,7 +122,7 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
         return dict(result, wait=live[0], because=live[1])
     guards = _guards_of(reading, node, step["action"])
     result["guards"] = [{"name": guard.name, "state": guard.state, "because": guard.because} for guard in guards]
-    stops = blocking(guards, bool(step["break_glass"]))
+    stops = blocking(guards, step["taken_over"])
     if stops:
         return dict(result, because=" ".join(guard.because for guard in stops))
     return dict(result, ok=True, because="All guards are clear." if not step["break_glass"] else "No guard refuses it.")

@@ -103,7 +103,8 @@ def is_remote(data: NodeEvidence) -> t.Optional[bool]:
 def votes_after_stop(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     """No vote of the address is later than the stop of this unit.
 
-    Votes and stop are stamped by the same clock, so no two hosts' clocks are compared. A node in a crash loop may be up
+    The votes of this node and its stop are stamped by one clock. A vote from another machine is stamped by that one's, so
+    a clock of this host that is far off leaves the question open. A node in a crash loop may be up
     for a second when it is looked at, and has no time of a stop then: its last stop was before its last start. systemd
     forgets both at boot: for a unit that has not run since, the boot is the latest time at which it can have stopped.
     """
@@ -120,7 +121,7 @@ def votes_after_freeze(reading: Reading, node: Node, data: NodeEvidence) -> Guar
 def is_frozen(data: NodeEvidence) -> bool:
     """Process state T, or a frozen cgroup. A silent RPC is no sign of it."""
     main = data.process.inner("main")
-    if main is not None and (main.text("state") == "T" or main.flag("frozen") is True):
+    if main is not None and ((main.text("state") or "")[:1] == "T" or main.flag("frozen") is True):
         return True
     return data.unit.text("freezer_state") == "frozen"
 
@@ -135,6 +136,10 @@ def _no_later_vote(reading: Reading, node: Node, bound: t.Optional[float], event
         )
     if not shows_votes(reading):
         return undecided(name, _NO_VOTES)
+    if node.host in reading.wrong_clocks or (reading.now is not None and bound > reading.now + VOTE_TIME_TOLERANCE_S):
+        return undecided(
+            name, f"The clock of {node.host} is far off, so whether a vote is later than the {event} cannot be told."
+        )
     later = [vote for vote in _votes(reading, node) if vote.at is not None and vote.at > bound + VOTE_TIME_TOLERANCE_S]
     if later:
         last = max(later, key=lambda vote: vote.at or 0.0)
@@ -143,7 +148,21 @@ def _no_later_vote(reading: Reading, node: Node, bound: t.Optional[float], event
             f"A vote of this validator ({show(last)}) is of {_bundle.stamp(last.at or 0.0)}, after the {event} on "
             f"{node.host} at {_bundle.stamp(bound)}. Another machine signs with this key.",
         )
+    holder = _unseen_vote(reading, node)
+    if holder is not None:
+        return undecided(
+            name,
+            f"{holder} holds a vote of this validator at height {reading.votes_height} that no node of ours has seen: "
+            "another machine may sign with this key.",
+        )
     return clear(name, f"No vote of this validator is later than the {event} at {_bundle.stamp(bound)}.")
+
+
+def _unseen_vote(reading: Reading, node: Node) -> t.Optional[str]:
+    """Name of a node outside that holds a vote of this address for the present height which none of ours shows."""
+    if any(vote.height == reading.votes_height for vote in _votes(reading, node)):
+        return None
+    return next((witness.name for witness in reading.outside if node.address in witness.votes_of), None)
 
 
 _NO_VOTES = (
@@ -158,7 +177,7 @@ def shows_votes(reading: Reading) -> bool:
 
 
 def key_elsewhere(reading: Reading, node: Node) -> Guard:
-    """No other host of the inventory holds, declares or runs this address."""
+    """No other host that was looked at holds or runs this address, and none of the inventory declares it."""
     name = "key_elsewhere"
     if node.address is None:
         return _without_address(name, node)
@@ -178,7 +197,7 @@ def key_elsewhere(reading: Reading, node: Node) -> Guard:
             f"It is not known which key lies on {', '.join(unknown)}. Declare incident_validator_address for it, or "
             "make it reachable.",
         )
-    return clear(name, "No other host of the inventory holds or declares this key.")
+    return clear(name, "No other host that was looked at holds this key, and none of the inventory declares it.")
 
 
 def _key_known(other: Node) -> bool:
@@ -283,7 +302,8 @@ def show(vote: Vote) -> str:
 
 
 def _votes(reading: Reading, node: Node) -> tuple[Vote, ...]:
-    return reading.votes.get(node.address or "", ())
+    address = node.address or ""
+    return reading.votes.get(address, ()) + reading.heard.get(address, ())
 
 
 def _without_address(name: str, node: Node) -> Guard:

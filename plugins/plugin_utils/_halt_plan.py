@@ -54,7 +54,9 @@ class _Builder:
         self.online = reading.voting
         self.steps: list[dict[str, t.Any]] = []
 
-    def add(self, action: str, node: Node, row: ValidatorRow | None, texts: dict[str, str], break_glass: bool) -> None:
+    def add(
+        self, action: str, node: Node, row: ValidatorRow | None, texts: dict[str, str], taken_over: t.Sequence[str] = ()
+    ) -> None:
         brings = row.power if row is not None and action in (START, THAW) and row.counts_as != "voting" else 0
         self.steps.append(
             {
@@ -69,7 +71,8 @@ class _Builder:
                 "quorum": self.reading.quorum,
                 "undo": texts["undo"],
                 "risk": texts["risk"],
-                "break_glass": break_glass,
+                "break_glass": bool(taken_over),
+                "taken_over": sorted(taken_over),
             }
         )
         self.online += brings
@@ -109,7 +112,7 @@ def _fill(built: _Builder, verdict: dict[str, t.Any], break_glass: bool) -> list
     reading = built.reading
     rows = {row.address: row for row in reading.validators}
     withheld: list[dict[str, t.Any]] = []
-    relaxed: list[tuple[Node, ValidatorRow | None, bool]] = []
+    relaxed: list[tuple[Node, ValidatorRow | None, list[str]]] = []
     taken: set[str] = set()
     for node, row in sorted(((node, _row(node, rows)) for node in reading.nodes.values()), key=_order):
         action = _ACTION_FOR.get(node.state)
@@ -128,8 +131,8 @@ def _fill(built: _Builder, verdict: dict[str, t.Any], break_glass: bool) -> list
             continue
         relaxing = action == START and node.data is not None and needs_relaxing(node, node.data)
         guards = thaw_guards(reading, node) if action == THAW else start_guards(reading, node, relaxing)
-        stops = blocking(guards, break_glass)
-        if stops:
+        stops = blocking(guards)
+        if stops and (not break_glass or any(guard.state == REFUSED for guard in stops)):
             why = " ".join(guard.because for guard in stops)
             can_break = all(guard.state != REFUSED for guard in stops)
             withheld.append(_withheld(node, row, action, why, can_break))
@@ -138,17 +141,18 @@ def _fill(built: _Builder, verdict: dict[str, t.Any], break_glass: bool) -> list
         if doubt is not None and (doubt.state == REFUSED or not break_glass):
             withheld.append(_withheld(node, row, action, doubt.because, doubt.state != REFUSED))
             continue
-        open_ones = [*blocking(guards, False), *([doubt] if doubt is not None else [])]
+        open_ones = [*stops, *([doubt] if doubt is not None else [])]
+        names = [guard.name for guard in open_ones]
         if relaxing:
-            built.add(RELAX, node, row, _relax_texts(node), bool(open_ones))
-            relaxed.append((node, row, bool(open_ones)))
-        built.add(action, node, row, _texts(action, node, row, open_ones), bool(open_ones))
+            built.add(RELAX, node, row, _relax_texts(node), names)
+            relaxed.append((node, row, names))
+        built.add(action, node, row, _texts(action, node, row, open_ones), names)
         if row is not None:
             taken.add(row.address)
         if action == THAW:
             withheld.append(_withheld(node, row, START, _AFTER_THAW, False))
-    for node, row, broken in relaxed:
-        built.add(RESTORE, node, row, _restore_texts(node), broken)
+    for node, row, names in relaxed:
+        built.add(RESTORE, node, row, _restore_texts(node), names)
     return withheld
 
 
@@ -171,6 +175,11 @@ def _not_for_us(node: Node, row: ValidatorRow | None, taken: set[str]) -> str | 
     """Why this node is left alone whatever its guards say, or None."""
     if not node.target:
         return "It is not among the hosts this run may act on (incident_target)."
+    if row is None and node.declared is not None:
+        return (
+            f"The inventory declares validator {node.declared[:12]} for it, which is not in the set: jailed, tombstoned or "
+            "unbonded, perhaps. A person finds out first."
+        )
     if row is not None and row.counts_as == "voting":
         return "This validator votes, so its key is in use elsewhere. A second node with it would sign twice."
     if row is not None and row.address in taken:

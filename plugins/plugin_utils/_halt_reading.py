@@ -116,12 +116,18 @@ def _outside(sight: _Sight) -> tuple[Witness, ...]:
         shown = sight.looks.evidence.get(host, {}).values()
         ids = {node_id for node in shown if (node_id := node.rpc.status.text("node_id")) is not None}
         own.update(ids)
-        unnamed += not ids
+        # A node that does not run is nobody's peer.
+        unnamed += not ids and not _is_down(shown)
     known = sight.known
     return (
         *references(sight.by_look[-1], known.book, frozenset(known.members)),
         *strangers(sight.by_look[-1], known.book, (own, unnamed), known.chain.age_s),
     )
+
+
+def _is_down(shown: t.Iterable[NodeEvidence]) -> bool:
+    answers = [runs(node) for node in shown]
+    return bool(answers) and all(answer is False for answer in answers)
 
 
 def _stands_still(chain: Chain, idle: bool) -> t.Optional[bool]:
@@ -167,6 +173,9 @@ def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
         outside=outside,
         voters=tuple(sorted(row.host for row in validators if row.state == "voting" and row.host is not None)),
         votes={address: book.votes(address) for address in book.raw},
+        heard={address: book.heard_votes(address) for address in book.heard},
+        movers=chain.movers,
+        wrong_clocks=chain.wrong_clocks,
         notes=tuple(dict.fromkeys(clean(note) for note in notes)),
         commits_seen=bool(book.commits),
         most_seen=book.most_seen,

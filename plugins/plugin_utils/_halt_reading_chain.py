@@ -76,6 +76,8 @@ class Chain:
     same_height: bool = False
     apart: bool = False
     split: bool = False
+    movers: int = 0  # how many sources went beyond every height of the earlier look, if one of them is ours
+    wrong_clocks: frozenset[str] = frozenset()  # our hosts whose clock is far off
 
 
 def gather(bundle: _bundle.Bundle) -> Looks:
@@ -235,6 +237,7 @@ def read_chain(chain: t.Optional[str], by_look: list[list[Source]], min_apart: f
         return result
     newest = by_look[-1]
     wrong = wrong_clocks(newest, notes)
+    result.wrong_clocks = frozenset(wrong)
     clocks = [entry.now for entry in newest if entry.ours and entry.now is not None and entry.name not in wrong]
     result.now = max(clocks, default=None)
     intervals = sorted(
@@ -274,9 +277,11 @@ def _newest_block(result: Chain, newest: list[Source], wrong: set[str], notes: l
         if len(times) > 1:
             notes.append(f"The hosts name different times for block {result.height}.")
         result.block_time = max(times, key=lambda moment: (times[moment], moment))
+    # A reference's answer is timed by the controller, whose clock counts only where no host of ours stands at the top.
+    judges = [entry for entry in top if entry.ours and entry.name not in wrong] or top
     ages = [
         entry.now - result.block_time
-        for entry in top
+        for entry in judges
         if result.block_time is not None and entry.now is not None and entry.name not in wrong
     ]
     result.age_s = min(ages, default=None)
@@ -296,7 +301,9 @@ def _movement(result: Chain, older: list[Source], newest: list[Source], min_apar
         return
     known = [(then, now) for then, now in pairs if then.height is not None and now.height is not None]
     # A node that catches up grows as well, so only what goes beyond every height of the earlier look is a new block.
-    result.moved = any((now.height or 0) > was and (now.height or 0) > (then.height or 0) for then, now in known)
+    grown = [now for then, now in known if (now.height or 0) > was and (now.height or 0) > (then.height or 0)]
+    result.moved = bool(grown)
+    result.movers = len(grown) if any(now.ours for now in grown) else 0
     result.same_height = was == result.height and any(
         then.height == was and now.height == was and _apart(then, now, min_apart) for then, now in known
     )

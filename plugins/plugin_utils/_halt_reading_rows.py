@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._bundle import stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, ValidatorRow, Witness
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import Situation, State
@@ -55,8 +56,11 @@ def _without_vote(
     return State("unknown", since, detail), UNKNOWN
 
 
-def counts_as(node: Node, known: Situation) -> str:
-    """What the power of our validator counts as: established absence, a vote now, or neither."""
+def counts_as(node: Node, known: Situation, elsewhere: bool) -> str:
+    """What the power of our validator counts as: established absence, a vote now, or neither.
+
+    ``elsewhere``: see ``_may_be_elsewhere``. Then votes that are missing here tell nothing.
+    """
     if node.state in ("stopped", "crashed", "frozen"):
         return ABSENT
     if node.state == "voting":
@@ -66,9 +70,22 @@ def counts_as(node: Node, known: Situation) -> str:
     if known.fresh(node.address):
         return VOTING
     seen = bool(known.book.commits) if known.coming else known.book.height is not None and not known.decided
-    if node.state == "unreachable" and seen and known.book.present(node.address) is None:
-        return ABSENT
-    return UNKNOWN
+    missing = node.state == "unreachable" and seen and known.book.present(node.address) is None
+    return ABSENT if missing and not elsewhere else UNKNOWN
+
+
+def _may_be_elsewhere(holders: dict[str, list[Node]], known: Situation) -> bool:
+    """Whether power that is neither on a host that answers nor seen voting at this height could make blocks alone.
+
+    Then our hosts that answer may be the ones that are cut off.
+    """
+    here = sum(
+        power
+        for address, power in known.members.items()
+        if any(node.ok for node in holders.get(address, [])) or known.book.present(address) is not None
+    )
+    total = sum(known.members.values())
+    return not known.coming and total - here >= _power.quorum(total)
 
 
 def speaks_for(hosts: list[Node], address: str) -> Node:
@@ -89,13 +106,14 @@ def rows(
     for holder in nodes.values():
         for mine in {holder.declared, holder.key_address, holder.rpc_address} - {None}:
             holders.setdefault(t.cast(str, mine), []).append(holder)
+    elsewhere = _may_be_elsewhere(holders, known)
     found = []
     sums = {VOTING: 0, ABSENT: 0, UNKNOWN: 0}
     for address, power in known.members.items():
         ours = holders.get(address, [])
         node = speaks_for(ours, address) if ours else None
         if node is not None:
-            state, kind = State(node.state, node.since, node.detail), counts_as(node, known)
+            state, kind = State(node.state, node.since, node.detail), counts_as(node, known, elsewhere)
         else:
             state, kind = _theirs(address, known, outside)
         name = (_moniker(node) or node.host) if node is not None else address[:12]

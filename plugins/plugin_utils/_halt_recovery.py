@@ -70,6 +70,12 @@ def _standing(reading: Reading, plan: dict[str, t.Any], blocks: int) -> str | No
         return f"The nodes now show the chain {reading.chain_id}, not {plan['chain_id']}."
     if blocks == 0:
         return f"No new block came: the chain stands at height {reading.height}."
+    answering = [node.height for node in reading.nodes.values() if node.chain_ok and node.height is not None]
+    base = reading.height - blocks
+    if sum(height > base for height in answering) < min(2, len(answering)):
+        return f"Only one node shows a block above {base}. One word is no proof."
+    if reading.voting < reading.quorum:
+        return f"Blocks come, but votes of {reading.voting} power are seen in them, and {reading.quorum} is needed."
     young = reading.age_s is not None and reading.age_s <= reading.threshold_s
     if not (reading.moved or young) or reading.stands_still is True:
         return (

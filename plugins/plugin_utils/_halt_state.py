@@ -170,9 +170,7 @@ def down_or_held(node: NodeEvidence, before: t.Optional[NodeEvidence]) -> t.Opti
     """Frozen, crashed or stopped; None where a process runs or nobody can tell."""
     process = main_process(node)
     frozen_group = node.unit.text("freezer_state") == "frozen"
-    if process is not None and (
-        frozen_group or process.flag("frozen") or (process.text("state") or "")[:1] in ("T", "t")
-    ):
+    if process is not None and (frozen_group or process.flag("frozen") or (process.text("state") or "")[:1] == "T"):
         how = (
             "its cgroup is frozen" if frozen_group or process.flag("frozen") else "it is stopped by a signal (state T)"
         )

@@ -124,11 +124,20 @@ def _status(reading: Reading, troubles: list[tuple[Node, str]]) -> str:
     halted = standing(reading)
     if halted:
         return INCIDENT if reading.total > 0 else UNKNOWN
-    if halted is None or reading.total <= 0 or not reading.nodes:
+    if halted is None or reading.total <= 0 or not reading.nodes or not _borne_out(reading):
         return UNKNOWN
     if any(node.state not in _UNSEEN for node, _wrong in troubles) or reading.app_hashes_differ:
         return DEGRADED
     return UNKNOWN if troubles else HEALTHY
+
+
+def _borne_out(reading: Reading) -> bool:
+    """Whether more than one word says that blocks come: a quorum in the newest commits, and a second node if there is one.
+
+    One RPC that lies must not make a halted chain healthy.
+    """
+    answering = sum(1 for node in reading.nodes.values() if node.chain_ok and node.height is not None)
+    return reading.voting >= reading.quorum and reading.movers >= min(2, answering)
 
 
 def _severity(reading: Reading, status: str) -> t.Optional[str]:
@@ -143,7 +152,7 @@ def _where(reading: Reading) -> str:
 
 
 def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], troubles: list[tuple[Node, str]]) -> str:
-    open_power = f", of {reading.unknown} it is not known" if reading.unknown else ""
+    open_power = f", {reading.unknown} is unknown" if reading.unknown else ""
     power = f"{reading.voting} of {reading.total} voting power votes{open_power}, {reading.quorum} is needed."
     also = " The applications differ between nodes." if reading.app_hashes_differ else ""
     wrong = ", ".join(f"{node.host} ({why})" for node, why in troubles[:6]) + ("..." if len(troubles) > 6 else "")
@@ -191,6 +200,10 @@ def _open_question(reading: Reading, wrong: str) -> str:
         (reading.split, "The nodes contradict each other about the chain itself; the notes say how."),
         (reading.total <= 0, "No node shows the validator set, so power cannot be counted."),
         (reading.idle, "This chain makes no blocks without transactions, so that may be no halt."),
+        (
+            standing(reading) is False and not _borne_out(reading),
+            "New blocks are claimed, but not by two nodes, or without the votes of a quorum.",
+        ),
         (standing(reading) is False, f"New blocks come, but what some of ours do cannot be told: {wrong}."),
         (young, "That is young, but no new block was seen between two looks yet."),
     )

@@ -30,7 +30,7 @@ def canonical(value: t.Any) -> str:
 
 def identity(step: Step) -> tuple[t.Any, ...]:
     """What a step does, and to whom: the part of it that a person approves."""
-    return (step["action"], step["host"], step["address"], bool(step["break_glass"]))
+    return (step["action"], step["host"], step["address"], list(step["taken_over"]))
 
 
 def digest(plan: Plan) -> str:
@@ -51,16 +51,20 @@ def digest(plan: Plan) -> str:
     return f"{word}-{hashlib.sha256(canonical(body).encode('ascii')).hexdigest()[:DIGEST_HEX]}"
 
 
-def with_attempt(plan: Plan, spent: int) -> Plan:
-    """The same plan, made after ``spent`` digests were used up (a count, 0 or more).
+def with_attempt(plan: Plan, spent: t.Collection[str]) -> Plan:
+    """The same plan under a digest that is none of ``spent``, the digests used up before.
 
     The same steps may be right again at the same height, after a run that failed. A used digest approves nothing, so
     the new plan needs another one.
     """
-    if spent <= 0 or not plan["steps"]:
+    if not spent or not plan["steps"]:
         return plan
-    renewed = dict(plan, attempt=spent)
-    renewed["digest"] = digest(renewed)
+    renewed = plan
+    for attempt in range(len(spent), 2 * len(spent) + 1):
+        renewed = dict(plan, attempt=attempt)
+        renewed["digest"] = digest(renewed)
+        if renewed["digest"] not in spent:
+            break
     return renewed
 
 

@@ -22,11 +22,6 @@ def halts(total: int, missing: int) -> bool:
     return total - missing < quorum(total)
 
 
-def tolerable(total: int) -> int:
-    """The most power that may be missing while blocks still come; 0 for a chain without power."""
-    return max(0, total - quorum(total))
-
-
 def share_percent(power: int, total: int) -> str:
     """``power`` as percent of ``total`` with one decimal, rounded down; "0.0" where there is no total.
 

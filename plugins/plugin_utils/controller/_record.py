@@ -15,7 +15,7 @@ import secrets
 import tempfile
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain, _plan
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _chain, _plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal, now
 
 JOURNAL = "journal.jsonl"
@@ -179,11 +179,15 @@ def open_record(directory: str, identity: str, run: str) -> tuple[Record, str | 
 
 
 class Recorded(t.NamedTuple):
-    """A plan that an earlier run printed, and how the run that used its digest ended (None: none did, or it was killed)."""
+    """A plan that an earlier run printed, and how the run that used its digest ended (None: none did, or it was killed).
+
+    ``silent_s``: seconds since the newest entry of the runs that used it, 0 where none did.
+    """
 
     incident: str
     plan: dict[str, t.Any]
     outcome: str | None
+    silent_s: int
 
 
 def find_plan(directory: str, digest: str) -> Recorded | None:
@@ -197,10 +201,20 @@ def find_plan(directory: str, digest: str) -> Recorded | None:
     for incident in incidents:
         record = Record(os.path.join(directory, incident), "reader")
         plan = record.read_json(f"plan-{digest}.json")
-        if not isinstance(plan, dict):
+        if not _is_plan_of(plan, digest):
             continue
         entries = record.entries()
         used = {e["run"] for e in entries if e["kind"] == "approved" and e["data"].get("digest") == digest}
         outcomes = [str(e["data"].get("outcome")) for e in entries if e["kind"] == "run_finished" and e["run"] in used]
-        return Recorded(incident, plan, outcomes[-1] if outcomes else None)
+        newest = max((_bundle.seconds(e["at"]) or 0.0 for e in entries if e["run"] in used), default=None)
+        silent = 0 if newest is None else max(0, int((_bundle.seconds(now()) or newest) - newest))
+        return Recorded(incident, plan, outcomes[-1] if outcomes else None, silent)
     return None
+
+
+def _is_plan_of(plan: t.Any, digest: str) -> bool:
+    """A plan file may have been changed; the digest that a person gave back is what they approved."""
+    try:
+        return isinstance(plan, dict) and _plan.digest(plan) == digest
+    except (KeyError, TypeError, ValueError):
+        return False

@@ -34,7 +34,14 @@ def state() -> Iterator[RunState]:
 
 
 def gate(state: RunState, **changes: Any) -> dict[str, Any]:
-    issued = {"token": "t", "controller_pid": os.getppid(), "steps": [{"host": "vh1"}], **changes}
+    issued = {
+        "token": "t",
+        "controller_pid": os.getppid(),
+        "steps": [{"host": "vh1"}],
+        "locked_on": ["vh1"],
+        "cleared": "vh1",
+    }
+    issued.update(changes)
     state.keep("gate", issued)
     return {"run_dir": state.path, "token": "t", "module": "node_service", "args": {}}
 
@@ -45,11 +52,28 @@ def test_the_gate_of_this_run_lets_its_hosts_act(state: RunState) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "host"),
-    [({"token": "other"}, "vh1"), ({"controller_pid": 1}, "vh1"), ({}, "vh2"), ({"steps": []}, "vh1")],
+    [
+        ({"token": "other"}, "vh1"),
+        ({"controller_pid": 1}, "vh1"),
+        ({}, "vh2"),
+        ({"steps": []}, "vh1"),
+        ({"cleared": None}, "vh1"),
+        ({"cleared": "vh2"}, "vh1"),
+        ({"locked_on": ["vh2"]}, "vh1"),
+    ],
 )
 def test_without_it_nothing_acts(state: RunState, changes: dict[str, Any], host: str) -> None:
     with pytest.raises(Refusal, match="Nothing was done"):
         allowed(gate(state, **changes), host)
+
+
+def test_what_was_changed_for_a_time_is_put_back_under_the_lock_only(state: RunState) -> None:
+    back = {"module": "double_sign_override", "args": {"state": "absent"}}
+    allowed({**gate(state, cleared=None), **back}, "vh1")
+    with pytest.raises(Refusal, match="does not hold the lock"):
+        allowed({**gate(state, cleared=None, locked_on=[]), **back}, "vh1")
+    with pytest.raises(Refusal, match="cleared by its guards"):
+        allowed({**gate(state, cleared=None), **back, "args": {"state": "present"}}, "vh1")
 
 
 def test_without_a_gate_nothing_acts_and_the_lock_may_be_asked_for(state: RunState) -> None:
@@ -75,6 +99,12 @@ def test_without_a_gate_nothing_acts_and_the_lock_may_be_asked_for(state: RunSta
         ),
         (["ansible-playbook", "a.yml", "-e", "incident_approve=halt-1", "-b"], "ansible-playbook a.yml -b"),
         (["ansible-playbook", "a.yml", "--extra-vars=pw=s3cret"], "ansible-playbook a.yml -e pw=..."),
+        (["ansible-playbook", "a.yml", "--extra-var", "pw=s3cret"], "ansible-playbook a.yml -e pw=..."),
+        (["ansible-playbook", "a.yml", "--ex=pw=s3cret"], "ansible-playbook a.yml -e pw=..."),
+        (
+            ["ansible-playbook", "a.yml", "-e", "incident_break_glass_reason='I am sure'"],
+            """ansible-playbook a.yml -e 'incident_break_glass_reason='"'"'I am sure'"'"''""",
+        ),
         (["ansible-playbook", "a.yml", "-epw=s3cret"], "ansible-playbook a.yml -e pw=..."),
         (
             ["ansible-playbook", "a.yml", "-e", '{"pw": "s3cret", "incident_reference_rpcs": ["http://a:1"]}'],

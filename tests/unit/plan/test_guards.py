@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards as guards
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Witness
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -257,6 +258,24 @@ def test_where_votes_are_not_seen_their_absence_tells_nothing(lost: dict[str, t.
     assert (found["votes"], found["signing_state"]) == ("open", "open")
 
 
+def test_a_vote_that_only_nodes_outside_show_is_known_to_the_guards() -> None:
+    """We are cut off, and the key signs elsewhere."""
+    stopped = r.node("vs", r.data())
+    nodes = [stopped, r.voter()]
+    heard = r.reading(nodes, heard={r.ADDRESS_S: (r.vote(r.HEIGHT + 1, 1, at="2026-01-30T12:09:00Z"),)})
+    found = states(guards.start_guards(heard, stopped))
+    assert (found["votes"], found["signing_state"]) == ("refused", "refused")
+    bit = Witness("peer 1", "peer", r.HEIGHT + 1, frozenset([r.ADDRESS_S]), frozenset())
+    seen = r.reading(nodes, outside=(bit,))
+    assert states(guards.start_guards(seen, stopped))["votes"] == "open"
+
+
+@pytest.mark.parametrize("changes", [{"wrong_clocks": frozenset(["vs"])}, {"now": r.moment(r.STOPPED) - 60}])
+def test_a_clock_that_is_far_off_tells_no_order(changes: dict[str, t.Any]) -> None:
+    stopped = r.node("vs", r.data())
+    assert states(guards.start_guards(r.reading([stopped, r.voter()], **changes), stopped))["votes"] == "open"
+
+
 @given(
     state=st.tuples(st.integers(0, 101), st.integers(0, 5), st.integers(1, 3)),
     voted=st.tuples(st.integers(0, 101), st.integers(0, 5), st.sampled_from([2, 3])),
@@ -348,8 +367,9 @@ def test_break_glass_never_passes_what_is_refused() -> None:
     stopped = r.node("vs", changed(put("unit", "unit_file_state", "masked")))
     unknown = r.node("v2", None)
     found = guards.start_guards(r.reading([stopped, r.voter(), unknown]), stopped)
-    assert [guard.name for guard in guards.blocking(found, False)] == ["unit", "key_elsewhere"]
-    assert [guard.name for guard in guards.blocking(found, True)] == ["unit"]
+    assert [guard.name for guard in guards.blocking(found)] == ["unit", "key_elsewhere"]
+    assert [guard.name for guard in guards.blocking(found, ["key_elsewhere"])] == ["unit"]
+    assert [guard.name for guard in guards.blocking(found, ["disk"])] == ["unit", "key_elsewhere"]
 
 
 def test_a_host_without_evidence_is_open() -> None:

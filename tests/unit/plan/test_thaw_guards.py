@@ -25,7 +25,8 @@ def frozen(**changes: t.Any) -> t.Any:
 
 
 def thaw(one: t.Any, votes: tuple[t.Any, ...] = (), others: t.Any = ()) -> dict[str, str]:
-    seen = r.reading([one, r.voter(), *others], votes={r.ADDRESS_S: votes})
+    now = one.data.now if one.data is not None else None
+    seen = r.reading([one, r.voter(), *others], votes={r.ADDRESS_S: votes}, now=now)
     return states(guards.thaw_guards(seen, one))
 
 

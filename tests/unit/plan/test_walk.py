@@ -99,7 +99,7 @@ def test_a_run_killed_after_any_step_resumes_and_finishes(done: int) -> None:
     for step in made["steps"][:done]:
         net = act(net, step)
     evidence, verdict = diagnose(net)
-    fresh = _plan.with_attempt(HALT.plan(evidence, verdict, None), 1)
+    fresh = _plan.with_attempt(HALT.plan(evidence, verdict, None), [made["digest"]])
     assert fresh["digest"] != made["digest"]
     left = _plan.remaining(made, fresh, verdict)
     assert left is not None, _plan.difference(made, fresh)

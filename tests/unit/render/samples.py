@@ -151,6 +151,7 @@ def step(number: int, action: str, host: str, before: int, after: int, **more: t
         "undo": f"systemctl stop virtengine.service on {host}. It takes the votes away again: ask first.",
         "risk": "It signs again with its key. The guards saw no other machine with it.",
         "break_glass": False,
+        "taken_over": [],
     }
     return {**made, **more}
 

@@ -74,7 +74,7 @@ def test_the_page_says_everything_and_loads_nothing() -> None:
         "STOPPED since 2026-05-04 10:02:05",
         "power 42 -> 76 (67 needed)",
         "Please look whether your node runs.",
-        "Plan halt-cdf27e7a504d388a approved by ops@laptop.",
+        f"Plan {samples.record()['plan']['digest']} approved by ops@laptop.",
         "Recovery proven: Blocks come again (9 new).",
         "systemctl stop virtengine.service on vh1",
         "2026-05-04 10:07:03 UTC",

@@ -16,22 +16,21 @@ TOTALS = st.integers(min_value=1, max_value=(2**63 - 1) // 8)
 
 
 @pytest.mark.parametrize(
-    ("total", "quorum", "tolerable", "halts_at"),
+    ("total", "quorum", "halts_at"),
     [
-        (1, 1, 0, 1),
-        (2, 2, 0, 1),
-        (3, 3, 0, 1),
-        (4, 3, 1, 2),
-        (5, 4, 1, 2),
-        (6, 5, 1, 2),
-        (7, 5, 2, 3),
-        (9, 7, 2, 3),
-        (100, 67, 33, 34),
+        (1, 1, 1),
+        (2, 2, 1),
+        (3, 3, 1),
+        (4, 3, 2),
+        (5, 4, 2),
+        (6, 5, 2),
+        (7, 5, 3),
+        (9, 7, 3),
+        (100, 67, 34),
     ],
 )
-def test_the_table(total: int, quorum: int, tolerable: int, halts_at: int) -> None:
+def test_the_table(total: int, quorum: int, halts_at: int) -> None:
     assert _power.quorum(total) == quorum
-    assert _power.tolerable(total) == tolerable
     assert _power.halts(total, halts_at)
     assert not _power.halts(total, halts_at - 1)
 
@@ -52,13 +51,11 @@ def test_halts_means_that_the_rest_is_not_more_than_two_thirds(total: int, data:
 def test_quorum_is_the_least_power_above_two_thirds(total: int) -> None:
     quorum = _power.quorum(total)
     assert 3 * quorum > 2 * total >= 3 * (quorum - 1)
-    assert _power.tolerable(total) == total - quorum
 
 
 def test_no_power_never_moves() -> None:
     assert _power.quorum(0) == 1
     assert _power.halts(0, 0)
-    assert _power.tolerable(0) == 0
     with pytest.raises(ValueError, match="negative"):
         _power.quorum(-1)
 

@@ -123,6 +123,13 @@ def test_unreachable_without_a_vote_is_absent(doing: str) -> None:
     assert row(verdict, "vh1")["state"] == "unreachable"
 
 
+def test_unreachable_ones_that_could_go_on_without_us_are_not_called_absent() -> None:
+    """Only vh4 with 10 answers, and sees nobody: it may be the one that is cut off."""
+    verdict = assess(four(["unreachable", "unreachable", "unreachable", "voting"]))
+    assert held(verdict) == {"cannot_tell": "root"}
+    assert verdict["power"]["absent"] == 0
+
+
 def test_unreachable_that_votes_is_voting() -> None:
     fleet = four(["unreachable", "stopped", "stopped"], halted_s=40)
     fleet.hosts[0].vote = True

@@ -175,6 +175,30 @@ def test_power_of_others_may_be_missing_on_a_healthy_chain() -> None:
     assert verdict["power"]["absent"] == 10
 
 
+@pytest.mark.parametrize("liars", [1, 2])
+def test_one_rpc_that_claims_new_blocks_makes_no_halted_chain_healthy(liars: int) -> None:
+    """It has a fresh time, a new hash, and commits in which everybody signed."""
+
+    def lie(data: Data, look: int) -> None:
+        for part in ("status", "commits"):
+            shown = data["rpc"][part]["data"]
+            for block in [shown] if part == "status" else shown["commits"]:
+                block["height"] += look
+        data["rpc"]["status"]["data"].update(block_time=data["clock"]["now"], block_hash="AB" * 32)
+        data["rpc"]["commits"]["data"]["commits"][0].update(
+            time=data["clock"]["now"],
+            signed=[[address(name), data["clock"]["now"]] for name in ("vh1", "vh2", "vh3", "vh4")],
+        )
+
+    fleet = four(["stopped"])
+    for host in fleet.hosts[1 : 1 + liars]:
+        host.patch = lie
+    verdict = assess(fleet)
+    if liars == 1:
+        assert verdict["status"] in ("unknown", "incident")
+    assert verdict["status"] != "healthy"
+
+
 def test_a_reference_that_moves_means_that_we_are_left_behind() -> None:
     """Ours stand still and old; an RPC outside shows blocks that come, signed by a quorum of the set."""
     fleet = four(others=[Other("other", 900)], references={"https://rpc.example": {}})
@@ -202,6 +226,6 @@ def test_a_reference_that_moves_means_that_we_are_left_behind() -> None:
                 }
             )
     verdict = _halt_verdict.assess(bundle)
-    assert verdict["status"] == "degraded"
+    assert verdict["status"] == "unknown", "one word from outside is no proof"
     assert verdict["height"] == 510
     assert row(verdict, "vh1")["state"] == "not_voting"
