@@ -34,7 +34,7 @@ class ActionModule(ControllerAction):
         recovery, gate = state.read("recovery"), state.read("gate")
         outcome, lines = outcome_of(state, args["failed_message"])
         left = locks_left(task_vars) if gate else []
-        stays = put_back_failed(task_vars) if gate else []
+        stays = put_back_failed(facts["incident"], task_vars) if gate else []
         entries = [("verified", recovery)] if recovery is not None else []
         entries += [("note", {"lock_left_on": left})] if left else []
         entries += [("note", {"not_put_back_on": stays})] if stays else []
@@ -138,11 +138,11 @@ def outcome_of(state: RunState, failed_message: str | None) -> tuple[str, list[s
     return "diagnosed", []
 
 
-def put_back_failed(task_vars: dict[str, t.Any]) -> list[str]:
+def put_back_failed(incident: str, task_vars: dict[str, t.Any]) -> list[str]:
     """Hosts on which what the steps changed only for a time could not be put back."""
     failed = []
     for host in task_vars["ansible_play_hosts_all"]:
-        result = plain(task_vars["hostvars"][host].get("_incident_put_back") or {})
+        result = plain(task_vars["hostvars"][host].get(f"_{incident}_put_back") or {})
         if result and not result.get("skipped") and not result.get("ok"):
             failed.append(host)
     return failed

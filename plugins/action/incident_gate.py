@@ -52,6 +52,7 @@ class ActionModule(ControllerAction):
             record.write(f"plan-{plan['digest']}.json", json.dumps(plan, indent=1))
         record.append("plan", {"digest": plan["digest"], "steps": plan["steps"], "withheld": plan["withheld"]})
         answer = {"act": False, "resumed": False, "digest": plan["digest"], "steps": [], "token": None}
+        answer["record_path"] = record.path
         if args["approve"] is None or facts["check_mode"] or facts["replay"]:
             return answer
         try:

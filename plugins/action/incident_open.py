@@ -136,6 +136,7 @@ class ActionModule(ControllerAction):
         hostvars = task_vars["hostvars"]
         observed = set(args["observed"])
         inventory: dict[str, t.Any] = {}
+        unseen = []
         for host in task_vars["groups"]["all"]:
             address = hostvars[host].get("incident_validator_address")
             if address is not None:
@@ -152,7 +153,9 @@ class ActionModule(ControllerAction):
                     "observed": host in observed,
                     "groups": sorted(set(plain(hostvars[host].get("group_names") or [])) - {"all", "ungrouped"}),
                 }
-        bundle: dict[str, t.Any] = _bundle.new(incident=args["incident"], taken_at=now(), inventory=inventory)
+            else:
+                unseen.append(host)
+        bundle: dict[str, t.Any] = _bundle.new(args["incident"], now(), inventory, sorted(unseen))
         return bundle
 
     @staticmethod

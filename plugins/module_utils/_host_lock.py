@@ -53,7 +53,7 @@ class Lock:
         self.spent_path = os.path.join(spent, f"{name}.spent")
 
     def holder(self) -> dict[str, t.Any] | None:
-        """Who holds the lock: ``owner``, ``who``, ``controller``, ``at``, ``age_s``; None when nobody does.
+        """Who holds the lock: ``owner``, ``who``, ``at``, ``age_s``; None when nobody does.
 
         A file that cannot be read holds the lock all the same, with an empty owner: only a person can tell.
         """
@@ -69,16 +69,15 @@ class Lock:
             content = None
         if not isinstance(content, dict):
             content = {}
-        known = {name: clean(content.get(name) or "") for name in ("owner", "who", "controller", "at", "digest")}
+        known = {name: clean(content.get(name) or "") for name in ("owner", "who", "at", "digest")}
         return {**known, "age_s": max(int(age), 0)}
 
-    def acquire(self, owner: str, who: str, controller: str, digest: str) -> bool:
+    def acquire(self, owner: str, who: str, digest: str) -> bool:
         """Take the lock; False when ``owner`` has it already. Raises Refused when another has it."""
         content = {
             "chain_id": self.chain_id,
             "owner": owner,
             "who": who,
-            "controller": controller,
             "digest": digest,
             "at": stamp(time.time()),
         }

@@ -68,12 +68,11 @@ steps:
   type: list
   elements: dict
   sample: []
-hosts:
-  description: The hosts of the approved steps.
+record_path:
+  description: The directory of the record, null where none is kept.
   returned: success
-  type: list
-  elements: str
-  sample: []
+  type: str
+  sample: /srv/site/incidents/virtengine-1-4711-8B010233
 lock_first:
   description: The host on which the lock is taken first, so that one of two runs wins.
   returned: when RV(act) is true

@@ -40,12 +40,7 @@ options:
     type: str
   who:
     description:
-      - The person or job behind the run, for others to read.
-    type: str
-    default: ""
-  controller:
-    description:
-      - The machine the run is started from, for others to read.
+      - The person or job behind the run and its machine, for others to read.
     type: str
     default: ""
   spend:
@@ -72,20 +67,20 @@ EXAMPLES = r"""
   virtengine.incident.incident_lock:
     chain_id: virtengine-1
     state: acquired
-    owner: 20261124T194012-3f9a
-    who: alice
+    owner: run-5f0c3f9a
+    who: alice@laptop
 
 - name: Give it back
   virtengine.incident.incident_lock:
     chain_id: virtengine-1
     state: released
-    owner: 20261124T194012-3f9a
+    owner: run-5f0c3f9a
 
 - name: Break the lock of a run that is known to be dead
   virtengine.incident.incident_lock:
     chain_id: virtengine-1
     state: broken
-    owner: 20261124T181500-77c1
+    owner: run-1a2b77c1
 """
 
 RETURN = r"""
@@ -103,9 +98,8 @@ held_by:
   returned: always
   type: dict
   sample:
-    owner: 20261124T181500-77c1
-    who: bob
-    controller: awx-7f
+    owner: run-1a2b77c1
+    who: awx@awx-7f
     at: "2026-11-24T18:15:00.123456Z"
     age_s: 5112
     digest: halt-0f3c9a2b11d4e5f6
@@ -140,7 +134,7 @@ def acquire(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dic
         raise _host_lock.Refused(_host_lock.taken_text(lock.chain_id, present), present)
     changed = present is None
     if not check:
-        changed = lock.acquire(params["owner"], params["who"], params["controller"], params["spend"] or "")
+        changed = lock.acquire(params["owner"], params["who"], params["spend"] or "")
     result: dict[str, t.Any] = {"changed": changed, "held": True, "held_by": None}
     if params["spend"]:
         result["spent"] = params["spend"] in lock.spent() if check else not lock.spend(params["spend"])
@@ -184,7 +178,6 @@ def main() -> None:
             "state": {"type": "str", "choices": ["acquired", "released", "broken", "observed"], "required": True},
             "owner": {"type": "str"},
             "who": {"type": "str", "default": ""},
-            "controller": {"type": "str", "default": ""},
             "spend": {"type": "str"},
         },
         required_if=[("state", state, ["owner"]) for state in ("acquired", "released", "broken")],

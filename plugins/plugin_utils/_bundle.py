@@ -87,8 +87,12 @@ def address(value: t.Any) -> t.Optional[str]:
     return value if isinstance(value, str) and _ADDRESS.fullmatch(value) else None
 
 
-def new(incident: str, taken_at: str, inventory: dict[str, dict[str, t.Any]]) -> Bundle:
-    """An empty bundle. BadEvidence where ``inventory`` or ``taken_at`` (RFC 3339) are not of the contract's shape."""
+def new(
+    incident: str, taken_at: str, inventory: dict[str, dict[str, t.Any]], not_looked_at: t.Sequence[str] = ()
+) -> Bundle:
+    """An empty bundle. ``not_looked_at``: hosts of the inventory that this run does not ask.
+
+    BadEvidence where ``inventory`` or ``taken_at`` (RFC 3339) are not of the contract's shape."""
     return check(
         {
             "schema": SCHEMA,
@@ -97,6 +101,7 @@ def new(incident: str, taken_at: str, inventory: dict[str, dict[str, t.Any]]) ->
             "taken_at": taken_at,
             "min_seconds_between_looks": MIN_SECONDS_BETWEEN_LOOKS,
             "inventory": inventory,
+            "not_looked_at": list(not_looked_at),
             "observations": [],
         }
     )
@@ -170,6 +175,9 @@ def check(obj: t.Any) -> Bundle:
         raise BadEvidence("inventory", f"more than {MAX_HOSTS} hosts")
     for host, known in inventory.items():
         _check_host(f"inventory of {clean(host, 60)}", host, known)
+    aside = bundle.get("not_looked_at", [])
+    if not isinstance(aside, list) or not all(isinstance(host, str) for host in aside):
+        raise BadEvidence("not_looked_at", "expected a list of host names")
     observations = _typed("observations", bundle.get("observations"), list, "a list")
     if len(observations) > MAX_OBSERVATIONS:
         raise BadEvidence("observations", f"more than {MAX_OBSERVATIONS} entries")

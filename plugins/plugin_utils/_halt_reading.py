@@ -83,6 +83,10 @@ def read(bundle: _bundle.Bundle) -> Reading:
 def _sight(bundle: _bundle.Bundle) -> _Sight:
     notes: list[str] = []
     looks = gather(bundle)
+    unseen = [clean(host, 40) for host in bundle.get("not_looked_at", [])]
+    if unseen:
+        more = f" and {len(unseen) - 6} more" if len(unseen) > 6 else ""
+        notes.append(f"Not looked at, so a copy of a key there is not seen: {', '.join(unseen[:6])}{more}.")
     chain_id, aside = set_aside(bundle, looks, notes)
     by_look: list[list[Source]] = []
     doubtful = False

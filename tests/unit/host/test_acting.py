@@ -36,7 +36,7 @@ def test_one_of_many_gets_the_lock(tmp_path: Path) -> None:
 
     def run(name: str) -> None:
         try:
-            if lock(tmp_path).acquire(name, "who", "", ""):
+            if lock(tmp_path).acquire(name, "who", ""):
                 won.append(name)
         except _host_lock.Refused:
             pass
@@ -53,29 +53,29 @@ def test_one_of_many_gets_the_lock(tmp_path: Path) -> None:
 
 def test_only_the_owner_gives_the_lock_back(tmp_path: Path) -> None:
     assert lock(tmp_path).release("a") is False
-    assert lock(tmp_path).acquire("a", "alice", "laptop", DIGEST) is True
-    assert lock(tmp_path).acquire("a", "alice", "laptop", DIGEST) is False
+    assert lock(tmp_path).acquire("a", "alice@laptop", DIGEST) is True
+    assert lock(tmp_path).acquire("a", "alice@laptop", DIGEST) is False
     assert lock(tmp_path).release("b") is False
     with pytest.raises(_host_lock.Refused, match=r"held by a \(alice, \d+ s ago\)"):
-        lock(tmp_path).acquire("b", "", "", "")
-    assert lock(tmp_path, "chain-2").acquire("b", "", "", "") is True
+        lock(tmp_path).acquire("b", "", "")
+    assert lock(tmp_path, "chain-2").acquire("b", "", "") is True
     assert lock(tmp_path).release("a") is True and lock(tmp_path).holder() is None
 
 
 def test_a_lock_file_that_cannot_be_read_holds(tmp_path: Path) -> None:
-    lock(tmp_path).acquire("a", "", "", "")
+    lock(tmp_path).acquire("a", "", "")
     (tmp_path / "locks/chain-1.json").write_text("torn")
     holder = lock(tmp_path).holder()
     assert holder and holder["owner"] == ""
     with pytest.raises(_host_lock.Refused, match="unreadable"):
-        lock(tmp_path).acquire("a", "", "", "")
+        lock(tmp_path).acquire("a", "", "")
 
 
 def test_a_directory_that_others_can_write_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks").chmod(0o777)
     with pytest.raises(_host_lock.Refused, match="who made it"):
-        lock(tmp_path).acquire("a", "", "", "")
+        lock(tmp_path).acquire("a", "", "")
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "spent").symlink_to(tmp_path / "real")
     with pytest.raises(_host_lock.Refused):
