@@ -65,7 +65,7 @@ class ActionModule(ControllerAction):
     }
 
     def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        self._refuse_partial_runs()
+        refuse_partial_runs(self._loader)
         hostvars = task_vars["hostvars"]
         replay = args["evidence"] is not None
         if replay and args["approve"] is not None:
@@ -111,25 +111,6 @@ class ActionModule(ControllerAction):
             "play_hosts": ["localhost"] if replay else args["observed"],
         }
 
-    def _refuse_partial_runs(self) -> None:
-        """``--limit``, ``--tags`` and ``--start-at-task`` would cut the gate or the evidence out of the run."""
-        options = context.CLIARGS
-        if options.get("subset"):
-            raise Refusal(
-                f"--limit '{options['subset']}' would hide hosts from the diagnosis. Run without it; to say which hosts "
-                f"may be acted on, use -e incident_target={options['subset']}. Hosts of the groups validators and sentries are observed either way."
-            )
-        tags = set(options.get("tags") or ()) - {"all"}
-        if tags or options.get("skip_tags"):
-            raise Refusal("--tags and --skip-tags would cut steps out of the run. Run without them.")
-        if options.get("step"):
-            raise Refusal("--step would let a guard be passed over. Run without it.")
-        inner = sorted(name for name in load_extra_vars(self._loader) if name.startswith("_"))
-        if inner:
-            raise Refusal(f"{', '.join(inner)}: names that begin with _ are the run's own. Run without them.")
-        if options.get("start_at_task"):
-            raise Refusal("--start-at-task would cut the evidence out of the run. Run without it.")
-
     def _first_bundle(self, args: dict[str, t.Any], task_vars: dict[str, t.Any], replay: bool) -> dict[str, t.Any]:
         if replay:
             return self._saved_bundle(args)
@@ -174,3 +155,24 @@ class ActionModule(ControllerAction):
         if bundle["incident"] != args["incident"]:
             raise Refusal(f"{path} is evidence of '{bundle['incident']}', not of '{args['incident']}'.")
         return bundle
+
+
+def refuse_partial_runs(loader: t.Any) -> None:
+    """``--limit``, ``--tags`` and ``--start-at-task`` would cut the gate or the evidence out of the run."""
+    options = context.CLIARGS
+    if options.get("subset"):
+        raise Refusal(
+            f"--limit '{options['subset']}' would hide hosts from the diagnosis. Run without it; to say which hosts "
+            f"may be acted on, use -e incident_target={options['subset']}. Hosts of the groups validators and sentries "
+            "are observed either way."
+        )
+    tags = set(options.get("tags") or ()) - {"all"}
+    if tags or options.get("skip_tags"):
+        raise Refusal("--tags and --skip-tags would cut steps out of the run. Run without them.")
+    if options.get("step"):
+        raise Refusal("--step would let a guard be passed over. Run without it.")
+    inner = sorted(name for name in load_extra_vars(loader) if name.startswith("_"))
+    if inner:
+        raise Refusal(f"{', '.join(inner)}: names that begin with _ are the run's own. Run without them.")
+    if options.get("start_at_task"):
+        raise Refusal("--start-at-task would cut the evidence out of the run. Run without it.")

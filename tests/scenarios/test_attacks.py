@@ -93,6 +93,8 @@ def test_host_that_hangs_after_login_is_late_and_stops_nothing(fleet: Fleet, res
         (("--tags", "actions"), "--tags"),
         (("--start-at-task", "Remediate"), ""),
         (("-e", "incident_target=validatros"), "names no host"),
+        (("-e", "incident_target="), "incident_target is empty"),
+        (("-e", '{"_incident_guard": {"needed": true}}'), "_incident_guard"),
         (("-e", "incident_aprove=halt-0123456789abcdef"), "incident_aprove"),
     ],
 )

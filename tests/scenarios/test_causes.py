@@ -38,8 +38,11 @@ def test_killed_process_and_a_stopped_one_come_back_by_power(fleet: Fleet, respo
     fleet.wait_until_halted("vh1")
     planned = responder.run()
     assert planned.steps() == [("start_node", "vh2"), ("start_node", "vh3")]
-    recovered = responder.run("-e", f"incident_approve={planned.digest}")
+    recovered = responder.run("-e", f"incident_approve={planned.digest}", "-e", "incident_record_host=vs1")
     assert recovered.code == 0, recovered.output
+    (journal,) = responder.site.glob("incidents/*/journal.jsonl")
+    kept = fleet.on("vs1", "cat /var/lib/virtengine-incident/records/run-*/*/journal.jsonl")
+    assert kept.strip() == journal.read_text(encoding="utf-8").strip(), "the record host has another journal"
     finished = [entry["data"] for entry in recovered.entries if entry["kind"] == "action_finished"]
     assert [entry["host"] for entry in finished] == ["vh2", "vh3"]
     assert all(entry["ok"] for entry in finished)

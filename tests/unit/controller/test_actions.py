@@ -6,17 +6,22 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible import context
 from ansible.errors import AnsibleConnectionFailure
+from ansible.parsing.dataloader import DataLoader
+from ansible.utils.context_objects import CLIArgs
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.virtengine.incident.plugins.action.incident_act import allowed
 from ansible_collections.virtengine.incident.plugins.action.incident_check import still_locked
 from ansible_collections.virtengine.incident.plugins.action.incident_close import ending, outcome_of
-from ansible_collections.virtengine.incident.plugins.action.incident_open import wrong_names
+from ansible_collections.virtengine.incident.plugins.action.incident_open import refuse_partial_runs, wrong_names
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _command
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._deadline import bounded
@@ -230,3 +235,33 @@ def test_a_run_whose_lock_was_broken_takes_no_further_step(answers: list[dict[st
         return
     with pytest.raises(Refusal, match=said):
         still_locked("run-1", ["v1", "v2"], variables)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"subset": "vh1"}, "--limit 'vh1'"),
+        ({"tags": ["actions"]}, "--tags and --skip-tags"),
+        ({"skip_tags": ["always"]}, "--tags and --skip-tags"),
+        ({"start_at_task": "Remediate"}, "--start-at-task"),
+        ({"step": True}, "--step"),
+        ({"extra_vars": ["_incident_guard=x"]}, "_incident_guard"),
+        ({"extra_vars": ['{"_chain_halt_usual": "vh1"}']}, "_chain_halt_usual"),
+    ],
+)
+def test_no_option_cuts_the_gate_or_the_guards_out(
+    options: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = {"subset": None, "tags": ["all"], "skip_tags": [], "start_at_task": None, "step": False, "extra_vars": []}
+    loader = DataLoader()
+    # What Ansible read of the command line is kept on the function from the first call on.
+    load_extra_vars.__dict__.pop("extra_vars", None)
+    monkeypatch.setattr(context, "CLIARGS", CLIArgs({**usual, **options}))
+    try:
+        with pytest.raises(Refusal, match=re.escape(said)):
+            refuse_partial_runs(loader)
+        load_extra_vars.__dict__.pop("extra_vars", None)
+        monkeypatch.setattr(context, "CLIARGS", CLIArgs({**usual, "extra_vars": ["incident_approve=halt-1"]}))
+        refuse_partial_runs(loader)
+    finally:
+        load_extra_vars.__dict__.pop("extra_vars", None)

@@ -9,7 +9,7 @@ import copy
 import json
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _halt_verdict, _power
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _halt_causes, _halt_verdict, _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -97,9 +97,7 @@ def test_a_verdict_is_whole_and_sums_up(fleet: Fleet, looks: int) -> None:
     )
     assert {row["state"] for row in verdict["validators"]} <= STATES
     listed = [entry["id"] for kind in ("causes", "refuted", "cannot_tell") for entry in verdict[kind]]
-    assert sorted(listed) == sorted(
-        ["not_halted", "processes_down", "hosts_unreachable", "others_missing", "node_dead_for_reason", "cannot_tell"]
-    )
+    assert sorted(listed) == sorted(cause.id for cause in _halt_causes.CAUSES)
     assert verdict["summary"].isprintable()
     assert verdict["severity"] == {"healthy": None, "degraded": "SEV-3", "incident": "SEV-1"}.get(
         verdict["status"], verdict["severity"]
