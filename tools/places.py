@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ def linked_collections() -> Path:
     link = tree / "ansible_collections" / NAMESPACE / NAME
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink() or link.readlink() != REPO:
-        fresh = link.with_name(f".{NAME}-{os.getpid()}")
+        fresh = link.with_name(f".{NAME}-{os.getpid()}-{threading.get_ident()}")
         fresh.symlink_to(REPO)
         fresh.replace(link)
     return tree

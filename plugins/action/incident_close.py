@@ -52,6 +52,8 @@ class ActionModule(ControllerAction):
         shown = shown or verdict
         if verdict:
             lines += broken
+            # A run that acted held the lock itself, and one that was refused has said who holds it.
+            lines += (state.read("holders") or []) if outcome in ("planned", "diagnosed") else []
             lines += [f"What a step changed for a time is not put back on {', '.join(stays)}."] if stays else []
             lines += [f"The lock could not be given back on {', '.join(left)}."] if left else []
             screen = _screen.final(

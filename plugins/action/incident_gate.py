@@ -45,6 +45,7 @@ class ActionModule(ControllerAction):
         bundle, verdict = state.read("bundle"), state.read("verdict")
         reason = (args["break_glass_reason"] or "").strip() or None
         spent = self._spent(record, task_vars)
+        state.keep("holders", holders(looked_at(task_vars)))
         plan = _registry.incident(facts["incident"]).plan(bundle, verdict, reason)
         plan = _plan.with_attempt(plan, spent)
         state.keep("plan", plan)
@@ -89,9 +90,8 @@ class ActionModule(ControllerAction):
     def _spent(self, record: Record, task_vars: dict[str, t.Any]) -> list[str]:
         """Digests that were used before, as the hosts and the record know them."""
         known = {entry["data"]["digest"] for entry in record.entries() if entry["kind"] == "approved"}
-        for host in task_vars["ansible_play_hosts_all"]:
-            looked = plain(task_vars["hostvars"][host].get("_incident_lock_info") or {})
-            known.update(str(digest) for digest in (looked.get("answer") or {}).get("spent_digests") or [])
+        for answer in looked_at(task_vars).values():
+            known.update(str(digest) for digest in answer.get("spent_digests") or [])
         return sorted(known)
 
     def _approved(
@@ -139,3 +139,26 @@ class ActionModule(ControllerAction):
             return Approval(left, True)
         difference = "\n".join(f"  {line}" for line in _plan.difference(found.plan, fresh))
         raise Refusal(f"The world changed since {digest} was printed. Nothing was done.\n{difference}")
+
+
+def looked_at(task_vars: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """What each host answered when it was asked for the lock, before the plan."""
+    found = {}
+    for host in task_vars["ansible_play_hosts_all"]:
+        looked = plain(task_vars["hostvars"][host].get("_incident_lock_info") or {})
+        found[host] = dict(looked.get("answer") or {})
+    return found
+
+
+def holders(answers: dict[str, dict[str, t.Any]]) -> list[str]:
+    """A line for each run that holds the lock of the chain now, with the hosts it holds it on."""
+    held: dict[str, tuple[dict[str, t.Any], list[str]]] = {}
+    for host, answer in sorted(answers.items()):
+        holder = answer.get("held_by") or {}
+        if holder:
+            held.setdefault(str(holder.get("owner")), (holder, []))[1].append(host)
+    return [
+        f"The lock of this chain is held by {owner} ({holder.get('who')}, {holder.get('age_s')} s ago) on {', '.join(hosts)}: "
+        "another responder acts, or died while it did."
+        for owner, (holder, hosts) in held.items()
+    ]

@@ -27,6 +27,8 @@ def test_killed_run_leaves_its_lock_and_goes_on_under_its_digest(fleet: Fleet, r
     responder.kill_at(process, "step 1/2")
     after_kill = fleet.units(*OURS)
 
+    looked = responder.run()
+    assert "The lock of this chain is held by run-" in " ".join(looked.output.split())
     refused = responder.run("-e", f"incident_approve={planned.digest}")
     assert refused.code != 0
     assert "holds the lock" in refused.output

@@ -21,6 +21,7 @@ from ansible.utils.vars import load_extra_vars
 from ansible_collections.virtengine.incident.plugins.action.incident_act import allowed
 from ansible_collections.virtengine.incident.plugins.action.incident_check import still_locked
 from ansible_collections.virtengine.incident.plugins.action.incident_close import ending, outcome_of
+from ansible_collections.virtengine.incident.plugins.action.incident_gate import holders
 from ansible_collections.virtengine.incident.plugins.action.incident_open import refuse_partial_runs, wrong_names
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _command
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal
@@ -265,3 +266,10 @@ def test_no_option_cuts_the_gate_or_the_guards_out(
         refuse_partial_runs(loader)
     finally:
         load_extra_vars.__dict__.pop("extra_vars", None)
+
+
+def test_a_plan_says_who_holds_the_lock() -> None:
+    held = {"held": True, "held_by": {"owner": "run-9", "who": "ops@laptop", "age_s": 300}}
+    (line,) = holders({"v1": held, "v2": {"held": False, "held_by": None}, "v3": held, "v4": {}})
+    assert "run-9 (ops@laptop, 300 s ago) on v1, v3" in line
+    assert holders({"v1": {}}) == []
