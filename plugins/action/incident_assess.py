@@ -34,10 +34,11 @@ class ActionModule(ControllerAction):
             state.keep("bundle", bundle)
         verdict = _registry.incident(facts["incident"]).assess(bundle)
         state.keep("verdict", verdict)
-        if not args["final"]:
-            self.say(_screen.first_answer(verdict))
-        else:
+        if args["final"]:
             self._keep_record(state, bundle, verdict)
+        elif not facts["replay"]:
+            # Saved evidence has all its looks: the whole answer comes at once.
+            self.say(_screen.first_answer(verdict))
         return {
             "status": verdict["status"],
             "confirmed": verdict["confirmed"],

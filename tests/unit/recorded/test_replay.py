@@ -248,6 +248,7 @@ def test_a_secret_would_be_found(planted: Data) -> None:
     assert secrets({"observations": [{"data": planted}]})
 
 
+@pytest.mark.one_core
 @pytest.mark.parametrize("name", NAMES)
 def test_one_loss_makes_nothing_better(name: str) -> None:
     bundle = bundle_of(name)
@@ -263,6 +264,7 @@ def test_one_loss_makes_nothing_better(name: str) -> None:
     assert found == []
 
 
+@pytest.mark.one_core
 @pytest.mark.parametrize("name", NAMES)
 def test_a_part_lost_on_all_hosts_makes_nothing_better(name: str) -> None:
     bundle = bundle_of(name)
@@ -276,6 +278,7 @@ def test_a_part_lost_on_all_hosts_makes_nothing_better(name: str) -> None:
     assert found == []
 
 
+@pytest.mark.one_core
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
