@@ -42,7 +42,9 @@ class ActionModule(ActionBase):
         try:
             allowed(args, host)
         except Refusal as refusal:
-            result.update(failed=True, changed=False, msg=str(refusal))
+            # Putting back is part of the closing, which must go on: there it is an answer, as from a silent host.
+            result.update(failed=not puts_back(args), changed=False, msg=str(refusal))
+            result.update(ok=False, error={"kind": "refused", "text": str(refusal)}, answer={})
             return result
         started = now()
         answer, error = bounded(
@@ -84,7 +86,12 @@ def allowed(args: dict[str, t.Any], host: str) -> None:
         raise Refusal(f"The approved plan has no step on {host}. Nothing was done on this host.")
     if host not in gate.get("locked_on", []):
         raise Refusal(f"This run does not hold the lock on {host}. Nothing was done on this host.")
-    if args["module"] == "double_sign_override" and args["args"].get("state") == "absent":
+    if puts_back(args):
         return
     if gate.get("cleared") != host:
         raise Refusal(f"No step on {host} is cleared by its guards. Nothing was done on this host.")
+
+
+def puts_back(args: dict[str, t.Any]) -> bool:
+    """Whether this only undoes what a step changed for a time."""
+    return bool(args["module"] == "double_sign_override" and args["args"].get("state") == "absent")

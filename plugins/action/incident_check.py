@@ -88,7 +88,12 @@ class ActionModule(ControllerAction):
             raise Refusal(
                 f"{step['host']} did not answer when the lock was taken, so it is not locked: it gets no step."
             )
-        still_locked(state.facts["run"], gate["locked_on"], task_vars["hostvars"])
+        try:
+            still_locked(state.facts["run"], gate["locked_on"], task_vars["hostvars"])
+        except Refusal:
+            # Nothing of this run may touch a host any more, not even to put back what it changed.
+            state.keep("gate", {**gate, "cleared": None, "locked_on": []})
+            raise
         bundle = add_look(state.read("bundle"), args["look"], task_vars)
         state.keep("bundle", bundle)
         checked = _registry.incident(state.facts["incident"]).check_step(bundle, plan, step)

@@ -58,7 +58,7 @@ class ActionModule(ControllerAction):
             return answer
         try:
             approval = self._approved(args["approve"], plan, verdict, state, spent)
-            if approval.resumed and reason is None and any(step["break_glass"] for step in approval.plan["steps"]):
+            if approval.resumed and reason is None and any(step["taken_over"] for step in approval.plan["steps"]):
                 raise Refusal(
                     f"{str(args['approve']).strip()} holds break-glass steps. To take it up again, give "
                     "incident_break_glass_reason again. Nothing was done."

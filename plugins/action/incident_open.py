@@ -73,7 +73,8 @@ class ActionModule(ControllerAction):
                 "incident_evidence and incident_approve were both given. Saved evidence is the past: a plan made from it "
                 "cannot be carried out. Run again without incident_evidence, and approve the plan that run prints."
             )
-        if not replay and not args["target"].strip(" ,:"):
+        named = [part for part in re.split(r"[,:\s]+", args["target"]) if part and part[0] not in "!&"]
+        if not replay and not named:
             raise Refusal("incident_target is empty. Name a group or hosts; nothing stands for all of them.")
         if not replay and not args["hosts"]:
             groups = ", ".join(sorted(set(task_vars["groups"]) - {"all", "ungrouped"})) or "none"

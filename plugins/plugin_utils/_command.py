@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import typing as t
 
@@ -28,8 +29,8 @@ def approve(digest: str, argv: list[str], awx: bool) -> str:
         if value is not None:
             shown = _shown(value)
             words += ["-e", shown] if shown else []
-        elif word not in ("-C", "--check"):
-            words.append(word)
+        else:
+            words += _without_check(word)
     return f"{shlex.join(words)} -e incident_approve={digest}"
 
 
@@ -44,10 +45,23 @@ def _extra_of(word: str, rest: t.Iterator[str]) -> str | None:
     return word[2:] if word.startswith("-e") and not word.startswith("--") else None
 
 
+def _without_check(word: str) -> list[str]:
+    """The word without check mode, which may stand among other one-letter options; argparse takes ``--ch`` as well."""
+    if word.startswith("--ch") and "--check".startswith(word):
+        return []
+    if re.fullmatch(r"-[CDbkKv]*C[CDbkKv]*", word):
+        left = word.replace("C", "")
+        return [left] if left != "-" else []
+    return [word]
+
+
 def _quoted(pair: str) -> str:
     """A key=value pair as Ansible splits it again: a value with blanks needs quotes of its own."""
     name, _equals, value = pair.partition("=")
-    return pair if value == shlex.quote(value) else f"{name}={shlex.quote(value)}"
+    if value == shlex.quote(value):
+        return pair
+    # Ansible's own splitting knows no way to write a quote inside the same quotes.
+    return f"{name}={shlex.quote(value)}" if "'" not in value else f'{name}="{value}"'
 
 
 def _shown_json(value: str) -> str:

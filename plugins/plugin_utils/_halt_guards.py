@@ -81,11 +81,11 @@ def thaw_guards(reading: Reading, node: Node) -> tuple[Guard, ...]:
 def blocking(guards: t.Iterable[Guard], taken_over: t.Container[str] = ()) -> list[Guard]:
     """The guards that stand in the way; what is shown comes before what cannot be excluded.
 
-    ``taken_over``: names of open guards that a person has taken over with break-glass. What is shown stays refused.
+    ``taken_over``: keys of open guards that a person has taken over with break-glass. What is shown stays refused.
     """
     guards = list(guards)
     return [guard for guard in guards if guard.state == REFUSED] + [
-        guard for guard in guards if guard.state == OPEN and guard.name not in taken_over
+        guard for guard in guards if guard.state == OPEN and guard.key not in taken_over
     ]
 
 

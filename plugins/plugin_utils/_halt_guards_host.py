@@ -9,12 +9,12 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import (
-    VOTE_TIME_TOLERANCE_S,
     Guard,
     clear,
     refused,
     undecided,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import VOTE_TIME_TOLERANCE_S
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
 
 # Less than this is a full disk: the head file of the consensus WAL alone grows to 10 MB before it is turned over

@@ -14,16 +14,12 @@ from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import VOTE_TIME_TOLERANCE_S
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, Vote
 
 CLEAR = "clear"
 REFUSED = "refused"  # shown: nobody may go on, break-glass or not
 OPEN = "open"  # cannot be excluded: a person may go on with a reason
-
-# A vote carries the signer's own clock, but never less than a millisecond after the block before it (CometBFT
-# consensus/state.go, voteTime): with a clock that lags it looks a little later than it was. Clocks of validators that
-# are kept by NTP differ by far less than two seconds.
-VOTE_TIME_TOLERANCE_S = 2.0
 
 _STEP_NAMES = {1: "propose", 2: "prevote", 3: "precommit"}
 
@@ -35,6 +31,12 @@ class Guard:
     name: str
     state: str
     because: str
+    subject: str = ""  # what exactly is open, where one name can be open for several things
+
+    @property
+    def key(self) -> str:
+        """What a person takes over with break-glass: this open question and no other."""
+        return f"{self.name}:{self.subject}" if self.subject else self.name
 
 
 def clear(name: str, because: str) -> Guard:
@@ -45,8 +47,8 @@ def refused(name: str, because: str) -> Guard:
     return Guard(name, REFUSED, because)
 
 
-def undecided(name: str, because: str) -> Guard:
-    return Guard(name, OPEN, because)
+def undecided(name: str, because: str, subject: str = "") -> Guard:
+    return Guard(name, OPEN, because, subject)
 
 
 def address(node: Node, data: NodeEvidence) -> Guard:
@@ -104,7 +106,7 @@ def votes_after_stop(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     """No vote of the address is later than the stop of this unit.
 
     The votes of this node and its stop are stamped by one clock. A vote from another machine is stamped by that one's, so
-    a clock of this host that is far off leaves the question open. A node in a crash loop may be up
+    a clock of this host that is ahead leaves the question open. A node in a crash loop may be up
     for a second when it is looked at, and has no time of a stop then: its last stop was before its last start. systemd
     forgets both at boot: for a unit that has not run since, the boot is the latest time at which it can have stopped.
     """
@@ -135,10 +137,12 @@ def _no_later_vote(reading: Reading, node: Node, bound: t.Optional[float], event
             name, f"The time of the {event} on {node.host} is not known, so later votes cannot be excluded."
         )
     if not shows_votes(reading):
-        return undecided(name, _NO_VOTES)
-    if node.host in reading.wrong_clocks or (reading.now is not None and bound > reading.now + VOTE_TIME_TOLERANCE_S):
+        return undecided(name, _NO_VOTES, "not_shown")
+    if node.host in reading.ahead:
         return undecided(
-            name, f"The clock of {node.host} is far off, so whether a vote is later than the {event} cannot be told."
+            name,
+            f"The clock of {node.host} is ahead, so whether a vote is later than the {event} cannot be told.",
+            "clock",
         )
     later = [vote for vote in _votes(reading, node) if vote.at is not None and vote.at > bound + VOTE_TIME_TOLERANCE_S]
     if later:
@@ -154,14 +158,18 @@ def _no_later_vote(reading: Reading, node: Node, bound: t.Optional[float], event
             name,
             f"{holder} holds a vote of this validator at height {reading.votes_height} that no node of ours has seen: "
             "another machine may sign with this key.",
+            "outside",
         )
     return clear(name, f"No vote of this validator is later than the {event} at {_bundle.stamp(bound)}.")
 
 
 def _unseen_vote(reading: Reading, node: Node) -> t.Optional[str]:
     """Name of a node outside that holds a vote of this address for the present height which none of ours shows."""
-    if any(vote.height == reading.votes_height for vote in _votes(reading, node)):
+    address, height = node.address or "", reading.votes_height
+    if any(vote.height == height for vote in reading.votes.get(address, ())):
         return None
+    if any(vote.height == height for vote in reading.heard.get(address, ())):
+        return "An RPC outside the inventory"
     return next((witness.name for witness in reading.outside if node.address in witness.votes_of), None)
 
 
@@ -196,6 +204,7 @@ def key_elsewhere(reading: Reading, node: Node) -> Guard:
             name,
             f"It is not known which key lies on {', '.join(unknown)}. Declare incident_validator_address for it, or "
             "make it reachable.",
+            ",".join(unknown),
         )
     return clear(name, "No other host that was looked at holds this key, and none of the inventory declares it.")
 

@@ -142,7 +142,7 @@ def _fill(built: _Builder, verdict: dict[str, t.Any], break_glass: bool) -> list
             withheld.append(_withheld(node, row, action, doubt.because, doubt.state != REFUSED))
             continue
         open_ones = [*stops, *([doubt] if doubt is not None else [])]
-        names = [guard.name for guard in open_ones]
+        names = [guard.key for guard in open_ones]
         if relaxing:
             built.add(RELAX, node, row, _relax_texts(node), names)
             relaxed.append((node, row, names))

@@ -179,7 +179,7 @@ def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
         votes={address: book.votes(address) for address in book.raw},
         heard={address: book.heard_votes(address) for address in book.heard},
         movers=chain.movers,
-        wrong_clocks=chain.wrong_clocks,
+        ahead=chain.ahead,
         notes=tuple(dict.fromkeys(clean(note) for note in notes)),
         commits_seen=bool(book.commits),
         most_seen=book.most_seen,

@@ -29,6 +29,10 @@ CLOCK_SKEW_S = 30.0
 NEAR_BLOCKS = 20
 # Blocks per second that no chain of this kind makes: what lies beyond is a lie or a bug.
 IMPOSSIBLE_RATE = 20
+# A vote carries the signer's own clock, but never less than a millisecond after the block before it (CometBFT
+# consensus/state.go, voteTime): with a clock that lags it looks a little later than it was. Clocks of validators that
+# are kept by NTP differ by far less than two seconds.
+VOTE_TIME_TOLERANCE_S = 2.0
 # CometBFT, types/validator_set.go: MaxTotalVotingPower.
 MAX_TOTAL_POWER = (2**63 - 1) // 8
 
@@ -77,7 +81,7 @@ class Chain:
     apart: bool = False
     split: bool = False
     movers: int = 0  # how many sources went beyond every height of the earlier look, if one of them is ours
-    wrong_clocks: frozenset[str] = frozenset()  # our hosts whose clock is far off
+    ahead: frozenset[str] = frozenset()  # our hosts whose clock is ahead
 
 
 def gather(bundle: _bundle.Bundle) -> Looks:
@@ -175,6 +179,17 @@ def wrong_clocks(found: list[Source], notes: list[str]) -> set[str]:
     return wrong
 
 
+def ahead(found: list[Source]) -> frozenset[str]:
+    """Hosts whose clock is ahead of the controller's and of what most clocks show, by more than a vote's tolerance.
+
+    What a host says arrives later than it was stamped, so a slow answer only ever looks like a clock that is behind.
+    """
+    skews = {entry.name: entry.now - entry.at for entry in found if entry.ours and entry.now and entry.at}
+    every = sorted([*skews.values(), 0.0])
+    middle = every[(len(every) - 1) // 2]
+    return frozenset(name for name, skew in skews.items() if min(skew, skew - middle) > VOTE_TIME_TOLERANCE_S)
+
+
 def validator_set(rpc: Rpc) -> t.Optional[ValidatorSet]:
     """The set an RPC shows, in the chain's order; None where it shows none that can be true."""
     for shown in (rpc.consensus, rpc.validators):
@@ -237,7 +252,7 @@ def read_chain(chain: t.Optional[str], by_look: list[list[Source]], min_apart: f
         return result
     newest = by_look[-1]
     wrong = wrong_clocks(newest, notes)
-    result.wrong_clocks = frozenset(wrong)
+    result.ahead = ahead(newest)
     clocks = [entry.now for entry in newest if entry.ours and entry.now is not None and entry.name not in wrong]
     result.now = max(clocks, default=None)
     intervals = sorted(
@@ -304,8 +319,12 @@ def _movement(result: Chain, older: list[Source], newest: list[Source], min_apar
     grown = [now for then, now in known if (now.height or 0) > was and (now.height or 0) > (then.height or 0)]
     result.moved = bool(grown)
     result.movers = len(grown) if any(now.ours for now in grown) else 0
-    result.same_height = was == result.height and any(
-        then.height == was and now.height == was and _apart(then, now, min_apart) for then, now in known
+    # One source that claims the top and stands there does not hold still those that grow below it.
+    below = sum(1 for then, now in known if now.ours and (now.height or 0) > (then.height or 0))
+    result.same_height = (
+        was == result.height
+        and below < 2
+        and any(then.height == was and now.height == was and _apart(then, now, min_apart) for then, now in known)
     )
 
 

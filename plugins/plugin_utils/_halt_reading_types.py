@@ -115,7 +115,7 @@ class Reading:
     votes: dict[str, tuple[Vote, ...]]  # every vote seen of an address, sorted by height, round, step
     heard: dict[str, tuple[Vote, ...]]  # votes that references show: they count for no power, but for guards
     movers: int  # sources that show new blocks between the looks; 0 where none of ours does
-    wrong_clocks: frozenset[str]  # hosts whose clock is far off the others
+    ahead: frozenset[str]  # hosts whose clock is ahead of the others
     notes: tuple[str, ...]
     commits_seen: bool  # commits of the newest blocks are among the votes
     most_seen: int  # greatest power whose votes of the newest round and step one single node shows

@@ -121,7 +121,8 @@ def read_votes(by_look: list[list[Source]], chosen: ValidatorSet, height: t.Opti
     _rounds(book, by_look, views)
     commits: set[int] = set()
     for entry in by_look[-1]:
-        commits.update(_commits(book, entry.rpc, height))
+        if entry.ours:
+            commits.update(_commits(book, entry.rpc, height))
     book.commits = tuple(sorted(commits, reverse=True)[:5])
     return book
 

@@ -9,9 +9,10 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import BRINGING, START
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import VOTE_TIME_TOLERANCE_S
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import read
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import VOTE_TIME_TOLERANCE_S
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Reading, ValidatorRow
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_verdict import witnesses_wanted
 
 # A validator that joins late misses a commit or two; one that signs three of five takes part.
 COMMITS_LOOKED_AT = 5
@@ -70,9 +71,9 @@ def _standing(reading: Reading, plan: dict[str, t.Any], blocks: int) -> str | No
         return f"The nodes now show the chain {reading.chain_id}, not {plan['chain_id']}."
     if blocks == 0:
         return f"No new block came: the chain stands at height {reading.height}."
-    answering = [node.height for node in reading.nodes.values() if node.chain_ok and node.height is not None]
     base = reading.height - blocks
-    if sum(height > base for height in answering) < min(2, len(answering)):
+    seen = sum(1 for node in reading.nodes.values() if node.chain_ok and node.height is not None and node.height > base)
+    if max(seen, reading.movers) < witnesses_wanted(reading):
         return f"Only one node shows a block above {base}. One word is no proof."
     if reading.voting < reading.quorum:
         return f"Blocks come, but votes of {reading.voting} power are seen in them, and {reading.quorum} is needed."

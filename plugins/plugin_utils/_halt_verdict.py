@@ -131,13 +131,25 @@ def _status(reading: Reading, troubles: list[tuple[Node, str]]) -> str:
     return UNKNOWN if troubles else HEALTHY
 
 
+def witnesses_wanted(reading: Reading) -> int:
+    """How many have to show a new block: two, or one where a single node of ours answers and says that it takes part."""
+    answering = [
+        node
+        for node in reading.nodes.values()
+        if node.chain_ok
+        and node.height is not None
+        and node.reason is None
+        and not (node.data is not None and node.data.rpc.status.flag("catching_up"))
+    ]
+    return max(1, min(2, len(answering)))
+
+
 def _borne_out(reading: Reading) -> bool:
     """Whether more than one word says that blocks come: a quorum in the newest commits, and a second node if there is one.
 
     One RPC that lies must not make a halted chain healthy.
     """
-    answering = sum(1 for node in reading.nodes.values() if node.chain_ok and node.height is not None)
-    return reading.voting >= reading.quorum and reading.movers >= min(2, answering)
+    return reading.voting >= reading.quorum and reading.movers >= witnesses_wanted(reading)
 
 
 def _severity(reading: Reading, status: str) -> t.Optional[str]:

@@ -57,14 +57,11 @@ def with_attempt(plan: Plan, spent: t.Collection[str]) -> Plan:
     The same steps may be right again at the same height, after a run that failed. A used digest approves nothing, so
     the new plan needs another one.
     """
-    if not spent or not plan["steps"]:
-        return plan
-    renewed = plan
-    for attempt in range(len(spent), 2 * len(spent) + 1):
+    renewed, attempt = plan, 0
+    while plan["steps"] and renewed["digest"] in spent:
+        attempt += 1
         renewed = dict(plan, attempt=attempt)
         renewed["digest"] = digest(renewed)
-        if renewed["digest"] not in spent:
-            break
     return renewed
 
 

@@ -145,14 +145,17 @@ class Record:
     def entries(self) -> list[dict[str, t.Any]]:
         """Every whole entry, oldest first."""
         entries = []
-        for line in self._lines():
-            with contextlib.suppress(ValueError):
-                entries.append(json.loads(line))
+        for line in self._lines() if self.path is not None else []:
+            with contextlib.suppress(ValueError, RecursionError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and {"at", "run", "kind", "data"} <= set(entry):
+                    entries.append(entry)
         return entries
 
     def _lines(self) -> list[str]:
         try:
-            with open(os.path.join(self.path or "", JOURNAL), encoding="utf-8") as stream:
+            # What is no text is no journal either: the chain then says where it breaks.
+            with open(os.path.join(self.path or "", JOURNAL), encoding="utf-8", errors="replace") as stream:
                 return stream.read().splitlines()
         except FileNotFoundError:
             return []
@@ -181,7 +184,7 @@ def open_record(directory: str, identity: str, run: str) -> tuple[Record, str | 
 class Recorded(t.NamedTuple):
     """A plan that an earlier run printed, and how the run that used its digest ended (None: none did, or it was killed).
 
-    ``silent_s``: seconds since the newest entry of the runs that used it, 0 where none did.
+    ``silent_s``: seconds since the newest entry of the runs that used it, or of all where none says that it did.
     """
 
     incident: str
@@ -206,7 +209,8 @@ def find_plan(directory: str, digest: str) -> Recorded | None:
         entries = record.entries()
         used = {e["run"] for e in entries if e["kind"] == "approved" and e["data"].get("digest") == digest}
         outcomes = [str(e["data"].get("outcome")) for e in entries if e["kind"] == "run_finished" and e["run"] in used]
-        newest = max((_bundle.seconds(e["at"]) or 0.0 for e in entries if e["run"] in used), default=None)
+        told = [entry for entry in entries if entry["run"] in used] or entries
+        newest = max((_bundle.seconds(entry["at"]) or 0.0 for entry in told), default=None)
         silent = 0 if newest is None else max(0, int((_bundle.seconds(now()) or newest) - newest))
         return Recorded(incident, plan, outcomes[-1] if outcomes else None, silent)
     return None

@@ -180,7 +180,7 @@ def reading(nodes: list[Node], rows: list[ValidatorRow] | None = None, **changes
         "votes": {},
         "heard": {},
         "movers": 0,
-        "wrong_clocks": frozenset(),
+        "ahead": frozenset(),
         "notes": (),
         "commits_seen": True,
         "most_seen": 0,
