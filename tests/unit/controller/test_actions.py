@@ -244,6 +244,7 @@ def test_a_run_whose_lock_was_broken_takes_no_further_step(answers: list[dict[st
         ({"subset": "vh1"}, "--limit 'vh1'"),
         ({"tags": ["actions"]}, "--tags and --skip-tags"),
         ({"skip_tags": ["always"]}, "--tags and --skip-tags"),
+        ({"skip_tags": ["notest", "untagged"]}, "--tags and --skip-tags"),
         ({"start_at_task": "Remediate"}, "--start-at-task"),
         ({"step": True}, "--step"),
         ({"extra_vars": ["_incident_guard=x"]}, "_incident_guard"),
@@ -262,7 +263,9 @@ def test_no_option_cuts_the_gate_or_the_guards_out(
         with pytest.raises(Refusal, match=re.escape(said)):
             refuse_partial_runs(loader)
         load_extra_vars.__dict__.pop("extra_vars", None)
-        monkeypatch.setattr(context, "CLIARGS", CLIArgs({**usual, "extra_vars": ["incident_approve=halt-1"]}))
+        monkeypatch.setattr(
+            context, "CLIARGS", CLIArgs({**usual, "skip_tags": ["notest"], "extra_vars": ["incident_approve=halt-1"]})
+        )
         refuse_partial_runs(loader)
     finally:
         load_extra_vars.__dict__.pop("extra_vars", None)
