@@ -217,7 +217,11 @@ def _open_question(reading: Reading, wrong: str) -> str:
             "New blocks are claimed, but not by two nodes, or without the votes of a quorum.",
         ),
         (standing(reading) is False, f"New blocks come, but what some of ours do cannot be told: {wrong}."),
-        (young, "That is young, but no new block was seen between two looks yet."),
+        (
+            young,
+            f"That is within the limit of {_verdict.duration(reading.threshold_s)}, but no new block was seen between two "
+            "looks yet.",
+        ),
     )
     return next((text for holds, text in reasons if holds), "The looks do not agree on whether it moves.")
 

@@ -119,6 +119,16 @@ def test_the_interval_is_the_median_of_neighbours() -> None:
     }
 
 
+def test_the_first_block_carries_the_genesis_time_and_is_no_neighbour() -> None:
+    metas = read("halted/blockchain.json")["block_metas"]
+    oldest = min(metas, key=lambda meta: int(meta["header"]["height"]))["header"]
+    oldest["last_block_id"]["hash"] = ""
+    oldest["time"] = "2020-01-01T00:00:00Z"
+    young = [meta for meta in metas if int(meta["header"]["height"]) <= int(oldest["height"]) + 1]
+    assert _cometbft_answers.blocks({"block_metas": young})["interval_s"] is None
+    assert _cometbft_answers.blocks({"block_metas": metas})["interval_s"] == pytest.approx(1.043, abs=0.02)
+
+
 def test_an_error_object_has_no_result() -> None:
     with pytest.raises(KeyError):
         read("halted/commit_future.json")
