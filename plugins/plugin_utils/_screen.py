@@ -48,6 +48,8 @@ def headline(verdict: Verdict) -> str:
     status = verdict.get("status")
     if status == "incident":
         return "THE CHAIN IS HALTED" if verdict.get("confirmed") else "THE CHAIN SEEMS HALTED, NOT CONFIRMED YET"
+    if status == "unknown" and verdict.get("severity") is None:
+        return "NO HALT SEEN SO FAR, AND NOT CERTAIN THAT THE CHAIN RUNS"
     known = {"degraded": "THE CHAIN RUNS, SOMETHING OF OURS IS MISSING", "healthy": "THE CHAIN RUNS"}
     return known.get(str(status), "CANNOT TELL WHETHER THE CHAIN RUNS")
 

@@ -148,10 +148,12 @@ def test_without_a_record_the_message_is_shown_whole() -> None:
 
 def test_without_a_validator_set_it_says_so() -> None:
     power = {"total": 0, "quorum": 1, "voting": 0, "absent": 0, "unknown": 0, "to_quorum": 1}
-    empty = samples.verdict([], status="unknown", severity=None, causes=[], refuted=[], cannot_tell=[], power=power)
+    empty = samples.verdict([], status="unknown", severity="SEV-1", causes=[], refuted=[], cannot_tell=[], power=power)
     lines = final(empty, outcome="diagnosed")
     assert "CANNOT TELL WHETHER THE CHAIN RUNS" in lines[0]
     assert any("voting power cannot be counted" in line for line in lines)
+    young = {**empty, "severity": None}
+    assert "NO HALT SEEN SO FAR, AND NOT CERTAIN" in final(young, outcome="diagnosed")[0]
 
 
 @pytest.mark.parametrize("changes", [{}, {"status": "unknown"}, {"status": "healthy"}, {"status": "degraded"}])
