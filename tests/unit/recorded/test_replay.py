@@ -42,7 +42,7 @@ PARTS = (
 )  # fmt: skip
 RPC_PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool")
 LOSABLE = (WHOLE, *PARTS, *(f"rpc.{name}" for name in RPC_PARTS))
-LOOKS = ((1,), (2,), (1, 2))
+LOOKS = ((2,), (1, 2))
 LATE = {"ok": False, "error": {"kind": "late", "text": "no answer in time"}}
 
 FORBIDDEN_NAMES = re.compile(
@@ -280,7 +280,7 @@ def test_a_part_lost_on_all_hosts_makes_nothing_better(name: str) -> None:
 
 @pytest.mark.one_core
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_losses_together_make_nothing_better(name: str, data: st.DataObject) -> None:
     bundle = bundle_of(name)
