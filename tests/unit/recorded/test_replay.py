@@ -42,7 +42,7 @@ PARTS = (
 )  # fmt: skip
 RPC_PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool")
 LOSABLE = (WHOLE, *PARTS, *(f"rpc.{name}" for name in RPC_PARTS))
-LOOKS = ((2,), (1, 2))
+LOOKS = ((1, 2),)
 LATE = {"ok": False, "error": {"kind": "late", "text": "no answer in time"}}
 
 FORBIDDEN_NAMES = re.compile(
