@@ -175,6 +175,8 @@ def main(arguments: list[str], env: Mapping[str, str]) -> int:
         )
         with tempfile.TemporaryDirectory(prefix="virtengine-incident-bench-") as folder:
             directory = Path(folder)
+            # Records are kept where the person stands.
+            env = {**env, "PWD": folder}
             site.write(directory, Path(found.stdout.strip()))
             _evidence(directory, env)
             subprocess.run([*rig, "fault", "stop", "vh1", "--name", RIG], cwd=places.REPO, env=env, check=True)
