@@ -45,6 +45,24 @@ def test_killed_run_leaves_its_lock_and_goes_on_under_its_digest(fleet: Fleet, r
     fleet.wait_for_blocks("vh3")
 
 
+def test_killed_while_the_double_sign_check_is_relaxed_it_comes_back(fleet: Fleet, responder: Responder) -> None:
+    fleet.fault("dsch", "vh1", "10")
+    fleet.fault("stop", "vh1")
+    fleet.wait_until_halted("vh2")
+    planned = responder.run()
+    process = responder.start("-e", f"incident_approve={planned.digest}")
+    responder.kill_at(process, "step 2/3")
+    assert "virtengine-incident" in fleet.on("vh1", "ls -R /run/systemd/system"), "the kill came before the setting"
+
+    looked = responder.run()
+    owner = re.search(r"held by (run-[0-9a-f]+)", " ".join(looked.output.split()))
+    assert owner, looked.output
+    resumed = responder.run("-e", f"incident_approve={planned.digest}", "-e", f"incident_break_lock={owner.group(1)}")
+    assert resumed.code == 0, resumed.output
+    assert "virtengine-incident" not in fleet.on("vh1", "ls -R /run/systemd/system"), "the check stays off"
+    fleet.wait_for_blocks("vh1")
+
+
 def test_two_responders_never_act_together(fleet: Fleet, responder: Responder) -> None:
     fleet.fault("stop", "vh1")
     fleet.wait_until_halted("vh2")

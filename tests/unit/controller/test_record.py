@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain, _plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
     JOURNAL,
     Record,
     RunState,
+    find_plan,
     incident_id,
     open_record,
 )
@@ -111,3 +113,39 @@ def test_what_a_run_keeps_is_gone_when_it_closes() -> None:
     assert state.read("nothing") is None
     state.remove()
     assert not Path(state.path).exists()
+
+
+def a_plan() -> dict[str, t.Any]:
+    step = {"action": "start_node", "host": "v1", "address": None, "break_glass": False, "taken_over": []}
+    made = {"incident": "chain_halt", "chain_id": "c-1", "height": 5, "last_block_hash": "AB", "steps": [step]}
+    return {**made, "digest": _plan.digest(made)}
+
+
+def test_a_plan_file_that_was_changed_is_not_the_plan_that_was_approved(tmp_path: Path) -> None:
+    record, _problem = open_record(str(tmp_path), "c-1-5-AB", "run-1")
+    made = a_plan()
+    record.write(f"plan-{made['digest']}.json", json.dumps(made))
+    found = find_plan(str(tmp_path), made["digest"])
+    assert found is not None
+    assert found.plan == made
+    made["steps"].append({**made["steps"][0], "host": "v2"})
+    record.write(f"plan-{made['digest']}.json", json.dumps(made))
+    assert find_plan(str(tmp_path), made["digest"]) is None
+
+
+@pytest.mark.parametrize("rubbish", [b"[]\n", b'"text"\n', b"{}\n", b"\xff\xfe\n{}\n", b"[" * 100_000 + b"\n{}\n"])
+def test_a_journal_of_rubbish_is_read_without_an_error_and_not_written_to(tmp_path: Path, rubbish: bytes) -> None:
+    record, _problem = open_record(str(tmp_path), "c-1-5-AB", "run-1")
+    Path(str(record.path), "journal.jsonl").write_bytes(rubbish)
+    assert record.entries() == []
+    with pytest.raises(Refusal, match="was changed"):
+        record.append("note", {})
+    assert Path(str(record.path), "journal.jsonl").read_bytes() == rubbish
+
+
+def test_a_record_that_is_not_kept_has_no_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    record, _problem = open_record(str(tmp_path), "x", "run-1")
+    record.append("note", {})
+    monkeypatch.chdir(str(record.path))
+    assert Record(None, "run-2").entries() == []
