@@ -48,7 +48,7 @@ class ActionModule(ControllerAction):
         # Only now is the digest used: a run that met another's lock did nothing, and may come back with it.
         gate = state.read("gate")
         used = {key: gate[key] for key in ("digest", "resumed", "break_glass_reason")}
-        state.keep("gate", {**gate, "locked": True, "locked_on": answer["taken_on"]})
+        state.keep("gate", {**gate, "locked_on": answer["taken_on"]})
         state.record().append("approved", {"who": state.facts["who"], **used})
         return answer
 

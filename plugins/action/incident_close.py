@@ -134,7 +134,7 @@ def outcome_of(state: RunState, failed_message: str | None) -> tuple[str, list[s
         return "refused", list(refused["lines"])
     if failed_message:
         # A run that did not get the lock did nothing.
-        return ("not_recovered" if gate and gate.get("locked") else "refused"), failed_message.splitlines()
+        return ("not_recovered" if gate and "locked_on" in gate else "refused"), failed_message.splitlines()
     if plan and plan["steps"]:
         return "planned", []
     return "diagnosed", []

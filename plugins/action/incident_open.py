@@ -159,7 +159,7 @@ class ActionModule(ControllerAction):
 
 
 def refuse_partial_runs(loader: t.Any) -> None:
-    """``--limit``, ``--tags`` and ``--start-at-task`` would cut the gate or the evidence out of the run."""
+    """Refuse what would cut the gate, the evidence or a guard out of the run, or stand in for what the run found out."""
     options = context.CLIARGS
     if options.get("subset"):
         raise Refusal(

@@ -92,7 +92,8 @@ def new(
 ) -> Bundle:
     """An empty bundle. ``not_looked_at``: hosts of the inventory that this run does not ask.
 
-    BadEvidence where ``inventory`` or ``taken_at`` (RFC 3339) are not of the contract's shape."""
+    BadEvidence where ``inventory`` or ``taken_at`` (RFC 3339) are not of the contract's shape.
+    """
     return check(
         {
             "schema": SCHEMA,

@@ -177,7 +177,7 @@ def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
         outside=outside,
         voters=tuple(sorted(row.host for row in validators if row.state == "voting" and row.host is not None)),
         votes={address: book.votes(address) for address in book.raw},
-        heard={address: book.heard_votes(address) for address in book.heard},
+        heard={address: book.heard.votes(address) for address in book.heard.raw} if book.heard is not None else {},
         movers=chain.movers,
         ahead=chain.ahead,
         notes=tuple(dict.fromkeys(clean(note) for note in notes)),

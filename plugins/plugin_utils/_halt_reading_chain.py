@@ -162,11 +162,17 @@ def _source(name: str, ours: bool, now: t.Optional[float], at: t.Optional[float]
     )
 
 
-def wrong_clocks(found: list[Source], notes: list[str]) -> set[str]:
-    """Hosts whose clock is far from what most of the hosts and the controller agree on."""
+def _skews(found: list[Source]) -> tuple[dict[str, float], float]:
+    """How far our hosts' clocks are ahead of the controller's, and the middle of those and the controller's own 0."""
     skews = {entry.name: entry.now - entry.at for entry in found if entry.ours and entry.now and entry.at}
     every = sorted([*skews.values(), 0.0])
-    middle = every[(len(every) - 1) // 2]
+    return skews, every[(len(every) - 1) // 2]
+
+
+def wrong_clocks(found: list[Source], notes: list[str]) -> set[str]:
+    """Hosts whose clock is far from what most of the hosts and the controller agree on."""
+    skews, middle = _skews(found)
+    every = sorted([*skews.values(), 0.0])
     near = [skew for skew in every if abs(skew - middle) <= CLOCK_SKEW_S]
     if 2 * len(near) <= len(every):
         if len(skews) > 1 or abs(every[-1] - every[0]) > CLOCK_SKEW_S:
@@ -184,9 +190,7 @@ def ahead(found: list[Source]) -> frozenset[str]:
 
     What a host says arrives later than it was stamped, so a slow answer only ever looks like a clock that is behind.
     """
-    skews = {entry.name: entry.now - entry.at for entry in found if entry.ours and entry.now and entry.at}
-    every = sorted([*skews.values(), 0.0])
-    middle = every[(len(every) - 1) // 2]
+    skews, middle = _skews(found)
     return frozenset(name for name, skew in skews.items() if min(skew, skew - middle) > VOTE_TIME_TOLERANCE_S)
 
 

@@ -47,16 +47,11 @@ class VoteBook:
     raw: dict[str, dict[HRS, tuple[t.Any, t.Any]]] = field(default_factory=dict)
     at_height: dict[str, HRS] = field(default_factory=dict)  # newest vote at the present height
     conflicts: set[tuple[str, HRS]] = field(default_factory=set)  # two different votes for one height, round, step
-    heard: dict[str, dict[HRS, tuple[t.Any, t.Any]]] = field(default_factory=dict)  # votes that only references show
+    heard: t.Optional[VoteBook] = None  # what references show: it counts for no power, but a guard must know it
 
     def votes(self, address: str) -> tuple[Vote, ...]:
         """Every vote seen of an address, by height, round and step."""
         found = self.raw.get(address, {})
-        return tuple(_vote(hrs, found[hrs]) for hrs in sorted(found))
-
-    def heard_votes(self, address: str) -> tuple[Vote, ...]:
-        """Every vote that a reference shows of an address. It counts for nobody's power, but a guard must know it."""
-        found = self.heard.get(address, {})
         return tuple(_vote(hrs, found[hrs]) for hrs in sorted(found))
 
     def newest(self, address: str) -> t.Optional[Vote]:
@@ -115,9 +110,9 @@ def read_votes(by_look: list[list[Source]], chosen: ValidatorSet, height: t.Opti
             if entry.ours:
                 _collect(book, entry, chosen)
             else:
-                outside = VoteBook(raw=book.heard)
-                _collect(outside, entry, chosen)
-                _commits(outside, entry.rpc, height)
+                book.heard = book.heard or VoteBook(chosen)
+                _collect(book.heard, entry, chosen)
+                _commits(book.heard, entry.rpc, height)
     _rounds(book, by_look, views)
     commits: set[int] = set()
     for entry in by_look[-1]:

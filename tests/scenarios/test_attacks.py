@@ -78,6 +78,23 @@ def test_two_responders_never_act_together(fleet: Fleet, responder: Responder) -
     fleet.wait_for_blocks("vh1")
 
 
+def test_a_record_host_that_is_away_stops_no_recovery(fleet: Fleet, responder: Responder) -> None:
+    inventory = responder.site / "validators"
+    lines = inventory.read_text(encoding="utf-8")
+    (network,) = {address.rpartition(".")[0] for address in re.findall(r"ansible_host=(\S+)", lines)}
+    lines = lines.replace("\nsentries\n", "\nsentries\nrecords\n")
+    inventory.write_text(f"{lines}\n[records]\naway ansible_host={network}.99\n", encoding="utf-8")
+    fleet.fault("stop", "vh1")
+    fleet.wait_until_halted("vh2")
+    planned = responder.run()
+    assert "Not looked at" in planned.output
+    run = responder.run("-e", f"incident_approve={planned.digest}", "-e", "incident_record_host=away")
+    assert "== RECOVERED: THE CHAIN RUNS" in run.output
+    assert run.code != 0
+    assert "could not be copied to away" in " ".join(run.output.split())
+    fleet.wait_for_blocks("vh1")
+
+
 def test_half_and_all_hosts_unreachable(fleet: Fleet, responder: Responder) -> None:
     for host in ("vh1", "vh3", "vs1"):
         fleet.fault("cut", host)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.scenarios.conftest import OURS
 from tests.scenarios.fleet import Fleet
 from tests.scenarios.public_rpc import public_rpc
 from tests.scenarios.responder import Responder, Run
@@ -64,14 +65,14 @@ def test_power_missing_on_others_is_told_by_a_node_outside_and_ours_is_started(
     fleet.fault("stop", "vx1")
     fleet.fault("stop", "vh3")
     fleet.wait_until_halted("vh2")
-    before = fleet.units("vh1", "vh2", "vh3", "vh4", "vs1")
+    before = fleet.units(*OURS)
     inside = responder.run()
     assert inside.causes == ["cannot_tell"]
     assert inside.steps() == []
     assert "incident_reference_rpcs" in inside.output
     asked = responder.run("-e", "incident_break_glass_reason='we accept that'")
     assert asked.steps() == [("start_node", "vh3")], "a person may start what no guard speaks against"
-    assert fleet.units("vh1", "vh2", "vh3", "vh4", "vs1") == before
+    assert fleet.units(*OURS) == before
 
     with public_rpc(fleet.state, "vx2") as url:
         reference = ("-e", f'{{"incident_reference_rpcs": ["{url}"]}}')

@@ -148,7 +148,11 @@ class Record:
         for line in self._lines() if self.path is not None else []:
             with contextlib.suppress(ValueError, RecursionError):
                 entry = json.loads(line)
-                if isinstance(entry, dict) and {"at", "run", "kind", "data"} <= set(entry):
+                if (
+                    isinstance(entry, dict)
+                    and {"at", "run", "kind"} <= set(entry)
+                    and isinstance(entry.get("data"), dict)
+                ):
                     entries.append(entry)
         return entries
 

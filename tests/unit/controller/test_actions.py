@@ -158,9 +158,9 @@ def test_without_a_verdict_the_status_is_unknown() -> None:
 
 def test_an_acting_run_that_stops_has_not_recovered(state: RunState) -> None:
     assert outcome_of(state, "lost the host") == ("refused", ["lost the host"])
-    gate(state)
+    state.keep("gate", {"token": "t", "steps": []})
     assert outcome_of(state, "no lock") == ("refused", ["no lock"])
-    gate(state, locked=True)
+    gate(state)
     assert outcome_of(state, "lost the host") == ("not_recovered", ["lost the host"])
     state.keep("recovery", {"recovered": True, "because": "blocks come"})
     assert outcome_of(state, None) == ("recovered", ["blocks come"])
