@@ -93,7 +93,7 @@ class _Ran:
 def _unit(cores: list[Core], tally: Tally) -> None:
     """The unit tests on all cores at once: half of their time they wait. What each printed is shown when it ends."""
     _headline(f"unit tests on {' and '.join(core.name for core in cores)}")
-    workers = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
+    workers = ["-n", str(max(2, os.cpu_count() or 1)), "--dist", "worksteal"]
     with ThreadPoolExecutor(len(cores)) as pool:
         running = [
             pool.submit(
