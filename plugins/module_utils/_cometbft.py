@@ -17,11 +17,12 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
     _cometbft_consensus,
     _http,
     _rpc_json,
+    _slashing,
 )
-from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean, failed
-from ansible_collections.virtengine.incident.plugins.module_utils._rpc_read import INT64, whole
+from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean, failed, stamp
+from ansible_collections.virtengine.incident.plugins.module_utils._rpc_read import INT64, nanoseconds, whole
 
-PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool")
+PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
 
 _PAGES = 100  # of /validators, 100 validators on each: CometBFT's largest set
 # Of an answer above the tree's cap. Three copies of the largest block (proposed, locked, valid) in base64 are larger;
@@ -29,6 +30,7 @@ _PAGES = 100  # of /validators, 100 validators on each: CometBFT's largest set
 _STREAM_CAP = 64 * 1024 * 1024
 # After these errors of /dump_consensus_state the smaller /consensus_state may still answer.
 _ASK_SHORT = ("http", "rpc", "malformed", "too_large", "late", "failed")
+_LAST_SECOND = 253402300799  # of the year 9999
 _MOVED = 3  # looks at /consensus_state until its height stands still between two of them
 
 Shape = t.Callable[[t.Any], t.Any]
@@ -41,12 +43,14 @@ def gather(
     parts: t.Optional[t.Sequence[str]] = None,
     validate_certs: bool = True,
     ca_path: t.Optional[str] = None,
+    tree: t.Optional[threading.Lock] = None,
 ) -> dict[str, dict[str, t.Any]]:
     """Ask one node's RPC for everything at once.
 
     base_url: "http://host:port" or "https://host:port"; deadline_s: seconds for all of it together;
     commits: how many of the newest commits to read; parts: names out of PARTS, all when None;
-    validate_certs, ca_path: see ``_http.target``.
+    validate_certs, ca_path: see ``_http.target``; tree: what is held while an answer is a tree in memory, to be shared
+    by calls that run at the same time.
     Returns {name: part} in at most ``deadline_s``, and raises nothing for what the node does: each part is
     ``{"ok": True, "data": ...}`` or ``{"ok": False, "error": {"kind", "text"}}``.
     """
@@ -55,7 +59,7 @@ def gather(
         where = _http.target(base_url, validate_certs, ca_path)
     except ValueError as error:
         return {name: failed("cannot_tell", str(error)) for name in wanted}
-    look = _Look(where, time.monotonic() + deadline_s, commits)
+    look = _Look(where, time.monotonic() + deadline_s, commits, tree or threading.Lock())
     return look.parts(wanted)
 
 
@@ -97,17 +101,17 @@ class _Jobs:
 class _Look:
     """One look at one RPC."""
 
-    def __init__(self, where: _http.Target, until: float, commits: int) -> None:
+    def __init__(self, where: _http.Target, until: float, commits: int, tree: threading.Lock) -> None:
         self._where = where
         self._until = until
         self._commits = commits
         self._jobs = _Jobs(until)
-        # One tree at a time: eight hostile answers together would cost eight times the memory.
-        self._tree = threading.Lock()
+        # One tree at a time: a hostile answer to every question would cost the memory of all of them together.
+        self._tree = tree
 
     def parts(self, wanted: list[str]) -> dict[str, dict[str, t.Any]]:
         calls = {
-            "status": lambda: self._ask("/status", _cometbft_answers.status),
+            "status": lambda: self._ask("/status", _cometbft_answers.status, stamped=True),
             # CometBFT lets caches keep this answer for a day; an argument it ignores makes each question a new one.
             "abci_info": lambda: self._ask(f"/abci_info?look={secrets.token_hex(4)}", _cometbft_answers.abci_info),
             "consensus": self._consensus,
@@ -116,9 +120,10 @@ class _Look:
             "blocks": self._blocks,
             "commits": self._newest_commits,
             "mempool": lambda: self._ask("/num_unconfirmed_txs", _cometbft_answers.mempool),
+            "jailed": self._jailed,
         }
-        # Which blocks and commits are the newest is what the status says.
-        needed = {*wanted, *(["status"] if {"blocks", "commits"} & set(wanted) else [])}
+        # Which blocks and commits are the newest is what the status says, and what time it is on the chain.
+        needed = {*wanted, *(["status"] if {"blocks", "commits", "jailed"} & set(wanted) else [])}
         for name in PARTS:
             if name in needed:
                 self._jobs.start(name, calls[name])
@@ -130,13 +135,14 @@ class _Look:
         except PartError as error:
             return failed(error.kind, f"{name} of {self._where.url}: {error.text}")
 
-    def _ask(self, query: str, shape: Shape) -> t.Any:
-        """Ask, and shape the result. An answer above the cap is an error."""
+    def _ask(self, query: str, shape: Shape, stamped: bool = False) -> t.Any:
+        """Ask, and shape the result, with the server's time in it where ``stamped``. One above the cap is an error."""
         with _http.get(self._where, query, self._until) as answer:
             body, whole_body = answer.head(_rpc_json.TREE_CAP)
             if not whole_body:
                 raise PartError("too_large", f"the answer is larger than {_rpc_json.TREE_CAP} bytes; it is not read")
-            return self._one_tree(lambda: shape(_result(_tree(body, answer), answer)))
+            found = self._one_tree(lambda: shape(result_of(body, answer)))
+            return {**found, "server_time": server_time(answer)} if stamped else found
 
     def _one_tree(self, call: t.Callable[[], t.Any]) -> t.Any:
         with self._tree:
@@ -152,7 +158,7 @@ class _Look:
         with _http.get(self._where, query, until) as answer:
             body, whole_body = answer.head(_rpc_json.TREE_CAP)
             if whole_body:
-                return self._one_tree(lambda: shape(_result(_tree(body, answer), answer), False))
+                return self._one_tree(lambda: shape(result_of(body, answer), False))
             pieces: t.Iterator[_rpc_json.Bytes] = itertools.chain([body], answer.chunks())
             pieces = _at_most(pieces, _STREAM_CAP)
             return shape(_result(_rpc_json.prune(pieces, _cometbft_consensus.WANTED), answer), True)
@@ -240,15 +246,25 @@ class _Look:
         except PartError:
             return []
 
+    def _jailed(self) -> dict[str, t.Any]:
+        # Both questions are under way at once: the status is waited for when the infos are there.
+        infos = _slashing.read(self._ask)
+        newest = nanoseconds(self._of_newest("block_time"))
+        return _slashing.jailed(infos, newest or 0)
+
     def _newest(self) -> int:
         """The height of the newest block."""
+        return t.cast(int, self._of_newest("height"))
+
+    def _of_newest(self, key: str) -> t.Any:
+        """What the status says of the newest block."""
         try:
-            height: int = self._jobs.get("status")["height"]
+            value = self._jobs.get("status")[key]
         except PartError as error:
-            raise PartError(error.kind, f"the newest height is not known, because status fails: {error.text}") from None
-        if not height:
+            raise PartError(error.kind, f"the newest block is not known, because status fails: {error.text}") from None
+        if not value:
             raise PartError("absent", "no block is there yet")
-        return height
+        return value
 
 
 def _height_of(result: t.Any, _truncated: bool) -> int:
@@ -260,6 +276,17 @@ def _short_at(height: int, rows: list[dict[str, t.Any]], result: t.Any, truncate
     if _cometbft_consensus.short_height(result) != height:
         return None
     return _cometbft_consensus.short(result, rows, truncated)
+
+
+def result_of(body: bytearray, answer: _http.Answer) -> t.Any:
+    """The result in the whole body of an answer. Raises PartError for whatever else the body is."""
+    return _result(_tree(body, answer), answer)
+
+
+def server_time(answer: _http.Answer) -> t.Optional[str]:
+    """The clock of the answering side, RFC 3339 in whole seconds; None where it does not tell a believable one."""
+    said = answer.server_time
+    return None if said is None or said > _LAST_SECOND else f"{stamp(said)[:19]}Z"
 
 
 def _tree(body: bytearray, answer: _http.Answer) -> t.Any:

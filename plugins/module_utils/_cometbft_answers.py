@@ -88,12 +88,14 @@ def net_info(result: t.Any) -> dict[str, t.Any]:
     peers = []
     for peer in answer.objects("peers"):
         node = peer.inner("node_info")
+        other = node.inner("other") if node.has("other") else None
         peers.append(
             {
                 "node_id": node.match("id", NODE_ID),
                 "moniker": node.text("moniker"),
                 "remote": peer.text("remote_ip", 100),
                 "outbound": peer.flag("is_outbound"),
+                "rpc_address": (other.text("rpc_address", 100) or None) if other else None,
             }
         )
     return {"peers": peers, "count": answer.integer("n_peers")}
@@ -132,19 +134,24 @@ def check_set(rows: list[dict[str, t.Any]], where: str) -> None:
 def blocks(result: t.Any) -> dict[str, t.Any]:
     """``/blockchain``: the median of the seconds between the headers of neighbouring heights, None below two blocks.
 
+    A header's app_hash is the application's state before its block, after the one before (CometBFT types/block.go).
     The chain's first block, the only one without a block before it, carries the time of the genesis file (CometBFT
     state/state.go, MakeBlock), which may lie days before the start: it is no neighbour.
     """
     metas = Obj(result, "result").objects("block_metas")
     if len(metas) > BLOCKS:
         raise wrong("result.block_metas", f"has more than {BLOCKS} entries")
-    times = {}
+    times, hashes = {}, {}
     first = None
     for meta in metas:
         header = meta.inner("header")
         if not header.inner("last_block_id").text("hash"):
             first = header.integer("height", low=1)
-        times[header.integer("height", low=1)] = nanoseconds(header.sure_time("time")) or 0
+        height = header.integer("height", low=1)
+        if height in times:
+            raise wrong("result.block_metas", f"holds height {height} twice")
+        times[height] = nanoseconds(header.sure_time("time")) or 0
+        hashes[height] = header.match("app_hash", _HEX)
     if not times:
         raise PartError("absent", "no block is there yet")
     gaps = [times[height] - times[height - 1] for height in times if height - 1 in times and height - 1 != first]
@@ -154,6 +161,7 @@ def blocks(result: t.Any) -> dict[str, t.Any]:
         "interval_s": round(statistics.median(gaps) / 1e9, 3) if gaps else None,
         "from_height": min(times),
         "to_height": max(times),
+        "headers": [[height, hashes[height]] for height in sorted(hashes, reverse=True)],
     }
 
 

@@ -21,6 +21,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils._rpc_read impo
 _INT32 = 2**31 - 1
 _STEP = 8  # RoundStepCommit, the last (consensus/types/round_state.go)
 _HRS = re.compile(r"(0|[1-9][0-9]{0,18})/(0|[1-9][0-9]{0,9})/([0-8])")
+_COUNT = re.compile(r"(0|[1-9][0-9]{0,9})/(0|[1-9][0-9]{0,9})")
 _BITS = re.compile(r"[x_]{0,10000}")
 
 _SET = {"validators": Items({"address": SCALAR, "voting_power": SCALAR}), "proposer": {"address": SCALAR}}
@@ -43,6 +44,9 @@ WANTED = {
             "validators": _SET,
             "last_validators": _SET,
             "proposer": {"address": SCALAR},
+            # Whether it is there is all that is read of it.
+            "proposal": {},
+            "proposal_block_parts": {"count/total": SCALAR},
             "votes": _ROUNDS,
             "height_vote_set": _ROUNDS,
             "last_commit": {"votes": Items(SCALAR)},
@@ -77,6 +81,8 @@ def dumped(result: t.Any, truncated: bool) -> dict[str, t.Any]:
         "start_time": state.time("start_time"),
         "commit_time": state.time("commit_time"),
         "proposer": proposer.match("address", ADDRESS) if proposer else None,
+        "proposal": _proposal(state, "proposal" in result["round_state"]),
+        "block_parts": _block_parts(state),
         "validators": validators,
         "rounds": rounds,
         "last_commit": last,
@@ -94,7 +100,7 @@ def short_height(result: t.Any) -> int:
 def short(result: t.Any, validators: list[dict[str, t.Any]], truncated: bool) -> dict[str, t.Any]:
     """The contract's ``consensus`` out of ``/consensus_state`` and the validators at its height.
 
-    It has no last commit and no peers. Raises PartError (malformed).
+    It has no last commit and no peers, and does not tell of a proposal. Raises PartError (malformed).
     """
     state = Obj(result, "result").inner("round_state")
     height, number, step = _position(state)
@@ -106,6 +112,8 @@ def short(result: t.Any, validators: list[dict[str, t.Any]], truncated: bool) ->
         "start_time": state.time("start_time"),
         "commit_time": None,
         "proposer": state.inner("proposer").match("address", ADDRESS) if state.has("proposer") else None,
+        "proposal": None,
+        "block_parts": None,
         "validators": validators,
         "rounds": _votes.rounds(state.objects("height_vote_set"), roll, height),
         "last_commit": None,
@@ -120,6 +128,28 @@ def _position(state: Obj) -> tuple[int, int, int]:
     if height > INT64 or number > _INT32:
         raise wrong("round_state.height/round/step", "is out of range")
     return height, number, step
+
+
+def _proposal(state: Obj, told: bool) -> t.Optional[bool]:
+    """Whether a proposal for the present round was received; the key is there with null where none was."""
+    if not state.has("proposal"):
+        return False if told else None
+    state.inner("proposal")
+    return True
+
+
+def _block_parts(state: Obj) -> t.Optional[list[int]]:
+    """How many parts of the proposed block are there, of how many; None where its parts are not known yet."""
+    if not state.has("proposal_block_parts"):
+        return None
+    parts = state.inner("proposal_block_parts")
+    # types/part_set.go: a set that is not there may be an empty object.
+    if not parts.has("count/total"):
+        return None
+    have, total = (int(part) for part in parts.match("count/total", _COUNT).split("/"))
+    if have > total:
+        raise wrong(f"{parts.where}.count/total", "counts more parts than there are")
+    return [have, total]
 
 
 def _peers(answer: Obj) -> list[dict[str, t.Any]]:

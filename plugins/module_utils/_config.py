@@ -13,9 +13,11 @@ import os
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host import clean, part_error
+from ansible_collections.virtengine.incident.plugins.module_utils._host import TEXT_LIMIT, clean, part_error
 
 FILE_CAP = 1024 * 1024
+# Of the list of peers as it is taken apart; what is shown of it is cut like every text.
+PEERS_CAP = 16 * 1024
 INT64_MAX = 2**63 - 1
 
 
@@ -32,6 +34,7 @@ class Key(t.NamedTuple):
     name: str
     default: t.Any
     flag: str | None = None
+    limit: int = TEXT_LIMIT
 
     @property
     def variable(self) -> str:
@@ -61,19 +64,25 @@ KEYS = {
     "timeout_prevote": Key("str", "config.toml", "consensus", "timeout_prevote", "1s"),
     "timeout_precommit": Key("str", "config.toml", "consensus", "timeout_precommit", "1s"),
     "timeout_commit": Key("str", "config.toml", "consensus", "timeout_commit", None),
+    "persistent_peers": Key("str", "config.toml", "p2p", "persistent_peers", "", "p2p.persistent_peers"),
+    "pex": Key("bool", "config.toml", "p2p", "pex", True, "p2p.pex"),
+    "p2p_laddr": Key("str", "config.toml", "p2p", "laddr", "tcp://0.0.0.0:26656", "p2p.laddr"),
 }
 # Needed to find things, not part of the evidence.
 PLACES = {
     "rpc_laddr": Key("str", "config.toml", "rpc", "laddr", "tcp://127.0.0.1:26657", "rpc.laddr"),
     "genesis_file": Key("str", "config.toml", "", "genesis_file", "config/genesis.json"),
+    "wal_file": Key("str", "config.toml", "consensus", "wal_file", "data/cs.wal/wal"),
+    "peers": KEYS["persistent_peers"]._replace(limit=PEERS_CAP),
 }
 
 _WANTED = {(key.file, key.section, key.name) for key in (*KEYS.values(), *PLACES.values())}
 KNOWN_FLAGS = frozenset({"home"} | {key.flag for key in (*KEYS.values(), *PLACES.values()) if key.flag})
 KNOWN_VARIABLES = frozenset(
-    {"VE_HOME", "HOME", "DAEMON_HOME", "DAEMON_NAME"} | {key.variable for key in (*KEYS.values(), *PLACES.values())}
+    {"VE_HOME", "HOME", "DAEMON_HOME", "DAEMON_NAME", "COSMOVISOR_DISABLE_RECASE"}
+    | {key.variable for key in (*KEYS.values(), *PLACES.values())}
 )
-_SWITCHES = frozenset({"consensus.create_empty_blocks"})
+_SWITCHES = frozenset({"consensus.create_empty_blocks", "p2p.pex"})
 
 _HEADER = re.compile(r"\[([A-Za-z0-9_.-]+)\]\s*(?:#.*)?\Z")
 _PAIR = re.compile(r"([A-Za-z0-9_-]+)\s*=\s*(.*)\Z")
@@ -214,7 +223,7 @@ def setting(key: Key, launch: Launch, files: Files) -> dict[str, t.Any]:
     """One setting as ``{"value", "source"}``, or ``{"value": None, "source": None, "why"}``."""
     try:
         value, source = _lookup(key, launch, files)
-        return {"value": _typed(key.kind, value), "source": source}
+        return {"value": _typed(key, value), "source": source}
     except Unreadable as why:
         return {"value": None, "source": None, "why": clean(why)}
 
@@ -236,23 +245,23 @@ def _lookup(key: Key, launch: Launch, files: Files) -> tuple[t.Any, str]:
     return key.default, "default"
 
 
-def _typed(kind: str, value: t.Any) -> t.Any:
+def _typed(key: Key, value: t.Any) -> t.Any:
     if isinstance(value, str) and "$" in value:
         raise Unreadable("the value refers to a variable")
-    if kind == "bool":
+    if key.kind == "bool":
         words = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
         word = str(value).lower()
         if word not in words:
             raise Unreadable(f"{clean(value, 40)!r} is neither true nor false")
         return words[word]
-    if kind == "int":
+    if key.kind == "int":
         text = str(value)
         if isinstance(value, bool) or not re.fullmatch(r"0|[1-9]\d{0,18}", text) or int(text) > INT64_MAX:
             raise Unreadable(f"{clean(value, 40)!r} is not a height or time")
         return int(text)
     if not isinstance(value, str):
         raise Unreadable(f"{clean(value, 40)!r} is not a text")
-    return clean(value)
+    return clean(value, key.limit)
 
 
 def variables_of_file(text: str) -> dict[str, str]:

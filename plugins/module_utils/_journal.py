@@ -36,19 +36,23 @@ MARKS: dict[str, tuple[str | tuple[str, ...], ...]] = {
         "+2/3 prevoted for an invalid block:",
         "+2/3 committed an invalid block:",
         "prevote step: consensus deems this block invalid; prevoting nil",
-        "prevote step: state machine rejected a proposed block; this should not happen",
         "wrong Block.Header.LastResultsHash.",
         "wrong Block.Header.ValidatorsHash.",
         "wrong Block.Header.Version.",
     ),
+    "proposal_refused": ("prevote step: state machine rejected a proposed block",),
+    "sync_refuses_block": (("Error in validation", "wrong Block.Header."),),
     "upgrade_needed": (("UPGRADE ", " NEEDED at height:"),),
     "wrong_app_version": (
         "wrong app version",
         "upgrade handler is missing for",
-        "BINARY UPDATED BEFORE TRIGGER!",
     ),
+    "binary_too_new": ("BINARY UPDATED BEFORE TRIGGER!",),
+    "genesis_future": ("Genesis time is in the future. Sleeping until then",),
     "halt_height": ("halt per configuration height",),
     "no_space": ("no space left on device",),
+    "read_only": ("read-only file system",),
+    "io_error": ("input/output error",),
     "wal_damaged": (
         "the WAL file is corrupted; attempting repair",
         "Corrupted entry. Skipping...",
@@ -91,15 +95,18 @@ MARKS: dict[str, tuple[str | tuple[str, ...], ...]] = {
         "Verified new evidence of byzantine behavior",
         "conflicting votes from validator",
     ),
+    "peers_backoff": ("Failed to reconnect to peer. Beginning exponential backoff",),
     "peers_given_up": ("Failed to reconnect to peer. Giving up",),
     "too_many_open_files": ("too many open files",),
 }
 _PANIC = ("panic: ", "fatal error: ")
 # What a peer says ends up in lines of the p2p modules: there only these count.
-_OF_PEERS = frozenset({"peers_given_up", "too_many_open_files"})
+_OF_PEERS = frozenset({"peers_backoff", "peers_given_up", "too_many_open_files"})
 _PEER_MODULES = frozenset({"p2p", "pex"})
 # Titles and texts that any account can put on the chain are logged by the application's modules.
-_OF_APPLICATION = frozenset({"upgrade_needed", "wrong_app_version"})
+_OF_APPLICATION = frozenset({"upgrade_needed", "wrong_app_version", "binary_too_new"})
+# What only one module says: block sync validates a header only after more than 2/3 signed it.
+_ONLY_OF = {"sync_refuses_block": "blocksync"}
 
 _FIELDS = "MESSAGE,_PID,_SYSTEMD_INVOCATION_ID,INVOCATION_ID,USER_INVOCATION_ID,MESSAGE_ID,_BOOT_ID"
 _EXITED = "98e322203f7a4ed290d09fe03c09fe15"
@@ -167,7 +174,11 @@ def said(message: str) -> Said:
 
 def kinds(line: Said) -> list[str]:
     """The kinds of the contract a line of the node belongs to; usually none."""
-    found = [kind for kind, texts in MARKS.items() if any(_holds(line.text, text) for text in texts)]
+    found = [
+        kind
+        for kind, texts in MARKS.items()
+        if _ONLY_OF.get(kind, line.module) == line.module and any(_holds(line.text, text) for text in texts)
+    ]
     if line.text.startswith(_PANIC):
         found.append("panic")
     if line.module in _PEER_MODULES:

@@ -15,7 +15,10 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
     _config,
     _journal,
     _node_files,
+    _node_p2p,
     _node_places,
+    _node_upgrade,
+    _node_wal,
     _process,
     _signer,
     _systemd,
@@ -28,7 +31,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils._host import (
     stamp,
 )
 
-RPC_PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool")
+RPC_PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
 # Kept back from the deadline to put the answer together and send it.
 RESERVE_S = 0.5
 # A node answers all of it in some 20 ms (measured on a real fleet), and a handler that hangs is never cut by CometBFT.
@@ -71,6 +74,7 @@ def collect(options: Options) -> dict[str, t.Any]:
     journal = parts["journal"]
     if journal["ok"]:
         _complete_unit(unit_part, journal["data"])
+    network = parts["rpc"]["data"] if parts["rpc"]["ok"] else None
     home_known = places["home"] is not None
     return {
         "schema": 1,
@@ -84,8 +88,11 @@ def collect(options: Options) -> dict[str, t.Any]:
         "genesis": parts["genesis"] if home_known else _no_home("genesis", placed),
         "signer": parts["signer"] if home_known else _no_home("signer", placed),
         "disk": parts["disk"] if home_known else _no_home("disk", placed),
+        "upgrade": parts["upgrade"] if home_known else _no_home("upgrade", placed),
+        "wal": parts["wal"] if home_known else _no_home("wal", placed),
+        "p2p": network["p2p"] if network else parts["rpc"],
         "journal": journal,
-        "rpc": parts["rpc"]["data"] if parts["rpc"]["ok"] else dict.fromkeys(RPC_PARTS, parts["rpc"]),
+        "rpc": network["rpc"] if network else dict.fromkeys(RPC_PARTS, parts["rpc"]),
     }
 
 
@@ -134,7 +141,7 @@ def _slow_parts(
     clock: Clock,
 ) -> dict[str, t.Callable[[], t.Any]]:
     work: dict[str, t.Callable[[], t.Any]] = {
-        "rpc": functools.partial(_rpc, places, _halted_by(unit, scanned), clock.until),
+        "rpc": functools.partial(_network, places, _halted_by(unit, scanned), _runs(scanned), clock.until),
         "journal": functools.partial(_read_journal, options, unit, clock),
         "binary": functools.partial(_node_files.binary, places, scanned["data"] if scanned["ok"] else None),
     }
@@ -145,6 +152,8 @@ def _slow_parts(
         path = os.path.join(home, genesis) if genesis else None
         work["genesis"] = functools.partial(_node_files.genesis, path, clock.until)
         work["disk"] = functools.partial(_node_files.disk, home)
+        work["upgrade"] = functools.partial(_node_upgrade.read, home, places["cosmovisor"], places["upgrades"])
+        work["wal"] = functools.partial(_node_wal.read, home, places["wal_file"], clock.until)
         work["signer"] = functools.partial(
             _signer.read,
             home,
@@ -163,6 +172,22 @@ def _halted_by(unit: _systemd.Unit | None, scanned: dict[str, t.Any]) -> str | N
     if main["frozen"] or (unit is not None and unit.facts["freezer_state"] == "frozen"):
         return f"process {main['pid']} is in a frozen cgroup"
     return f"process {main['pid']} is stopped by a signal" if main["state"] == "T" else None
+
+
+def _runs(scanned: dict[str, t.Any]) -> bool | None:
+    """Whether a process of the node runs on this host; None where the processes could not be seen."""
+    return bool(scanned["data"]["main"] or scanned["data"]["others"]) if scanned["ok"] else None
+
+
+def _network(places: dict[str, t.Any], halted_by: str | None, runs: bool | None, until: float) -> dict[str, t.Any]:
+    """What the RPC shows, and the part that needs its list of peers. They share a child: it is done before others are."""
+    rpc = _rpc(places, halted_by, until)
+    try:
+        laddr = places["config"]["p2p_laddr"]["value"]
+        p2p = {"ok": True, "data": _node_p2p.read(laddr, places["peers"], rpc, runs, until)}
+    except Exception as error:
+        p2p = part_error(error, "p2p").part()
+    return {"rpc": rpc, "p2p": p2p}
 
 
 def _rpc(places: dict[str, t.Any], halted_by: str | None, until: float) -> dict[str, t.Any]:

@@ -35,6 +35,9 @@ def nowhere(home: str | None, rpc_url: str | None) -> dict[str, t.Any]:
         "binary": None,
         "cosmovisor": False,
         "genesis_file": None,
+        "wal_file": None,
+        "peers": {"value": None, "source": None, "why": "not read in time"},
+        "upgrades": None,
         "config": {key: {"value": None, "source": None, "why": "not read in time"} for key in _config.KEYS},
     }
 
@@ -66,6 +69,9 @@ def find(
         "binary": program,
         "cosmovisor": cosmovisor,
         "genesis_file": genesis["value"],
+        "wal_file": _config.setting(_config.PLACES["wal_file"], launch, files)["value"],
+        "peers": _config.setting(_config.PLACES["peers"], launch, files),
+        "upgrades": _upgrades(launch) if cosmovisor else None,
         "config": {name: _config.setting(key, launch, files) for name, key in _config.KEYS.items()},
     }
 
@@ -192,3 +198,15 @@ def _binary(
     if first and os.path.basename(first) not in LAUNCHERS:
         return first, False
     return (process["exe"] if process else None), False
+
+
+def _upgrades(launch: _config.Launch) -> dict[str, t.Any] | None:
+    """Where cosmovisor looks for the program of an upgrade (tools/cosmovisor/args.go). None when it cannot be told."""
+    base = launch.variables.get("DAEMON_HOME", "")
+    if not os.path.isabs(base) or launch.why_variables:
+        return None
+    return {
+        "folder": os.path.join(base, "cosmovisor", "upgrades"),
+        "program": launch.variables.get("DAEMON_NAME", DEFAULT_NAME),
+        "as_named": launch.variables.get("COSMOVISOR_DISABLE_RECASE", "").lower() == "true",
+    }

@@ -14,7 +14,7 @@ author:
   - The virtengine.incident authors (@virtengine)
 description:
   - Asks the RPC of one node for its status, the height and hash of its application, the consensus state with its votes,
-    its peers, all validators, the newest commits, the block interval and the mempool, all at once.
+    its peers, all validators, the newest commits, the newest headers, the mempool and who is jailed, all at once.
   - Every part of the answer succeeds or fails by itself. A node that is silent, late, or that answers nonsense gives
     parts that say so, and never a failed task. The caller decides what that means. Only wrong options fail the task.
   - An answer above 768 KiB is not built in memory. Of a consensus state above that, the height, round 0, the last three
@@ -31,10 +31,11 @@ options:
   parts:
     description:
       - What to ask for. Everything when not set.
-      - V(blocks) and V(commits) begin with a question for the status, which gives the newest height.
+      - V(blocks) and V(commits) begin with a question for the status, which gives the newest height. V(jailed) asks for
+        it, too, because a jailing ends at a time of the chain.
     type: list
     elements: str
-    choices: [status, abci_info, consensus, net_info, validators, blocks, commits, mempool]
+    choices: [status, abci_info, consensus, net_info, validators, blocks, commits, mempool, jailed]
 attributes:
   check_mode:
     support: full
@@ -54,7 +55,10 @@ extends_documentation_fragment:
   - virtengine.incident.rpc
 notes:
   - The consensus state comes from C(/dump_consensus_state). When that fails, C(/consensus_state) and C(/validators) are
-    asked instead. They show no last commit and no peers.
+    asked instead. They show no last commit, no peers and nothing of the proposal.
+  - Who is jailed is a question to the application, C(/abci_query) with the path
+    C(/cosmos.slashing.v1beta1.Query/SigningInfos). It is answered from committed state, on a halted chain, too. An
+    application without the slashing module of the Cosmos SDK answers with an error, which is then the error of the part.
   - Heights, rounds and voting power are integers. Times are as the node wrote them, RFC 3339 in UTC.
 seealso:
   - module: virtengine.incident.cometbft_wait
@@ -94,7 +98,9 @@ rpc:
   type: dict
   contains:
     status:
-      description: What C(/status) says. C(catching_up) is false on a halted chain, too.
+      description:
+        - What C(/status) says. C(catching_up) is false on a halted chain, too.
+        - C(server_time) is the clock of what answered, in whole seconds, null where it does not tell.
       returned: when asked for
       type: dict
       sample:
@@ -112,6 +118,7 @@ rpc:
           address: 0AAA349FFCAA0AE18BA2684C4654C4A300F38ACD
           power: 30
           earliest_height: 1
+          server_time: '2026-11-24T19:50:21Z'
     abci_info:
       description: Height and hash that the application has committed. Only these show that two nodes disagree.
       returned: when asked for
@@ -128,6 +135,8 @@ rpc:
         - Where consensus stands and who voted for what. A vote is its validator's index, the first 12 digits of the
           block hash or V(nil), and the time the signer wrote.
         - Votes that cannot be of the validator they are listed for are left out and counted in C(dropped_votes).
+        - C(proposal) is whether a proposal for the present round was received, null where that is not told.
+          C(block_parts) is how many parts of the proposed block are there, and of how many.
       returned: when asked for
       type: dict
       sample:
@@ -139,6 +148,8 @@ rpc:
           start_time: '2026-11-24T19:49:05.466274622Z'
           commit_time: '2026-11-24T19:49:04.466274622Z'
           proposer: F6D9025EFAE31226638661B9CD238B3A1ED004CE
+          proposal: false
+          block_parts: null
           validators:
           - address: F6D9025EFAE31226638661B9CD238B3A1ED004CE
             power: 50
@@ -184,6 +195,7 @@ rpc:
             moniker: node3
             remote: 127.0.0.1
             outbound: false
+            rpc_address: tcp://127.88.0.3:26657
           count: 1
     validators:
       description: All validators at one height, in the order of the chain. C(total) is their number.
@@ -202,15 +214,20 @@ rpc:
           - address: E234827A02D39FE51529731DE1C3DE7B6C4731D1
             power: 20
     blocks:
-      description: Median of the seconds between the newest 20 blocks.
+      description:
+        - Median of the seconds between the newest 20 blocks, and their headers, the newest first.
+        - A header is its height and its application hash, which is of the state after the block before.
       returned: when asked for
       type: dict
       sample:
         ok: true
         data:
-          interval_s: 1.043
-          from_height: 321
+          interval_s: 1.037
+          from_height: 339
           to_height: 340
+          headers:
+          - [340, 927C192E8E0850C7B0968DC66DB5122A0138A507A23296D711624AEA4EE8DB1C]
+          - [339, 74091532B045071945B867E86918D8268CA0DDABC86FDFA78409AF6A2241D099]
     commits:
       description:
         - The newest commits, at most five, the newest first. The newest is the one this node has seen itself.
@@ -240,6 +257,24 @@ rpc:
         data:
           txs: 0
           bytes: 0
+    jailed:
+      description:
+        - Who is tombstoned, or jailed until a time after the newest block, by consensus address. C(total) is the number
+          of all signing infos, null when it is not told. C(missed) is the number of blocks missed in the present window.
+        - C(truncated) is true when the list may lack somebody, because there are more than 2000 signing infos, or because
+          the chain does not keep the address of one that is jailed.
+      returned: when asked for
+      type: dict
+      sample:
+        ok: true
+        data:
+          total: 4
+          jailed:
+          - address: AE75BB99D88CBB38BE0B166005CF90FD2A5B1F95
+            until: '2026-11-24T19:52:45.216029103Z'
+            tombstoned: false
+            missed: 0
+          truncated: false
 """
 
 from ansible.module_utils.basic import AnsibleModule

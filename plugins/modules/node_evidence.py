@@ -13,14 +13,17 @@ version_added: 0.1.0
 author:
   - the virtengine.incident authors (@virtengine)
 description:
-  - Looks at the unit, the process, the program, the configuration, the genesis, the signer, the disk, the journal and
-    the RPC of the node on one host, in one call. Changes nothing.
+  - Looks at the unit, the process, the program, the configuration, the genesis, the signer, the disk, the upgrade that
+    waits, the write-ahead log, the journal, the RPC and the persistent peers of the node on one host, in one call.
+    Changes nothing.
   - Whatever cannot be read is a part of the answer with the reason, never a failure of the task. A host that cannot be
     reached, that hangs after login, that answers late or that refuses privilege gives an observation that says so, and
     later tasks still run on that host. The task fails only on wrong options.
   - Finds the home, the RPC address, the program and the settings from the unit, its running process and the
     configuration files, in the order in which the node itself reads them (flag, C(VE_*) variable, file, default). The
     settings are those that a start of the unit would take now.
+  - Where a running node is not connected to one of its C(persistent_peers), the host opens a TCP connection to that
+    peer's address, for a second at most, and closes it. Names are not resolved and no other address is dialled.
   - Of the key file only the C(address) field is taken, of the signing state only height, round and step. Environment
     and command lines are read by a fixed list of names. No key, password, token or signature leaves the host.
 options:
@@ -217,6 +220,41 @@ observation:
             path: "/var/lib/virtengine/.virtengine/data"
             read_only: false
             size_bytes: 270553174016
+          ok: true
+        upgrade:
+          data:
+            cosmovisor: true
+            plan:
+              height: 253
+              name: "v2"
+            upgrade_binary: "/var/lib/virtengine/cosmovisor/upgrades/v2/bin/virtengine"
+            upgrade_binary_present: false
+          ok: true
+        wal:
+          data:
+            bytes: 1048731
+            copies:
+              - bytes: 9931044
+                last_end_height: 286
+                name: cs.wal.bak
+                newest_at: "2026-11-24T20:41:07.118203Z"
+            last_end_height: 0
+            newest_at: "2026-11-24T21:00:22.771930Z"
+            path: "/var/lib/virtengine/.virtengine/data/cs.wal"
+            present: true
+          ok: true
+        p2p:
+          data:
+            expected:
+              - address: "10.97.0.12:26656"
+                connected: false
+                dial: refused
+                node_id: "59ffc5c6ba5869446a0c3fcb506b280dbd4a16e3"
+              - address: "10.97.0.13:26656"
+                connected: true
+                dial: null
+                node_id: "a7f21c90d3b45e8f60719a2bc3d4e5f607182930"
+            laddr: "tcp://0.0.0.0:26656"
           ok: true
         journal:
           data:

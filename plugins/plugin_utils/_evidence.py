@@ -96,6 +96,7 @@ class Rpc:
     blocks: Part
     commits: Part
     mempool: Part
+    jailed: Part  # absent in evidence that was taken before there was such a part
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,9 @@ class NodeEvidence:
     genesis: Part
     signer: Part
     disk: Part
+    upgrade: Part
+    wal: Part
+    p2p: Part
     journal: Part
     marks: tuple[Mark, ...]
     rpc: Rpc
@@ -141,7 +145,7 @@ class NodeEvidence:
 def rpc_of(value: t.Any) -> Rpc:
     """Wrap an ``rpc`` object of the contract."""
     raw = value if isinstance(value, dict) else {}
-    names = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool")
+    names = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
     return Rpc(*(part(raw.get(name)) for name in names))
 
 
@@ -167,6 +171,9 @@ def evidence_of(observation: dict[str, t.Any]) -> NodeEvidence:
         genesis=part(raw.get("genesis")),
         signer=part(raw.get("signer")),
         disk=part(raw.get("disk")),
+        upgrade=part(raw.get("upgrade")),
+        wal=part(raw.get("wal")),
+        p2p=part(raw.get("p2p")),
         journal=journal,
         marks=tuple(_mark(entry) for entry in journal.mappings("marks")),
         rpc=rpc_of(raw.get("rpc")),

@@ -82,6 +82,14 @@ def test_arrays_over_lines_do_not_hide_what_follows(tmp_path: Path) -> None:
     assert found == {"value": 5, "source": "app.toml"}
 
 
+def test_the_list_of_peers_is_shown_cut_and_taken_apart_whole(tmp_path: Path) -> None:
+    peers = ",".join(f"{number:040x}@10.0.0.{number}:26656" for number in range(20))
+    content = files(tmp_path, f'[p2p]\nladdr = "tcp://0.0.0.0:1"\npersistent_peers = "{peers}"\npex = false\n')
+    found = {name: _config.setting(key, NOTHING, content)["value"] for name, key in _config.KEYS.items()}
+    assert (found["p2p_laddr"], found["pex"], found["persistent_peers"]) == ("tcp://0.0.0.0:1", False, peers[:300])
+    assert _config.setting(_config.PLACES["peers"], NOTHING, content) == {"value": peers, "source": "config.toml"}
+
+
 def test_a_file_that_may_not_be_read_cannot_be_told(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.toml").mkdir()
@@ -101,6 +109,7 @@ def test_unknown_flags_make_everything_below_them_unknown(tmp_path: Path) -> Non
         ("virtengine start -- --home /x", {}),
         ("virtengine start --keyring-pass secret --consensus.create_empty_blocks --home /x",
          {"consensus.create_empty_blocks": "true", "home": "/x"}),
+        ("virtengine start --p2p.pex --home /x", {"p2p.pex": "true", "home": "/x"}),
         ("virtengine start --home", {"home": ""}),
     ],
 )  # fmt: skip

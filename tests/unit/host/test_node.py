@@ -264,6 +264,9 @@ def test_evidence_of_a_host_without_systemd(tmp_path: Path, monkeypatch: pytest.
     assert evidence["binary"]["data"]["sha256"] == hashlib.sha256(b"program").hexdigest()
     assert evidence["disk"]["data"]["path"] == str(place / "data")
     assert set(evidence["config"]["data"]) == set(_config.KEYS)
+    assert evidence["upgrade"]["data"]["plan"] is None
+    assert evidence["wal"]["data"]["path"] == str(place / "data/cs.wal") and not evidence["wal"]["data"]["present"]
+    assert evidence["p2p"]["data"] == {"laddr": "tcp://0.0.0.0:26656", "expected": []}
 
 
 def test_the_deadline_holds_when_systemd_and_the_rpc_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,8 +281,8 @@ def test_the_deadline_holds_when_systemd_and_the_rpc_hang(tmp_path: Path, monkey
     evidence = _node.collect(options)
     assert time.monotonic() - begun < 4.5
     assert evidence["unit"]["error"]["kind"] == "late"
-    assert evidence["rpc"]["status"]["error"]["kind"] == "late"
-    assert evidence["genesis"]["ok"]
+    assert evidence["rpc"]["status"]["error"]["kind"] == evidence["p2p"]["error"]["kind"] == "late"
+    assert evidence["genesis"]["ok"] and evidence["wal"]["ok"] and evidence["upgrade"]["ok"]
 
 
 @pytest.mark.parametrize(

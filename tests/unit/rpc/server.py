@@ -11,6 +11,8 @@ import threading
 import typing as t
 from pathlib import Path
 
+from tests.unit.rpc import slashing
+
 DATA = Path(__file__).resolve().parents[2] / "data" / "rpc"
 
 Play = t.Callable[[socket.socket], None]
@@ -48,7 +50,9 @@ def halted() -> dict[str, Answer]:
         "/blockchain?minHeight=321&maxHeight=340": "blockchain.json",
         **{f"/commit?height={340 - index}": f"commit_{index}.json" for index in range(5)},
     }
-    return {path: http(recorded(f"halted/{name}")) for path, name in routes.items()}
+    # The signing infos are no recording: they are written by hand for the node's newest block.
+    written: dict[str, Answer] = {"/abci_query": result(slashing.response(slashing.four()))}
+    return {**written, **{path: http(recorded(f"halted/{name}")) for path, name in routes.items()}}
 
 
 class Server:

@@ -38,9 +38,13 @@ def test_everything_a_halted_node_shows() -> None:
             {"address": "E234827A02D39FE51529731DE1C3DE7B6C4731D1", "power": 20},
         ],
     }
+    headers = rpc["blocks"]["data"].pop("headers")
     assert rpc["blocks"]["data"] == {"interval_s": 1.043, "from_height": 321, "to_height": 340}
+    assert [height for height, _hash in headers] == list(range(340, 320, -1))
+    assert headers[0][1] == rpc["status"]["data"]["app_hash"]
     assert [one["height"] for one in rpc["commits"]["data"]["commits"]] == [340, 339, 338, 337, 336]
     assert rpc["mempool"]["data"] == {"txs": 0, "bytes": 0}
+    assert rpc["jailed"]["data"]["total"] == 4 and len(rpc["jailed"]["data"]["jailed"]) == 2
     json.dumps(rpc, allow_nan=False)
 
 
@@ -109,6 +113,7 @@ def test_without_the_dump_the_short_state_is_read(dump: bytes) -> None:
     for key in ("height", "round", "step", "start_time", "proposer", "validators", "rounds"):
         assert short[key] == full[key], key
     assert short["last_commit"] is None and short["peers"] == [] and short["commit_time"] is None
+    assert full["proposal"] is False and short["proposal"] is None and short["block_parts"] is None
 
 
 def test_when_both_states_fail_both_reasons_are_told() -> None:
@@ -122,6 +127,8 @@ def large(rounds: int) -> bytes:
     answer = json.loads(recorded("halted/dump_consensus_state.json"))
     state = answer["result"]["round_state"]
     first = state["votes"][0]
+    state["proposal"] = {"height": "341", "signature": "A" * 90}
+    state["proposal_block_parts"] = {"count/total": "40/46", "parts_bit_array": "x" * 40 + "_" * 6}
     state["proposal_block"] = {"data": {"txs": ["A" * 3_000_000]}, "votes": [{"round": 77}]}
     state["votes"] = [json.loads(json.dumps(first).replace("341/00", f"341/{n:02d}")) for n in range(rounds)]
     for number, entry in enumerate(state["votes"]):
@@ -134,6 +141,7 @@ def test_of_a_large_state_the_first_and_the_last_rounds_are_read() -> None:
     state = look({**halted(), DUMP: large(90)}, parts=["consensus"])["consensus"]["data"]
     assert state["truncated"] is True and full["truncated"] is False
     assert [entry["round"] for entry in state["rounds"]] == [0, 87, 88, 89]
+    assert state["proposal"] is True and state["block_parts"] == [40, 46]
     assert all(entry["prevotes"] == full["rounds"][0]["prevotes"] for entry in state["rounds"])
     for key in ("height", "validators", "last_commit", "peers"):
         assert state[key] == full[key], key
@@ -209,6 +217,8 @@ def test_a_chain_without_blocks() -> None:
     sync = status["result"]["sync_info"]
     sync.update(latest_block_height="0", latest_block_hash="", latest_app_hash="", earliest_block_height="0")
     sync["latest_block_time"] = "0001-01-01T00:00:00Z"
-    rpc = look({"/status": http(json.dumps(status).encode())}, parts=["status", "blocks", "commits"])
+    rpc = look(
+        {**halted(), "/status": http(json.dumps(status).encode())}, parts=["status", "blocks", "commits", "jailed"]
+    )
     assert rpc["status"]["data"]["block_time"] is None and rpc["status"]["data"]["block_hash"] is None
-    assert rpc["blocks"]["error"]["kind"] == rpc["commits"]["error"]["kind"] == "absent"
+    assert {rpc[name]["error"]["kind"] for name in ("blocks", "commits", "jailed")} == {"absent"}

@@ -54,7 +54,7 @@ def test_info_of_a_node(check: bool) -> None:
     with Server(halted()) as server:
         found = run("cometbft_info", check, url=server.url)
     assert found["reachable"] is True and found["changed"] is False
-    assert len(found["rpc"]) == 8 and all(part["ok"] for part in found["rpc"].values())
+    assert len(found["rpc"]) == 9 and all(part["ok"] for part in found["rpc"].values())
 
 
 def test_info_of_a_silent_node_is_no_failure() -> None:

@@ -112,11 +112,82 @@ def test_a_full_node_has_no_power_and_a_jailed_one_none_either() -> None:
 
 
 def test_the_interval_is_the_median_of_neighbours() -> None:
-    assert _cometbft_answers.blocks(read("halted/blockchain.json")) == {
-        "interval_s": 1.043,
-        "from_height": 321,
-        "to_height": 340,
-    }
+    found = _cometbft_answers.blocks(read("halted/blockchain.json"))
+    assert (found["interval_s"], found["from_height"], found["to_height"]) == (1.043, 321, 340)
+
+
+def test_headers_tell_the_state_before_their_block_the_newest_first() -> None:
+    result = read("halted/blockchain.json")
+    found = _cometbft_answers.blocks(result)["headers"]
+    assert found == [[int(meta["header"]["height"]), meta["header"]["app_hash"]] for meta in result["block_metas"]]
+    assert found[0] == [340, _cometbft_answers.status(read("halted/status.json"))["app_hash"]]
+    result["block_metas"].reverse()
+    assert _cometbft_answers.blocks(result)["headers"] == found
+
+
+@pytest.mark.parametrize("value", [None, 7, "aa", "A" * 129, "zz", ["A"]])
+def test_an_app_hash_that_is_none_is_malformed(value: t.Any) -> None:
+    result = read("halted/blockchain.json")
+    result["block_metas"][3]["header"]["app_hash"] = value
+    with pytest.raises(PartError):
+        _cometbft_answers.blocks(result)
+
+
+def test_a_height_twice_is_malformed() -> None:
+    result = read("halted/blockchain.json")
+    result["block_metas"][3] = result["block_metas"][4]
+    with pytest.raises(PartError):
+        _cometbft_answers.blocks(result)
+
+
+@pytest.mark.parametrize(
+    ("name", "proposal", "parts"),
+    [
+        ("virtengine/halted-dump_consensus_state.json", True, [1, 1]),
+        ("sdk/halted/dump_consensus_state.node1.json", False, None),
+        ("sdk/reject-rounds/dump_consensus_state.node1.json", True, [1, 1]),
+        # Decided by the others, so its block came without a proposal.
+        ("virtengine/diverged-vh3-dump_consensus_state.json", False, [1, 1]),
+    ],
+)
+def test_whether_a_proposal_came_and_how_much_of_its_block(name: str, proposal: bool, parts: t.Any) -> None:
+    state = _cometbft_consensus.dumped(read(name), False)
+    assert state["proposal"] is proposal and state["block_parts"] == parts
+
+
+NAME = "virtengine/halted-dump_consensus_state.json"
+
+
+def test_what_is_not_told_of_a_proposal_is_null() -> None:
+    result = read(NAME)
+    del result["round_state"]["proposal"], result["round_state"]["proposal_block_parts"]
+    state = _cometbft_consensus.dumped(result, False)
+    assert state["proposal"] is None and state["block_parts"] is None
+    result["round_state"]["proposal_block_parts"] = {}
+    assert _cometbft_consensus.dumped(result, False)["block_parts"] is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("proposal", True),
+        ("proposal", "yes"),
+        ("proposal", []),
+        ("proposal", ()),
+        ("proposal_block_parts", "1/1"),
+        ("proposal_block_parts", {"count/total": "2/1"}),
+        ("proposal_block_parts", {"count/total": "1"}),
+        ("proposal_block_parts", {"count/total": "-1/1"}),
+        ("proposal_block_parts", {"count/total": "1/99999999999"}),
+        ("proposal_block_parts", {"count/total": 1}),
+    ],
+)
+def test_a_proposal_that_cannot_be_is_malformed(key: str, value: t.Any) -> None:
+    result = read(NAME)
+    result["round_state"][key] = value
+    with pytest.raises(PartError) as error:
+        _cometbft_consensus.dumped(result, False)
+    assert error.value.kind == "malformed"
 
 
 def test_the_first_block_carries_the_genesis_time_and_is_no_neighbour() -> None:

@@ -134,6 +134,9 @@ def evidence(folder: Path, seen: Seen, at: str, look: int) -> Data:
         "genesis": missing,
         "signer": ok({"address": own, "key_file": True, "remote": False, "state": None, "state_error": None}),
         "disk": missing,
+        "upgrade": missing,
+        "wal": missing,
+        "p2p": missing,
         "journal": ok(journal(folder, seen.journal)),
         "rpc": rpc,
     }

@@ -163,7 +163,7 @@ class Fleet:
             "version": "0.38.21",
             "height": height,
             "block_hash": f"{height:064X}" if behind else HASH[: -len(str(height))] + str(height),
-            "app_hash": f"{height:064X}",
+            "app_hash": f"{height - 1:064X}",  # the state before the block, as its header has it
             "block_time": at(self.block_at(look) - behind * 1.2),
             "catching_up": False,
             "address": own,
@@ -177,6 +177,8 @@ class Fleet:
             "start_time": at(self.block_at(look)),
             "commit_time": None,
             "proposer": rows[0]["address"] if rows else None,
+            "proposal": False,
+            "block_parts": None,
             "validators": rows,
             "rounds": [] if behind else self.rounds(look, without),
             "last_commit": None,
@@ -189,9 +191,17 @@ class Fleet:
             "consensus": ok(consensus),
             "net_info": ok({"peers": [], "count": 3}),
             "validators": ok({"height": height + 1, "total": len(rows), "validators": rows}),
-            "blocks": ok({"interval_s": self.interval_s, "from_height": height - 19, "to_height": height}),
+            "blocks": ok(
+                {
+                    "interval_s": self.interval_s,
+                    "from_height": height - 19,
+                    "to_height": height,
+                    "headers": [[height - back, f"{height - back - 1:064X}"] for back in range(20)],
+                }
+            ),
             "commits": self.commits(height, look),
             "mempool": ok({"txs": 0, "bytes": 0}),
+            "jailed": ok({"total": len(rows), "jailed": [], "truncated": False}),
         }
 
     def _peers(self, look: int) -> list[Data]:
@@ -255,6 +265,18 @@ class Fleet:
                     "read_only": False,
                 }
             ),
+            "upgrade": ok({"plan": None, "cosmovisor": False, "upgrade_binary": None, "upgrade_binary_present": None}),
+            "wal": ok(
+                {
+                    "path": "/var/lib/virtengine/data/cs.wal",
+                    "present": True,
+                    "bytes": 10**6,
+                    "newest_at": at(now - 1),
+                    "last_end_height": None,
+                    "copies": [],
+                }
+            ),
+            "p2p": ok({"laddr": "tcp://0.0.0.0:26656", "expected": []}),
             "journal": ok(
                 {"since": at(-3600), "lines_read": 9, "truncated": False, "last_line_at": at(now), "marks": host.marks}
             ),

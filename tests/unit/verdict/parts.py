@@ -38,7 +38,7 @@ def mark(kind: str, text: str = "", current: bool = True, seconds: float = 5) ->
     }
 
 
-SILENT = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool")
+SILENT = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
 
 
 def unit(doing: str, look: int) -> Data:
@@ -112,5 +112,8 @@ def config() -> Data:
         "timeout_prevote": "1s",
         "timeout_precommit": "1s",
         "timeout_commit": "1s",
+        "persistent_peers": "",
+        "pex": True,
+        "p2p_laddr": "tcp://0.0.0.0:26656",
     }
     return {key: {"value": value, "source": "config.toml", "why": None} for key, value in values.items()}
