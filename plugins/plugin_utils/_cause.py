@@ -28,16 +28,27 @@ class Finding:
 
 @dataclass(frozen=True)
 class Cause:
-    """What can be the matter, and what follows from it. ``predicate`` takes the incident's reading."""
+    """What can be the matter, and what follows from it.
+
+    A cause answers in one of two ways. Most are about hosts: ``strikes`` looks at one host and says what shows the cause
+    there, or None; the power of the hosts that it strikes decides the rest. The others bring a ``predicate`` over the
+    whole incident. Both take the incident's own view of the evidence (``halt_causes/_halt.py``).
+    """
 
     id: str
     title: str  # a few words, at most 40 characters
     statement: str
     runbook_step: str
     severity: t.Optional[str]  # SEV-1..SEV-4 where this cause holds and the incident is there; None: none of itself
-    predicate: t.Callable[[t.Any], Finding]
+    predicate: t.Optional[t.Callable[[t.Any], Finding]] = None
+    strikes: t.Optional[t.Callable[[t.Any, t.Any], t.Optional[str]]] = None
     justifies: tuple[str, ...] = ()
     forbids: tuple[str, ...] = ()
+    by_hand: tuple[str, ...] = ()  # two or three commands that show the same to a person
+    next: str = ""  # what a person does next; {hosts} stands for the hosts it is about
+    decide: str = ""  # why no automatic act is right, and what a person must decide
+    message: str = ""  # to the operators of other validators, where they have to know; {hosts}, {height}, {because}
+    lasting: bool = False  # its severity holds as well while the chain runs
 
 
 def refuted(because: str) -> Finding:

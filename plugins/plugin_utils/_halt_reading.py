@@ -43,6 +43,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
     strangers,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import (
+    LAG_BLOCKS,
     Situation,
     State,
     alive_state,
@@ -54,8 +55,10 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._text import c
 
 __all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "Vote", "Witness", "read"]
 
-# Kind of the problem of a host that only declares an address: it is neither seen nor sought.
+# Kinds of the problem of a host that only declares an address (it is neither seen nor sought), and of one of which the
+# bundle holds nothing: neither says that it cannot be reached.
 NOT_ASKED = "not_asked"
+NOTHING_HEARD = "absent"
 
 
 @dataclass
@@ -134,6 +137,16 @@ def _is_down(shown: t.Iterable[NodeEvidence]) -> bool:
     return bool(answers) and all(answer is False for answer in answers)
 
 
+def _outside_quorum(sight: _Sight) -> bool:
+    """Whether references show a commit near the top that more than two thirds of the known power signed."""
+    heard, members = sight.known.book.heard, sight.known.members
+    newest = sight.known.chain.height
+    if heard is None or newest is None:
+        return False
+    signed = sum(power for address, power in members.items() if heard.signed.get(address, -1) >= newest - LAG_BLOCKS)
+    return bool(members) and signed >= _power.quorum(sum(members.values()))
+
+
 def _stands_still(chain: Chain, idle: bool) -> t.Optional[bool]:
     old = chain.age_s is not None and chain.age_s > chain.threshold_s
     if chain.split:
@@ -179,6 +192,8 @@ def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
         votes={address: book.votes(address) for address in book.raw},
         heard={address: book.heard.votes(address) for address in book.heard.raw} if book.heard is not None else {},
         movers=chain.movers,
+        outside_movers=chain.outside_movers,
+        outside_quorum=_outside_quorum(sight),
         ahead=chain.ahead,
         notes=tuple(dict.fromkeys(clean(note) for note in notes)),
         commits_seen=bool(book.commits),
@@ -237,7 +252,7 @@ def _error(observation: t.Optional[dict[str, t.Any]], observed: bool) -> t.Optio
     if not observed:
         return Problem(NOT_ASKED, "nobody looked at it in this run")
     if observation is None:
-        return Problem("absent", "nothing was heard of it in this look")
+        return Problem(NOTHING_HEARD, "nothing was heard of it in this look")
     if observation["ok"]:
         return None
     error = observation["error"]
@@ -247,7 +262,7 @@ def _error(observation: t.Optional[dict[str, t.Any]], observed: bool) -> t.Optio
 def _silent(error: t.Optional[Problem], address: t.Optional[str], known: Situation) -> State:
     text = f"{error.kind.replace('_', ' ')}: {error.text}" if error is not None else "no evidence"
     state = unreachable_state(text, address, known)
-    return replace(state, word="unknown") if error is not None and error.kind == NOT_ASKED else state
+    return replace(state, word="unknown") if error is not None and error.kind in (NOT_ASKED, NOTHING_HEARD) else state
 
 
 def _shown(

@@ -81,6 +81,7 @@ class Chain:
     apart: bool = False
     split: bool = False
     movers: int = 0  # how many sources went beyond every height of the earlier look, if one of them is ours
+    outside_movers: int = 0  # how many of them are references
     ahead: frozenset[str] = frozenset()  # our hosts whose clock is ahead
 
 
@@ -323,6 +324,7 @@ def _movement(result: Chain, older: list[Source], newest: list[Source], min_apar
     grown = [now for then, now in known if (now.height or 0) > was and (now.height or 0) > (then.height or 0)]
     result.moved = bool(grown)
     result.movers = len(grown) if any(now.ours for now in grown) else 0
+    result.outside_movers = sum(1 for now in grown if not now.ours)
     # One source that claims the top and stands there does not hold still those that grow below it.
     below = sum(1 for then, now in known if now.ours and (now.height or 0) > (then.height or 0))
     result.same_height = (

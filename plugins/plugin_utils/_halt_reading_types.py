@@ -115,6 +115,8 @@ class Reading:
     votes: dict[str, tuple[Vote, ...]]  # every vote seen of an address, sorted by height, round, step
     heard: dict[str, tuple[Vote, ...]]  # votes that references show: they count for no power, but for guards
     movers: int  # sources that show new blocks between the looks; 0 where none of ours does
+    outside_movers: int  # references that do
+    outside_quorum: bool  # the newest commits that references show hold the votes of a quorum
     ahead: frozenset[str]  # hosts whose clock is ahead of the others
     notes: tuple[str, ...]
     commits_seen: bool  # commits of the newest blocks are among the votes

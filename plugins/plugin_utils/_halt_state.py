@@ -18,8 +18,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._text import c
 # Journal reasons that a start would run into again, the most telling first.
 FATAL_KINDS = (
     "no_space",
+    "read_only",
+    "io_error",
     "upgrade_needed",
     "wrong_app_version",
+    "binary_too_new",
     "halt_height",
     "double_sign_check",
     "conflicting_vote",
@@ -41,7 +44,7 @@ FATAL_KINDS = (
 DEATH_S = 1.0
 LAST_WORDS_S = 60.0
 # What keeps a node that lives from voting, where it is written since the newest block.
-_HINDERING = ("no_space", "conflicting_vote", "signing_regression", "remote_signer")
+_HINDERING = ("no_space", "read_only", "io_error", "conflicting_vote", "signing_regression", "remote_signer")
 
 # A block is being made every few seconds and answers of one look lie seconds apart.
 LAG_BLOCKS = 5

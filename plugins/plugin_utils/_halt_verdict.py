@@ -11,12 +11,14 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import _power,
 from ansible_collections.virtengine.incident.plugins.plugin_utils._bundle import Bundle, stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import (
     CAUSES,
+    halt_of,
     missing_power_holds,
     standing,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import Node, Reading, ValidatorRow, read
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import LAG_BLOCKS
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._standing import lives_outside
 
 HEALTHY, DEGRADED, INCIDENT, UNKNOWN = "healthy", "degraded", "incident", "unknown"
 
@@ -26,6 +28,10 @@ Verdict = dict[str, t.Any]
 _UNSEEN = ("unknown",)
 
 _SEVERITY = {INCIDENT: "SEV-1", DEGRADED: "SEV-3"}
+_LASTING = frozenset(cause.id for cause in CAUSES if cause.lasting)
+_NEXT = {cause.id: cause.next for cause in CAUSES if cause.next}
+# What a person does about these is said with the status itself.
+_SAID = ("not_halted", "cannot_tell")
 
 
 def assess(bundle: Bundle) -> Verdict:
@@ -44,23 +50,24 @@ def assess(bundle: Bundle) -> Verdict:
 
 def of_reading(reading: Reading) -> Verdict:
     """The verdict of a reading; see ``assess``."""
-    judged = _verdict.judge(CAUSES, reading)
+    judged = _verdict.judge(CAUSES, halt_of(reading).ask)
     shown = {row.host for row in reading.validators}
     troubles = _troubles(reading)
     status = _status(reading, troubles)
-    if status == DEGRADED:
+    if status in (HEALTHY, DEGRADED):
         for cause in judged["causes"]:
-            cause["severity"] = _SEVERITY[DEGRADED] if cause["severity"] else None
+            if cause["severity"] and cause["id"] not in _LASTING:
+                cause["severity"] = _SEVERITY[DEGRADED]
     return {
         "schema": _verdict.SCHEMA,
         "incident": "chain_halt",
         "status": status,
-        "severity": _severity(reading, status),
+        "severity": _severity(reading, status, judged["causes"]),
         "confirmed": reading.confirmed and (status != INCIDENT or reading.stands_still is True),
         **judged,
         "summary": clean(_summary(reading, status, judged["causes"], troubles), 1500),
         "next": [clean(line, 400) for line in _next(reading, status, judged)],
-        "notes": list(reading.notes),
+        "notes": [*reading.notes, *_standbys(reading)],
         "chain_id": reading.chain_id,
         "height": reading.height,
         "last_block_hash": reading.last_block_hash,
@@ -99,6 +106,23 @@ def _row(row: ValidatorRow, total: int) -> dict[str, t.Any]:
     }
 
 
+def _standbys(reading: Reading) -> list[str]:
+    """A key beside a unit that does not run is a standby: harmless as long as nobody starts it."""
+    notes = []
+    for row in reading.validators:
+        idle = [
+            node.host
+            for host in row.hosts
+            if (node := reading.nodes[host]).key_address == row.address and node.state in ("stopped", "crashed")
+        ]
+        if len(row.hosts) > 1 and idle:
+            notes.append(
+                f"The key of validator {row.address[:12]} lies on {', '.join(row.hosts[:6])}; on {', '.join(idle[:6])} it "
+                "does not run. It must never run on two of them."
+            )
+    return [clean(note) for note in notes[:3]]
+
+
 def _troubles(reading: Reading) -> list[tuple[Node, str]]:
     """Our nodes that do not take part as they should, with what is wrong."""
     votes = {row.host for row in reading.validators if row.counts_as == "voting"}
@@ -124,6 +148,8 @@ def _status(reading: Reading, troubles: list[tuple[Node, str]]) -> str:
     halted = standing(reading)
     if halted:
         return INCIDENT if reading.total > 0 else UNKNOWN
+    if halted is False and troubles and lives_outside(reading):
+        return DEGRADED
     if halted is None or reading.total <= 0 or not reading.nodes or not _borne_out(reading):
         return UNKNOWN
     if any(node.state not in _UNSEEN for node, _wrong in troubles) or reading.app_hashes_differ:
@@ -152,7 +178,10 @@ def _borne_out(reading: Reading) -> bool:
     return reading.voting >= reading.quorum and reading.movers >= witnesses_wanted(reading)
 
 
-def _severity(reading: Reading, status: str) -> t.Optional[str]:
+def _severity(reading: Reading, status: str, causes: list[dict[str, t.Any]]) -> t.Optional[str]:
+    lasting = [cause["severity"] for cause in causes if cause["id"] in _LASTING and cause["severity"]]
+    if lasting:
+        return t.cast(str, min(lasting))
     if status == UNKNOWN:
         young = reading.age_s is not None and reading.age_s <= reading.threshold_s and not reading.split
         return None if young else "SEV-1"
@@ -176,7 +205,8 @@ def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], trou
         named = f" Not as it should be: {wrong}." if wrong else ""
         return f"{_where(reading)} is not halted: new blocks come (height {reading.height}).{named}{also} {power}"
     if status == UNKNOWN:
-        return _unknown_summary(reading, wrong)
+        known = [f"{cause['statement']}." for cause in causes if cause["id"] not in _SAID and cause["role"] == "root"]
+        return " ".join([_unknown_summary(reading, wrong), *known[:3]])
     roots = [cause for cause in causes if cause["role"] == "root"]
     why = " ".join(f"{cause['statement']} (power {cause['power']})." for cause in roots if cause["id"] != "cannot_tell")
     if not why:
@@ -236,24 +266,9 @@ def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]
         lines.append("Take a second look, 5 s or more after the first: a plan needs a confirmed verdict.")
     if status == UNKNOWN:
         lines.extend(_next_unknown(reading))
-    if "processes_down" in held:
-        names = ", ".join(held["processes_down"]["hosts"][:8])
-        how = "the plan says what is done there" if status == INCIDENT else "start it by hand, one host at a time"
-        lines.append(f"Stopped or frozen on {names}: {how}.")
-    if "hosts_unreachable" in held:
-        lines.append(
-            f"Look at the machines of {', '.join(held['hosts_unreachable']['hosts'][:8])}: power, network, console."
-        )
-        lines.append("Never start their keys on other machines: unreachable is not off.")
-    if "node_dead_for_reason" in held:
-        dead = held["node_dead_for_reason"]
-        names = ", ".join(dead["hosts"][:8])
-        if dead["justifies"] and status == INCIDENT:
-            lines.append(f"The plan cures the stated reason on {names}: read it and approve it.")
-        else:
-            lines.append(f"Cure the stated reason on {names} before any start.")
-    if "others_missing" in held:
-        lines.append("Send the operators of the missing validators the message of the plan.")
+    for cause in judged["causes"]:
+        if cause["id"] in _NEXT and cause["id"] not in _SAID:
+            lines.append(_verdict.filled(_NEXT[cause["id"]], cause, reading.height))
     if status == INCIDENT and "cannot_tell" in held:
         lines.append(
             "Restart nothing: what votes now holds its votes in memory. Keep the evidence and call the next level."

@@ -40,6 +40,8 @@ _TITLES = {
 }
 _BEFORE_ACTING = ("planned", "refused")
 _MOST_NEXT = 6
+_MOST_CAUSES = 6
+_MOST_RIVALS = 4
 _NO_CAUSE = "cannot_tell"
 
 
@@ -112,23 +114,48 @@ def _rule(title: str, severity: t.Any) -> str:
 
 def _why(verdict: Verdict) -> list[str]:
     lines = []
-    for cause in verdict["causes"]:
+    for cause in verdict["causes"][:_MOST_CAUSES]:
         lead = "because: " if cause.get("role") == "root" else "and also: "
         lines += wrap(f"{sentence(cause.get('statement'))} {sentence(cause.get('because'))}", INDENT + lead, most=4)
-    for entry in verdict["refuted"]:
-        # That a cause was found is no news under the causes that were found.
-        if entry.get("id") != _NO_CAUSE:
-            lines += _rival("ruled out: ", entry, entry.get("because"), 1)
-    for entry in verdict["cannot_tell"]:
-        lines += _rival("cannot tell: ", entry, f"missing: {tidy(entry.get('missing'))}", 2)
+    more = len(verdict["causes"]) - _MOST_CAUSES
+    lines += [f"{INDENT}and {more} more, see the report"] if more > 0 else []
+    lines += _by_hand(verdict)
+    # That a cause was found is no news under the causes that were found.
+    refuted = [entry for entry in verdict["refuted"] if entry.get("id") != _NO_CAUSE]
+    for entry in refuted[:_MOST_RIVALS]:
+        lines += wrap(f"{_title(entry)} - {tidy(entry.get('because'))}", INDENT + "ruled out: ", most=1)
+    rest = ", ".join(_title(entry) for entry in refuted[_MOST_RIVALS:])
+    lines += wrap(rest, INDENT + "ruled out as well: ", INDENT * 2, most=3) if rest else []
+    lines += _undecided(verdict["cannot_tell"])
     for note in verdict["notes"][:3]:
         lines += wrap(note, INDENT + "note: ", most=2)
     return lines or [INDENT + "Nothing was found that says why."]
 
 
-def _rival(lead: str, entry: dict[str, t.Any], because: t.Any, most: int) -> list[str]:
-    """A cause that is not the one, in a line or two, with the observation that says so."""
-    return wrap(f"{tidy(entry.get('title') or entry.get('statement'), 60)} - {tidy(because)}", INDENT + lead, most=most)
+def _by_hand(verdict: Verdict) -> list[str]:
+    """The commands that show the first root to a person; those that do not fit a line stand in the report."""
+    root = next((cause for cause in verdict["causes"] if cause.get("role") == "root"), None)
+    if root is None or verdict.get("status") == "healthy":
+        return []
+    shown = [typed for text in root.get("by_hand") or [] if width(typed := tidy(text)) <= COLUMNS - 6]
+    return [f"{INDENT}see it by hand:", *(f"{INDENT * 2}{typed}" for typed in shown[:3])] if shown else []
+
+
+def _undecided(entries: list[dict[str, t.Any]]) -> list[str]:
+    """Causes that cannot be told, together where the same is missing for them."""
+    by_missing: dict[str, list[str]] = {}
+    for entry in entries:
+        by_missing.setdefault(tidy(entry.get("missing")), []).append(_title(entry))
+    lines: list[str] = []
+    for missing, titles in list(by_missing.items())[:_MOST_RIVALS]:
+        named = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
+        lines += wrap(f"{named} - missing: {missing}", INDENT + "cannot tell: ", most=2)
+    more = sum(len(titles) for titles in list(by_missing.values())[_MOST_RIVALS:])
+    return lines + ([f"{INDENT}cannot tell: {more} more causes, see the report"] if more else [])
+
+
+def _title(entry: dict[str, t.Any]) -> str:
+    return tidy(entry.get("title") or entry.get("statement"), 60)
 
 
 def _plan(plan: Plan, outcome: str, in_report: bool) -> list[str]:

@@ -16,13 +16,13 @@ SCHEMA = "virtengine.incident.verdict/1"
 BECAUSE_LIMIT = 600
 
 
-def judge(causes: t.Sequence[Cause], reading: t.Any) -> dict[str, list[dict[str, t.Any]]]:
+def judge(causes: t.Sequence[Cause], ask: t.Callable[[Cause], Finding]) -> dict[str, list[dict[str, t.Any]]]:
     """Ask every cause. Those that hold come roots first, then by the power they cost; the others in their own order."""
     holding: list[dict[str, t.Any]] = []
     refuted: list[dict[str, t.Any]] = []
     undecided: list[dict[str, t.Any]] = []
     for cause in causes:
-        finding = cause.predicate(reading)
+        finding = ask(cause)
         because = clean(finding.because, BECAUSE_LIMIT)
         if finding.answer == HOLDS:
             holding.append(_held(cause, finding, because))
@@ -49,7 +49,19 @@ def _held(cause: Cause, finding: Finding, because: str) -> dict[str, t.Any]:
         "severity": cause.severity,
         "justifies": list(cause.justifies if finding.justifies is None else finding.justifies),
         "forbids": list(cause.forbids if finding.forbids is None else finding.forbids),
+        "by_hand": list(cause.by_hand),
+        "decide": cause.decide,
     }
+
+
+def filled(text: str, entry: dict[str, t.Any], height: t.Optional[int]) -> str:
+    """A text of a cause with what stands for its hosts, the height and the observation put in."""
+    hosts = ", ".join(clean(host, 40) for host in entry["hosts"][:8])
+    more = f" and {len(entry['hosts']) - 8} more" if len(entry["hosts"]) > 8 else ""
+    values = {"hosts": hosts + more or "the hosts named above", "height": str(height), "because": entry["because"]}
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", value)
+    return text
 
 
 def duration(seconds: float) -> str:

@@ -180,6 +180,8 @@ def reading(nodes: list[Node], rows: list[ValidatorRow] | None = None, **changes
         "votes": {},
         "heard": {},
         "movers": 0,
+        "outside_movers": 0,
+        "outside_quorum": False,
         "ahead": frozenset(),
         "notes": (),
         "commits_seen": True,

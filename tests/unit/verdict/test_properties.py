@@ -169,7 +169,7 @@ def test_missing_power_follows_the_arithmetic(fleet: Fleet) -> None:
     if verdict["status"] == "incident" and roots:
         assert _power.halts(power["total"], power["absent"])
     if verdict["status"] == "incident" and power["voting"] >= power["quorum"]:
-        assert not missing
+        assert not roots
     if verdict["status"] == "incident" and _power.halts(power["total"], power["absent"]) and power["absent"]:
         assert verdict["causes"][0]["id"] != "cannot_tell"
 

@@ -45,7 +45,8 @@ def test_a_stopped_validator_of_40() -> None:
 def test_half_the_power_has_another_app_hash() -> None:
     verdict = verdict_of("network-apphash-split")
     assert (verdict["status"], verdict["confirmed"], verdict["height"]) == ("incident", True, 21)
-    assert held(verdict) == {"cannot_tell": "root"}
+    assert held(verdict) == {"app_hash_divergence": "root"}
+    assert "counting does not say who is right" in verdict["causes"][0]["because"]
     assert verdict["power"]["voting"] == 100
     assert any("differ at height 21" in note and "vh1, vh4 have" in note for note in verdict["notes"])
     assert verdict["causes"][0]["justifies"] == []
@@ -62,15 +63,15 @@ def test_a_minority_that_diverged() -> None:
 def test_an_upgrade_that_the_binary_lacks() -> None:
     verdict = verdict_of("network-upgrade-needed")
     assert verdict["status"] == "incident"
-    assert held(verdict) == {"node_dead_for_reason": "root"}
-    assert "upgrade needed" in verdict["causes"][0]["because"]
+    assert held(verdict) == {"upgrade_needed": "root", "consensus_failure": "symptom"}
+    assert "upgrade v9.9.9 is due at height 170" in verdict["causes"][0]["because"]
     assert verdict["causes"][0]["forbids"] == ["start_node", "thaw_node"]
     assert verdict["power"]["absent"] == verdict["power"]["voting"] == 0
 
 
 def test_double_sign_check_keeps_a_validator_down() -> None:
     verdict = verdict_of("network-double-sign-check")
-    assert held(verdict) == {"node_dead_for_reason": "root"}
+    assert held(verdict) == {"double_sign_check": "root", "processes_down": "symptom"}
     assert verdict["causes"][0]["justifies"] == ["relax_double_sign_check", "start_node", "restore_double_sign_check"]
     assert states(verdict)[40] == "crashed"
 

@@ -1,0 +1,280 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Causes inside the node: consensus dead, application hash, panic, an application that does not come back."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import (
+    HOLDS,
+    Cause,
+    Finding,
+    cannot_tell,
+    refuted,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import refuses_block
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
+    DOWN,
+    Halt,
+    current,
+    names,
+    quoted,
+    reason_is,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._hashes import (
+    Sides,
+    comparable,
+    compare,
+)
+
+_WRONG_HASH = "Block.Header.AppHash"
+# What has no cause of its own: the journal's words are all there is.
+_OTHER_REASONS = ("handshake_failed", "too_many_open_files", "invalid_block", "conflicting_vote", "evidence")
+
+
+def _diverged(node: Node) -> t.Optional[str]:
+    """The node itself says that its application hash is not that of the block."""
+    other = reason_is(node, ("invalid_block",))
+    return reason_is(node, ("wrong_app_hash",)) or (other if other is not None and _WRONG_HASH in other else None)
+
+
+def _app_hash(halt: Halt) -> Finding:
+    """By what the nodes say of themselves, and by comparing at one height."""
+    told = [node for node in halt.reading.nodes.values() if _diverged(node) is not None]
+    sides = compare(halt.reading)
+    if sides is not None:
+        return _of_sides(halt, sides)
+    if told:
+        rows = [row for row in halt.rows.values() if row.host in {node.host for node in told}]
+        hosts = tuple(sorted(node.host for node in told))
+        words = f"on {', '.join(hosts[:6])}: {_diverged(told[0])}"
+        if rows and halt.reading.total > 0:
+            return halt.judged(rows, words, hosts, struck=True)
+        return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=halt.standing is not False)
+    if not comparable(halt.reading):
+        return cannot_tell("application hashes of two nodes at one height")
+    if halt.unread:
+        return cannot_tell(f"the application hash of {names(halt.unread)}")
+    return refuted("the nodes that can be compared have the same application hash")
+
+
+def _of_sides(halt: Halt, sides: Sides) -> Finding:
+    reading = halt.reading
+    powers = {row.host: row.power for row in halt.rows.values()}
+    weights = {digest: sum(powers.get(host, 0) for host in hosts) for digest, hosts in sides.hosts.items()}
+    ordered = sorted(sides.hosts, key=lambda digest: (digest != sides.right, -weights[digest], digest))
+    said = "; ".join(
+        f"{', '.join(sides.hosts[digest][:6])} (power {weights[digest]}) have {digest[:12]}" for digest in ordered[:4]
+    )
+    words = f"after block {sides.height}: {said}"
+    if sides.right is not None:
+        wrong = [digest for digest in ordered if digest != sides.right]
+        hosts = tuple(sorted(host for digest in wrong for host in sides.hosts[digest]))
+        words += f". Block {sides.height + 1} was committed with {sides.right[:12]}: {', '.join(hosts[:6])} diverged"
+        rows = [row for row in halt.rows.values() if row.host in hosts]
+        if rows and reading.total > 0:
+            return halt.judged(rows, words, hosts, struck=True)
+        return Finding(HOLDS, words, 0, hosts, symptom=halt.standing is not False)
+    hosts = tuple(sorted(host for found in sides.hosts.values() for host in found))
+    largest = max(weights.values())
+    # Validators of others are on one of the sides, nobody can see on which.
+    theirs = sum(row.power for row in reading.validators if row.host is None)
+    if largest >= reading.quorum > 0:
+        words += f". The first has a quorum ({reading.quorum}): the others diverged"
+        hosts = tuple(sorted(host for digest in ordered[1:] for host in sides.hosts[digest]))
+        power = sum(weights[digest] for digest in ordered[1:])
+        return Finding(HOLDS, words, power, hosts, symptom=bool(halt.standing) and reading.voting >= reading.quorum)
+    words += f". No side has {reading.quorum} of {reading.total}" + (f" (theirs: {theirs}, not seen)" if theirs else "")
+    words += ": counting does not say who is right"
+    return Finding(HOLDS, words, sum(weights.values()) - largest, hosts, symptom=halt.standing is not True)
+
+
+def _diverged_and_restarted(_halt: Halt, node: Node) -> t.Optional[str]:
+    if node.data is None or current(node.data, "consensus_failure") is not None:
+        return None
+    mark = current(node.data, "sync_refuses_block")
+    if mark is None or node.data.rpc.status.flag("catching_up") is not True or _WRONG_HASH not in mark.text:
+        return None
+    return f"it says that it catches up and refuses every block it is sent: {quoted(mark.text, 120)}"
+
+
+def _consensus_failure(halt: Halt) -> Finding:
+    """Alive, answering, and dead in its consensus: a symptom wherever the journal says of what."""
+    reading = halt.reading
+    dead = [
+        node
+        for node in reading.nodes.values()
+        if node.state == "not_voting" and current(node.data, "consensus_failure") is not None
+    ]
+    if dead:
+        bare = [node for node in dead if node.reason is None or node.reason.kind == "consensus_failure"]
+        bare = [node for node in bare if _panics(halt, node) is None]
+        told = bare or dead
+        hosts = tuple(sorted(node.host for node in told))
+        rows = [row for row in halt.rows.values() if row.host in hosts]
+        words = f"on {', '.join(hosts[:6])}: the process lives and answers, its consensus ended with CONSENSUS FAILURE"
+        if bare and rows and reading.total > 0:
+            return halt.judged(rows, words, hosts, struck=True)
+        known = "; the reason is known" if not bare else "; no voting power is lost by that"
+        return Finding(HOLDS, words + known, sum(row.power for row in rows), hosts, True, ())
+    if halt.unread:
+        return cannot_tell(f"the journal of {names(halt.unread)}")
+    if not any(node.data is not None for node in reading.nodes.values()):
+        return cannot_tell("the journal of any host of ours")
+    return refuted("no journal that can be read has CONSENSUS FAILURE of the present run")
+
+
+def _strikes_consensus_failure(halt: Halt, node: Node) -> t.Optional[str]:
+    """So that its power counts as held, beside the predicate above that says the rest."""
+    bare = node.reason is not None and node.reason.kind == "consensus_failure"
+    return quoted(node.reason.text, 120) if bare and node.reason is not None else None
+
+
+def _panics(_halt: Halt, node: Node) -> t.Optional[str]:
+    """Executing a block ends in a panic: alive with the block stored and not executed, or dead at every start."""
+    if node.reason is None or node.data is None:
+        return None
+    if node.reason.kind == "panic" and node.state in DOWN:
+        return quoted(node.reason.text, 140)
+    if node.reason.kind != "consensus_failure":
+        return None
+    height = node.data.rpc.status.integer("height")
+    refused = f"block {height} is stored and not executed" if refuses_block(node.data) else None
+    return f"{refused}: {quoted(node.reason.text, 140)}" if refused else None
+
+
+def _stuck(halt: Halt, node: Node) -> t.Optional[str]:
+    """Inside a call to its application: /status answers, what needs the application or its lock does not."""
+    data = node.data
+    if data is None or node.state != "busy" or not data.rpc.status.ok:
+        return None
+    late = [part.error is not None and part.error.kind == "late" for part in (data.rpc.abci_info, data.rpc.consensus)]
+    if not late[0]:
+        return None
+    waits = "neither the application nor consensus answers" if all(late) else "the application does not answer"
+    waiting = data.rpc.mempool.integer("txs")
+    return waits + (f"; {waiting} transactions wait" if waiting else "")
+
+
+def _other_reason(_halt: Halt, node: Node) -> t.Optional[str]:
+    if node.reason is None:
+        return None
+    words = reason_is(node, _OTHER_REASONS)
+    return f"{node.reason.kind.replace('_', ' ')}: {words}" if words else None
+
+
+APP_HASH_DIVERGENCE = Cause(
+    "app_hash_divergence",
+    "application hashes diverge",
+    "Nodes computed different application states from the same blocks",
+    "1. Chain Halted, Resolution Step 3",
+    "SEV-1",
+    _app_hash,
+    strikes=lambda _halt, node: _diverged(node),
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "curl -s http://127.0.0.1:26657/abci_info | jq -c '.result.response | [.last_block_height, .last_block_app_hash]'"
+        "   # on each node; compare only at equal height",
+        "curl -s 'http://127.0.0.1:26657/block_results?height=H' | jq -r .result.app_hash   # base64; H on every node",
+        "journalctl -u virtengine.service --no-pager | grep -F 'wrong Block.Header.AppHash'   # Expected: this node's own",
+    ),
+    next="Freeze {hosts}: no restart, no rollback. Collect versions, checksums of binaries and configurations of both sides.",
+    decide="A minority under a right binary is rolled back once, or restored, one by one (a fleet action). Where no side has a "
+    "quorum, nobody is right by counting: developers find the non-determinism first, for a rollback that executes the same "
+    "code again may split further.",
+    message="Nodes disagree about the application state after a block ({because}). Please do not restart, roll back or reset. "
+    "Tell us what your node says: curl -s http://127.0.0.1:26657/abci_info, the SHA-256 of your binary, and the line with "
+    "wrong Block.Header.AppHash in its log, if there is one.",
+)
+DIVERGED_AND_RESTARTED = Cause(
+    "diverged_and_restarted",
+    "diverged, and looks like catching up",
+    "Nodes of ours diverged and were restarted: they look as if they catch up, and never will",
+    "1. Chain Halted, Resolution Step 3",
+    "SEV-1",
+    strikes=_diverged_and_restarted,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "curl -s http://127.0.0.1:26657/status | jq -c '.result.sync_info | [.latest_block_height, .catching_up]'   # twice",
+        "journalctl -u virtengine.service --no-pager | grep -F 'Error in validation' | tail -3",
+    ),
+    next="Do not wait for {hosts} to catch up, and do not restart it again: its state has to be rolled back or replaced.",
+    decide="Its last block was executed to another state. A rollback of one block under the right binary, or a restore, is a "
+    "fleet action that a person starts.",
+)
+CONSENSUS_FAILURE = Cause(
+    "consensus_failure",
+    "alive, and its consensus is dead",
+    "Nodes of ours run and answer, and their consensus has ended: they do not vote until they are started again",
+    "1. Chain Halted, Quick Diagnosis 4",
+    "SEV-1",
+    _consensus_failure,
+    strikes=_strikes_consensus_failure,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "journalctl -u virtengine.service --no-pager | grep -F 'CONSENSUS FAILURE!!!' | tail -1",
+        "curl -s http://127.0.0.1:26657/consensus_state | jq -r '.result.round_state.\"height/round/step\"'   # twice: frozen",
+    ),
+    next="Read the CONSENSUS FAILURE line on {hosts} before anything is restarted: a restart runs into the same, and then "
+    "nothing answers any more.",
+    decide="The reason has to be found and removed on each node first.",
+)
+APPLICATION_PANICS = Cause(
+    "application_panics",
+    "the application fails at a block",
+    "The application of nodes of ours fails when it executes a block, and does so again at every start",
+    "1. Chain Halted, Quick Diagnosis 4",
+    "SEV-1",
+    strikes=_panics,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "curl -s http://127.0.0.1:26657/status | jq -r .result.sync_info.latest_block_height",
+        "curl -s http://127.0.0.1:26657/abci_info | jq -r .result.response.last_block_height   # one lower, twice",
+        "journalctl -u virtengine.service --no-pager | grep -E 'panic:|CONSENSUS FAILURE' | tail -3",
+    ),
+    next="Send the panic of {hosts} to the developers. Do not restart and do not roll back: the same block fails again.",
+    decide="A binary that executes the block is needed, on more than two thirds of the power at the same height. A rollback "
+    "changes nothing here: the block is stored and not executed.",
+    message="The application fails at block {height} on our nodes ({because}). Does yours? Please do not restart or roll back; "
+    "tell us the last lines of your log.",
+)
+APPLICATION_STUCK = Cause(
+    "application_stuck",
+    "the application does not come back",
+    "The application of nodes of ours works on a call and does not come back: a long block, a migration or a dead lock",
+    "1. Chain Halted, Quick Diagnosis 2",
+    "SEV-1",
+    strikes=_stuck,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "curl -s -m 5 http://127.0.0.1:26657/status | jq -r .result.sync_info.latest_block_height   # answers",
+        "curl -s -m 5 http://127.0.0.1:26657/abci_info; echo $?   # 28: no answer in time",
+        "curl -s http://127.0.0.1:6060/debug/pprof/goroutine?debug=2 > goroutines.txt   # what it waits for",
+    ),
+    next="Take a goroutine dump of {hosts} and look whether it works or waits. Do not kill a migration.",
+    decide="A long block ends by itself. Only where the dump shows a dead lock is one node restarted, by a person, to try.",
+)
+NODE_DEAD_FOR_REASON = Cause(
+    "node_dead_for_reason",
+    "nodes of ours fail for a stated reason",
+    "Nodes of ours are dead, crash-looping or unable to vote for a reason that their journal states",
+    "1. Chain Halted, Quick Diagnosis 4",
+    "SEV-1",
+    strikes=_other_reason,
+    forbids=("start_node", "thaw_node"),
+    by_hand=("journalctl -u virtengine.service -n 100 --no-pager",),
+    next="Cure the stated reason on {hosts} before any start.",
+    decide="A restart does not cure the stated reason.",
+)
+
+CAUSES = (
+    APP_HASH_DIVERGENCE,
+    DIVERGED_AND_RESTARTED,
+    APPLICATION_PANICS,
+    CONSENSUS_FAILURE,
+    APPLICATION_STUCK,
+    NODE_DEAD_FOR_REASON,
+)

@@ -1,0 +1,85 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who computed which application hash, and which of them the chain committed to. PRIVATE to the causes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Our nodes that stand at one application height, by what they computed there."""
+
+    height: int
+    hosts: dict[str, tuple[str, ...]]  # application hash -> hosts, by name
+    right: str | None  # the hash that the header of the next block carries: more than two thirds signed it
+
+
+def compare(reading: Reading) -> Sides | None:
+    """The newest height at which our nodes contradict each other or the chain; None where none does.
+
+    Hashes are compared only at equal application height: a node that is behind has another one rightly. The header of a
+    block carries the hash after the block before it (CometBFT ``types/block.go``, ``Header.AppHash``).
+    """
+    own = _own(reading)
+    right = _committed(reading)
+    by_height: dict[int, dict[str, list[str]]] = {}
+    for host, (height, digest) in own.items():
+        by_height.setdefault(height, {}).setdefault(digest, []).append(host)
+    for height in sorted(by_height, reverse=True):
+        found = by_height[height]
+        committed = right.get(height)
+        if len(found) > 1 or (committed is not None and committed not in found):
+            return Sides(height, {digest: tuple(sorted(hosts)) for digest, hosts in sorted(found.items())}, committed)
+    return None
+
+
+def comparable(reading: Reading) -> bool:
+    """Whether at least two of our nodes, or one and the chain's headers, can be compared at all."""
+    own, right = _own(reading), _committed(reading)
+    heights = [height for height, _digest in own.values()]
+    return any(heights.count(height) > 1 or height in right for height in heights)
+
+
+def _own(reading: Reading) -> dict[str, tuple[int, str]]:
+    found = {}
+    for node in reading.nodes.values():
+        if node.data is None or not node.chain_ok:
+            continue
+        height, digest = node.data.rpc.abci_info.integer("height"), node.data.rpc.abci_info.text("app_hash")
+        if height is not None and height > 0 and digest:
+            found[node.host] = (height, digest.upper())
+    return found
+
+
+def _committed(reading: Reading) -> dict[int, str]:
+    """Application hash by height, as headers of blocks that are stored say it; where nodes differ, none."""
+    found: dict[int, str | None] = {}
+    for node in reading.nodes.values():
+        if node.data is None or not node.chain_ok:
+            continue
+        for row in _headers(node):
+            height, digest = row
+            known = found.setdefault(height - 1, digest)
+            if known != digest:
+                found[height - 1] = None
+    return {height: digest for height, digest in found.items() if digest is not None}
+
+
+def _headers(node: Node) -> list[tuple[int, str]]:
+    rows: list[tuple[int, str]] = []
+    if node.data is None:
+        return rows
+    for row in node.data.rpc.blocks.items("headers"):
+        height = _bundle.integer(row[0]) if isinstance(row, list) and len(row) == 2 else None
+        if height is not None and isinstance(row[1], str) and row[1]:
+            rows.append((height, row[1].upper()))
+    height, digest = node.data.rpc.status.integer("height"), node.data.rpc.status.text("app_hash")
+    if height is not None and digest:
+        rows.append((height, digest.upper()))
+    return rows

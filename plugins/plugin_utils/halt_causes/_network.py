@@ -1,0 +1,195 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Causes between the hosts: the network in parts, too few peers, clocks."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import (
+    HOLDS,
+    Cause,
+    Finding,
+    cannot_tell,
+    refuted,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import CLOCK_SKEW_S
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import Halt, current, with_set
+
+
+def _seen_by(halt: Halt) -> dict[str, frozenset[str]]:
+    """By host: whose votes at the present height it holds, of validators that are not known to be gone."""
+    reading = halt.reading
+    gone = {row.address for row in reading.validators if row.counts_as == "absent"}
+    found = {}
+    for node in reading.nodes.values():
+        if node.data is None or not node.chain_ok:
+            continue
+        shown = node.data.rpc.consensus
+        members = [row.address("address") for row in shown.mappings("validators")]
+        if shown.integer("height") != reading.votes_height or not members or current(node.data, "consensus_failure"):
+            continue
+        votes = set()
+        for entry in shown.mappings("rounds"):
+            for row in (*entry.items("prevotes"), *entry.items("precommits")):
+                place = _bundle.integer(row[0]) if isinstance(row, list) and row else None
+                if place is not None and 0 <= place < len(members) and members[place] is not None:
+                    votes.add(t.cast(str, members[place]))
+        if votes - gone:
+            found[node.host] = frozenset(votes - gone)
+    return found
+
+
+def _groups(seen: dict[str, frozenset[str]]) -> list[tuple[list[str], frozenset[str]]]:
+    """Hosts whose views have a vote in common, with all votes that they hold: by gossip each part shares all of its own."""
+    groups: list[tuple[list[str], frozenset[str]]] = []
+    for host, votes in sorted(seen.items()):
+        near = [group for group in groups if group[1] & votes]
+        groups = [group for group in groups if group not in near]
+        hosts = [host, *(name for group in near for name in group[0])]
+        groups.append((sorted(hosts), votes.union(*(group[1] for group in near))))
+    return groups
+
+
+def _network_split(halt: Halt) -> Finding:
+    reading = halt.reading
+    if halt.standing is False:
+        return refuted("new blocks come, so more than two thirds of the power hear each other")
+    seen = _seen_by(halt)
+    powers = {row.address: row.power for row in reading.validators}
+    groups = sorted(
+        ((sum(powers.get(address, 0) for address in votes), hosts) for hosts, votes in _groups(seen)), reverse=True
+    )
+    if len(groups) > 1 and halt.standing and groups[0][0] < reading.quorum:
+        said = "; ".join(f"hosts {', '.join(hosts[:6])} see votes of {power}" for power, hosts in groups[:4])
+        lost = sum(power for power, _hosts in groups[1:])
+        together = sum(power for power, _hosts in groups)
+        hosts = tuple(sorted(host for _power, named in groups for host in named))
+        because = (
+            f"{said}, and none of the other parts: together {together}, {reading.quorum} of {reading.total} are needed"
+        )
+        return Finding(HOLDS, f"{because}{_dials(reading.nodes)}", lost, hosts, symptom=together < reading.quorum)
+    if len(seen) < 2:
+        return cannot_tell("the votes that two hosts of ours hold at the present height")
+    if len(groups) == 1:
+        return refuted("the hosts of ours that show votes hold the same ones")
+    return cannot_tell("whether the parts that are seen have a quorum")
+
+
+def _dials(nodes: dict[str, Node]) -> str:
+    """What plain connections to peers that are not connected came to."""
+    tried = []
+    for node in nodes.values():
+        for peer in node.data.p2p.mappings("expected") if node.data is not None else ():
+            if peer.text("dial") not in (None, "open"):
+                tried.append(f"{clean(node.host, 40)} to {clean(peer.text('address'), 50)}: {peer.text('dial')}")
+    return f". Connections tried: {'; '.join(tried[:3])}" if tried else ""
+
+
+def _few_peers(_halt: Halt, node: Node) -> t.Optional[str]:
+    data = node.data
+    if data is None or node.state not in ("not_voting", "running") or not data.rpc.net_info.ok:
+        return None
+    if data.rpc.net_info.integer("count") != 0:
+        return None
+    return "it has no peer at all" + _why_no_peers(node)
+
+
+def _why_no_peers(node: Node) -> str:
+    data = node.data
+    if data is None:
+        return ""
+    expected = data.p2p.mappings("expected")
+    if data.p2p.ok and not expected:
+        return ", and its configuration names no persistent peer"
+    dials = sorted({text for peer in expected if (text := peer.text("dial")) is not None})
+    tries = f"; tried from its host: {', '.join(dials)}" if dials else ""
+    for kind, words in (
+        ("peers_given_up", "it has given up dialling them"),
+        ("peers_backoff", "it waits longer and longer between its dials (3 s to 16 h)"),
+    ):
+        if current(data, kind) is not None:
+            return f", {words}{tries}"
+    return tries
+
+
+def _clock_skew(halt: Halt) -> Finding:
+    """Host against controller; what a host says arrives after it was stamped, so only a great lag tells anything."""
+    skews = {
+        node.host: node.data.now - node.data.at
+        for node in halt.reading.nodes.values()
+        if node.data is not None and node.data.now is not None and node.data.at is not None
+    }
+    if not skews:
+        return cannot_tell("the clock of any host of ours")
+    off = {host: skew for host, skew in skews.items() if host in halt.reading.ahead or skew < -CLOCK_SKEW_S}
+    if len(off) == len(skews) > 1:
+        return cannot_tell("whether the clocks of all hosts are wrong, or the controller's")
+    if off:
+        said = ", ".join(
+            f"{clean(host, 40)} {abs(round(skew))} s {'ahead' if skew > 0 else 'behind'}"
+            for host, skew in sorted(off.items(), key=lambda pair: -abs(pair[1]))[:6]
+        )
+        return Finding(
+            HOLDS, f"against the controller and the other hosts: {said}", 0, tuple(sorted(off)), symptom=True
+        )
+    return refuted("the clocks of the hosts that answer agree with the controller's")
+
+
+NETWORK_SPLIT = Cause(
+    "network_split",
+    "the network is split",
+    "The network is split into parts that do not hear each other, and none of them has more than two thirds of the power",
+    "1. Chain Halted, Quick Diagnosis 3",
+    "SEV-1",
+    with_set(_network_split),
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-1].prevotes_bit_array'"
+        "   # on each host: other bits",
+        "curl -s http://127.0.0.1:26657/net_info | jq -r '.result.peers[].remote_ip'",
+        "nc -zv -w 3 PEER 26656   # from a host of each part to one of the other",
+    ),
+    next="Mend the network between the parts (firewall, routing, security groups), then wait: peers are dialled again.",
+    decide="A restart makes no network. Once it is open again both ways, nodes dial again by themselves within seconds to "
+    "hours; a person may restart sentries first, and a validator alone and last.",
+    message="The network is split: {because}. Please look whether your node has peers on both sides, and which of them it can "
+    "reach on port 26656. Do not restart a node that votes.",
+)
+FEW_PEERS = Cause(
+    "few_peers",
+    "nodes of ours have no peers",
+    "Nodes of ours run without a single peer, so nobody hears their votes",
+    "1. Chain Halted, Quick Diagnosis 3",
+    "SEV-1",
+    strikes=_few_peers,
+    by_hand=(
+        "curl -s http://127.0.0.1:26657/net_info | jq -r .result.n_peers",
+        "grep -E '^(persistent_peers|pex|laddr)' ~virtengine/.virtengine/config/config.toml",
+        "journalctl -u virtengine.service --no-pager | grep -F 'Failed to reconnect to peer' | tail -3",
+    ),
+    next="On {hosts}: open port 26656 both ways, see that persistent_peers names nodes that run.",
+    decide="A node dials again by itself: 20 times every 5 to 8 s, then after 3, 9, 27 s and so on up to 16 h, and then no "
+    "more. Only where the network is proven open both ways does a restart help, and a person orders it: sentries and full "
+    "nodes first, a validator alone and last.",
+)
+CLOCK_SKEW = Cause(
+    "clock_skew",
+    "clocks are apart",
+    "The clocks of hosts of ours are apart: their votes carry wrong times, and blocks may be refused for theirs",
+    "1. Chain Halted, Quick Diagnosis 1",
+    "SEV-3",
+    _clock_skew,
+    by_hand=(
+        "date -u; timedatectl | grep -E 'synchronized|NTP'   # on each host, at once",
+        "curl -sI http://127.0.0.1:26657/health | grep -i x-server-time",
+    ),
+    next="Let NTP set the clocks of {hosts} slowly. Do not step the clock of a validator that signs.",
+    decide="A clock is set by the host's own time service, not by this automation.",
+)
+
+CAUSES = (NETWORK_SPLIT, FEW_PEERS, CLOCK_SKEW)

@@ -1,0 +1,260 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Causes in the rounds: proposals that come late, are refused, or do not come; a chain that is slow and not halted."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _power
+from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import (
+    HOLDS,
+    Cause,
+    Finding,
+    cannot_tell,
+    refuted,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Part
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
+    Halt,
+    current,
+    names,
+    with_set,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._hashes import compare
+
+# A block takes timeout_commit and about a second of rounds; a chain that needs three times that is slow.
+SLOW_TIMES = 3
+SLOW_ROUNDS = 2  # so many of the newest five blocks needed more than one round
+# CometBFT enters step 4 when the proposal is there or its time is over.
+STEP_PREVOTE = 4
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+
+def _views(halt: Halt) -> list[tuple[Node, Part]]:
+    """Our nodes that stand at the present height in the newest round."""
+    found = []
+    for node in halt.reading.nodes.values():
+        if node.data is None or not node.chain_ok or current(node.data, "consensus_failure") is not None:
+            continue
+        shown = node.data.rpc.consensus
+        if shown.ok and shown.integer("height") == halt.reading.votes_height:
+            found.append((node, shown))
+    newest = max((shown.integer("round") or 0 for _node, shown in found), default=0)
+    return [(node, shown) for node, shown in found if (shown.integer("round") or 0) >= newest - 1]
+
+
+def _nil_power(halt: Halt) -> int:
+    """The most power that prevoted nil in one round, over all views."""
+    powers = [(row.address, row.power) for row in halt.reading.validators]
+    members = dict(powers)
+    most = 0
+    for _node, shown in _views(halt):
+        order = [row.address("address") for row in shown.mappings("validators")]
+        for entry in shown.mappings("rounds"):
+            nil = {
+                order[row[0]]
+                for row in entry.items("prevotes")
+                if isinstance(row, list) and len(row) == 3 and row[1] == "nil" and _place(row[0], len(order))
+            }
+            most = max(most, sum(members.get(address or "", 0) for address in nil))
+    return most
+
+
+def _place(value: t.Any, size: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < size
+
+
+def _proposals_late(halt: Halt) -> Finding:
+    """Rounds pass with prevotes for nil, and the nodes that prevoted do not have the whole proposal."""
+    reading = halt.reading
+    if halt.standing is False:
+        return refuted("new blocks come: proposals arrive")
+    views = [(node, shown) for node, shown in _views(halt) if (shown.integer("step") or 0) >= STEP_PREVOTE]
+    if not reading.rounds_grow:
+        if halt.standing and reading.confirmed and views:
+            return refuted("no round ends between the looks: it is votes that are missing, not a proposal")
+        return cannot_tell("whether rounds end between two looks")
+    told = [(node, shown) for node, shown in views if shown.flag("proposal") is not None]
+    if not told:
+        return cannot_tell("whether the proposal of a round has arrived at any node of ours")
+    without = [(node, shown) for node, shown in told if not _whole(shown)]
+    if len(without) < len(told):
+        return refuted("nodes that prevoted have the whole proposal")
+    nil = _nil_power(halt)
+    if compare(reading) is not None or nil < reading.total - reading.quorum + 1:
+        return cannot_tell("rounds in which more than a third prevotes nil for want of a proposal")
+    parts = [
+        f"{clean(node.host, 40)} has {_parts(shown)} of round {shown.integer('round')}, proposer "
+        f"{clean(shown.text('proposer'), 12)}"
+        for node, shown in without
+    ]
+    return Finding(HOLDS, f"rounds rise, power {nil} prevoted nil in one: {'; '.join(parts[:3])}", 0, ())
+
+
+def _whole(shown: Part) -> bool:
+    parts = shown.items("block_parts")
+    return shown.flag("proposal") is True and len(parts) == 2 and parts[0] == parts[1]
+
+
+def _parts(shown: Part) -> str:
+    parts = shown.items("block_parts")
+    return f"{parts[0]} of {parts[1]} parts" if len(parts) == 2 else "no proposal"
+
+
+def _proposals_refused(halt: Halt) -> Finding:
+    """The application says no to proposals, on nodes with more than a third of the power."""
+    reading = halt.reading
+    saying = [
+        row
+        for row in halt.rows.values()
+        if (mark := current(reading.nodes[t.cast(str, row.host)].data, "proposal_refused")) is not None
+        and (mark.last_at is None or reading.last_block_at is None or mark.last_at > reading.last_block_at)
+    ]
+    power = sum(row.power for row in saying)
+    if saying and power and halt.standing is not False:
+        hosts = tuple(sorted(t.cast(str, row.host) for row in saying))
+        because = f"since the last block, the application of {names(saying)} rejected proposals"
+        enough = _power.halts(reading.total, power + reading.absent)
+        return Finding(HOLDS, because, power, hosts, symptom=not (enough and halt.standing))
+    if halt.standing is False:
+        return refuted("new blocks come: proposals are accepted")
+    if halt.unread:
+        return cannot_tell(f"the journal of {names(halt.unread)}")
+    if any(not _journal(node) for node in reading.nodes.values() if node.observed and node.in_set):
+        return cannot_tell("the journals of all our validators")
+    return refuted("no journal of our validators says that a proposal was rejected since the last block")
+
+
+def _journal(node: Node) -> bool:
+    return node.data is not None and node.data.journal.ok
+
+
+def _commits(halt: Halt) -> list[Part]:
+    """The newest commits that one of our nodes at the top shows."""
+    top = [
+        node.data.rpc.commits.mappings("commits")
+        for node in halt.reading.nodes.values()
+        if node.data is not None and node.chain_ok and node.height == halt.reading.height
+    ]
+    return max(top, key=len, default=[])
+
+
+def _proposer_silent(halt: Halt) -> Finding:
+    """While blocks come: rounds are lost whenever it is the turn of a validator that is away."""
+    commits = _commits(halt)
+    late = [commit for commit in commits if (commit.integer("round") or 0) > 0]
+    away = [row for row in halt.reading.validators if row.counts_as == "absent" or row.state == "not_voting"]
+    if halt.standing is True:
+        return refuted("the chain stands")
+    if halt.standing is None:
+        return cannot_tell("whether blocks come")
+    if late and away:
+        said = ", ".join(f"{commit.integer('height')} (round {commit.integer('round')})" for commit in late[:5])
+        because = f"of the newest {len(commits)} blocks {len(late)} needed another round: {said}; away: {names(away)}"
+        return Finding(HOLDS, because, 0, tuple(sorted(row.host for row in away if row.host)), symptom=True)
+    if not commits:
+        return cannot_tell("the rounds of the newest commits")
+    return refuted("the newest blocks needed one round" if not late else "no validator is away")
+
+
+def _slow(halt: Halt) -> Finding:
+    reading = halt.reading
+    if halt.standing is None:
+        return cannot_tell("whether blocks come")
+    if halt.standing:
+        return refuted("the chain stands")
+    commits = _commits(halt)
+    late = sum(1 for commit in commits if (commit.integer("round") or 0) > 0)
+    if late >= SLOW_ROUNDS:
+        return Finding(HOLDS, f"{late} of the newest {len(commits)} blocks needed more than one round", symptom=True)
+    expected = _expected(halt)
+    if reading.interval_s is None or expected is None:
+        return cannot_tell("the block interval, or the timeout_commit that is set")
+    if reading.interval_s > SLOW_TIMES * expected:
+        because = f"a block takes {reading.interval_s:.1f} s, about {expected:.1f} s are configured"
+        return Finding(HOLDS, because, symptom=True)
+    return refuted(f"a block takes {reading.interval_s:.1f} s, about {expected:.1f} s are configured")
+
+
+def _expected(halt: Halt) -> t.Optional[float]:
+    """Seconds a block takes by the configuration of most of our nodes: timeout_commit and a second."""
+    found = []
+    for node in halt.reading.nodes.values():
+        value = node.data.setting("timeout_commit") if node.data is not None else None
+        match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        if match is not None:
+            found.append(float(match[1]) * _SECONDS[match[2]] + 1.0)
+    return sorted(found)[len(found) // 2] if found else None
+
+
+PROPOSALS_LATE = Cause(
+    "proposals_late",
+    "proposals do not arrive in time",
+    "Enough power votes, and rounds pass with votes for nil because proposals do not arrive in time",
+    "1. Chain Halted, Quick Diagnosis 2",
+    "SEV-1",
+    with_set(_proposals_late),
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "curl -s http://127.0.0.1:26657/dump_consensus_state | jq '.result.round_state | .round, .proposal, "
+        ".proposal_block_parts'   # null or parts missing at step 4 and later",
+        "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-2].prevotes'   # "
+        "000000000000: nil",
+    ),
+    next="Look at who proposes and how large its blocks are; look at the bandwidth between proposers and the rest.",
+    decide="Longer timeout_propose on all nodes lets large or slow proposals arrive: operators have to agree on it.",
+    message="Enough validators vote, and rounds pass because proposals do not arrive in time: {because}. Please look at your "
+    "bandwidth and timeout_propose, and do not restart a node that votes.",
+)
+PROPOSALS_REFUSED = Cause(
+    "proposals_refused",
+    "proposals are rejected",
+    "The application of validators rejects the proposals, so every round ends with votes for nil",
+    "1. Chain Halted, Quick Diagnosis 2",
+    "SEV-1",
+    with_set(_proposals_refused),
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "journalctl -u virtengine.service --no-pager | grep -F 'state machine rejected a proposed block' | tail -3",
+        "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-2].prevotes'",
+    ),
+    next="Compare the binaries of proposers and of {hosts}; send the developers a rejected proposal's height and round.",
+    decide="Either the proposals are wrong or their judges are: developers find out which binary is right.",
+    message="Our applications reject the proposals at height {height} ({because}). Please tell us the version and SHA-256 of "
+    "your binary, and whether yours rejects them too. Do not restart a node that votes.",
+)
+PROPOSER_SILENT = Cause(
+    "proposer_silent",
+    "rounds are lost with one proposer",
+    "Rounds are lost whenever it is the turn of a validator that does not propose",
+    "1. Chain Halted, Quick Diagnosis 2",
+    "SEV-3",
+    with_set(_proposer_silent),
+    by_hand=(
+        'for h in $(seq $((H-5)) $H); do curl -s "http://127.0.0.1:26657/commit?height=$h" | jq -c '
+        "'.result.signed_header.commit.round'; done   # above 0: a round was lost",
+    ),
+    next="Bring {hosts} back; until then each of its turns costs some seconds.",
+)
+SLOW_CHAIN = Cause(
+    "slow_chain",
+    "blocks come slowly",
+    "Blocks come, and more slowly than they should",
+    "1. Chain Halted, Quick Diagnosis 1",
+    "SEV-3",
+    with_set(_slow),
+    by_hand=(
+        "curl -s http://127.0.0.1:26657/blockchain | jq -r '.result.block_metas[].header | .height + \" \" + .time'",
+        "curl -s http://127.0.0.1:26657/num_unconfirmed_txs | jq .result",
+    ),
+    next="Blocks come slowly: look at missing validators, the load of the hosts and the size of blocks.",
+)
+
+CAUSES = (PROPOSALS_LATE, PROPOSALS_REFUSED)
+ASIDE = (PROPOSER_SILENT, SLOW_CHAIN)

@@ -1,0 +1,186 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Causes that a journal states and a setting or the binary explains: upgrades, halt heights, the double-sign check."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import Halt, current, reason_is
+
+# x/upgrade, keeper/abci.go: the panic of a node whose binary has no handler for the plan that is due.
+# In a logged error its quotation marks are escaped.
+_PLAN = re.compile(r'UPGRADE \\?"([^"\\]{1,64})\\?" NEEDED at height: (\d{1,19})')
+CURE_OF_DOUBLE_SIGN_CHECK = ("relax_double_sign_check", "start_node", "restore_double_sign_check")
+
+
+def _upgrade_needed(_halt: Halt, node: Node) -> t.Optional[str]:
+    if reason_is(node, ("upgrade_needed",)) is None or node.data is None or node.reason is None:
+        return None
+    plan = _PLAN.search(node.reason.text)
+    file = node.data.upgrade.inner("plan")
+    if plan is not None:
+        due = f"upgrade {clean(plan[1], 40)} is due at height {plan[2]}"
+    elif file is not None:
+        due = f"upgrade {clean(file.text('name'), 40)} is due at height {file.integer('height')}"
+    else:
+        due = "an upgrade is due"
+    there = node.data.upgrade.flag("upgrade_binary_present")
+    binary = {True: "its binary lies there", False: "its binary is not there", None: "the binary that runs lacks it"}
+    return f"{due}, {binary[there]}"
+
+
+def _wrong_binary(_halt: Halt, node: Node) -> t.Optional[str]:
+    words = reason_is(node, ("wrong_app_version", "binary_too_new"))
+    if words is None or node.data is None:
+        return None
+    kind = (
+        "newer than the upgrade that is due" if current(node.data, "binary_too_new") else "older than the chain's state"
+    )
+    return f"the binary {clean(node.data.binary.text('sha256'), 12)} is {kind}: {words}"
+
+
+def _halt_height(_halt: Halt, node: Node) -> t.Optional[str]:
+    if reason_is(node, ("halt_height",)) is None or node.data is None:
+        return None
+    height, moment = node.data.setting("halt_height"), node.data.setting("halt_time")
+    source = node.data.config.inner("halt_height")
+    where = source.text("source") if source is not None else None
+    if isinstance(height, int) and height > 0:
+        return f"halt-height is {height}" + (f" ({where})" if where else "")
+    if isinstance(moment, int) and moment > 0:
+        return f"halt-time is {_bundle.stamp(float(moment))}"
+    return "it stopped at a halt height that its configuration no longer names"
+
+
+def _double_sign_check(_halt: Halt, node: Node) -> t.Optional[str]:
+    words = reason_is(node, ("double_sign_check",))
+    if words is None or node.data is None:
+        return None
+    return f"double_sign_check_height is {node.data.setting('double_sign_check_height')}: {words}"
+
+
+def _other_genesis(_halt: Halt, node: Node) -> t.Optional[str]:
+    if node.chain_ok or node.data is None:
+        return None
+    name, digest = node.data.genesis.text("chain_id"), node.data.genesis.text("sha256")
+    return f"its genesis is of chain {clean(name, 60)} (SHA-256 {clean(digest, 12)}), another than the others have"
+
+
+def _genesis_in_future(_halt: Halt, node: Node) -> t.Optional[str]:
+    if node.data is None or node.data.rpc.status.ok:
+        return None
+    due, now = node.data.genesis.time("genesis_time"), node.data.now
+    said = current(node.data, "genesis_future") is not None
+    if due is not None and now is not None and due > now:
+        return f"the genesis time is {_bundle.stamp(due)}, {int(due - now)} s from now: it sleeps until then"
+    return "it sleeps until the genesis time" if said and due is None else None
+
+
+UPGRADE_NEEDED = Cause(
+    "upgrade_needed",
+    "a planned upgrade waits for its binary",
+    "The height of a planned upgrade is reached, and nodes of ours run without its binary",
+    "1. Chain Halted, Quick Diagnosis 4",
+    "SEV-1",
+    strikes=_upgrade_needed,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "journalctl -u virtengine.service --no-pager | grep -F 'NEEDED at height'",
+        "cat ~virtengine/.virtengine/data/upgrade-info.json; sha256sum /usr/bin/virtengine",
+        "curl -s http://127.0.0.1:26657/abci_info | jq .result.response.last_block_height   # one below /status",
+    ),
+    next="Install the named binary on {hosts}, compare its checksum with the release, then start the unit.",
+    decide="Which binary is the right one is not a thing an automation may guess: a person installs the released one. "
+    "Nothing is rolled back, and the upgrade is not skipped unless more than two thirds of the power agree to.",
+    message="The chain stands at height {height}, where a planned upgrade is due ({because}). It goes on when more than two "
+    "thirds of the power run the released binary. Please install it, compare its checksum, start your node on the same "
+    "host with the same data, and do not roll back or reset anything.",
+)
+WRONG_BINARY = Cause(
+    "wrong_binary",
+    "the binary is not the one this height needs",
+    "Nodes of ours run a binary that is older or newer than the state of the chain",
+    "1. Chain Halted, Quick Diagnosis 4",
+    "SEV-1",
+    strikes=_wrong_binary,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "journalctl -u virtengine.service --no-pager | grep -E 'upgrade handler is missing|BINARY UPDATED'",
+        "virtengine version --long | head -5; sha256sum /usr/bin/virtengine",
+    ),
+    next="Put the binary that the others run on {hosts}, compare the checksum, then start the unit.",
+    decide="A person puts the right binary there: too old needs the upgrade's, too new the one before it.",
+)
+HALT_HEIGHT = Cause(
+    "halt_height",
+    "a halt height or halt time is set",
+    "Nodes of ours stopped at a halt height or halt time that their configuration sets",
+    "1. Chain Halted, Quick Diagnosis 4",
+    "SEV-1",
+    strikes=_halt_height,
+    justifies=("stop_node", "clear_halt_height", "start_node"),
+    by_hand=(
+        "journalctl -u virtengine.service --no-pager | grep -F 'halt per configuration height'",
+        "grep -E '^halt-(height|time)' ~virtengine/.virtengine/config/app.toml; systemctl cat virtengine.service",
+    ),
+    next="Ask who set the halt height on {hosts}: it may be a coordinated halt. Once it is over: "
+    "-e incident_halt_is_over=HEIGHT -e incident_halt_is_over_reason='...'",
+    decide="A halt height may be a halt that operators agreed on. A person finds out, and says so with "
+    "incident_halt_is_over=HEIGHT and a reason; then the plan clears it.",
+    message="Nodes of ours stand at a halt height ({because}). Is this a halt that was agreed on, and is it over? Please "
+    "tell us before you change yours.",
+)
+DOUBLE_SIGN_CHECK = Cause(
+    "double_sign_check",
+    "double_sign_check_height stops the start",
+    "Nodes of ours refuse to start beside their own recent votes, which on a halted chain stay recent for ever",
+    "1. Chain Halted, Resolution Step 2",
+    "SEV-1",
+    strikes=_double_sign_check,
+    justifies=CURE_OF_DOUBLE_SIGN_CHECK,
+    by_hand=(
+        "journalctl -u virtengine.service --no-pager | grep -F 'found signature from the same key'",
+        "grep -F double_sign_check_height ~virtengine/.virtengine/config/config.toml",
+    ),
+    next="The plan sets double_sign_check_height to 0 for one start on {hosts} and puts it back: read it and approve it.",
+)
+OTHER_GENESIS = Cause(
+    "other_genesis",
+    "another genesis on one node",
+    "Nodes of ours have another genesis file or chain id than the rest",
+    "1. Chain Halted, Quick Diagnosis 1",
+    "SEV-1",
+    strikes=_other_genesis,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "sha256sum ~virtengine/.virtengine/config/genesis.json   # compare between hosts",
+        "curl -s http://127.0.0.1:26657/status | jq .result.node_info.network",
+    ),
+    next="Put the genesis file of the others on {hosts}. What it computed under the wrong one has to be rolled back.",
+    decide="The right genesis is the one of the chain's release. A node that executed blocks under another one has diverged: "
+    "after the file is back, its last block has to be rolled back once (a fleet action), not on more nodes than these.",
+)
+GENESIS_IN_FUTURE = Cause(
+    "genesis_in_future",
+    "the genesis time lies in the future",
+    "Nodes of ours sleep until the genesis time",
+    "1. Chain Halted, Quick Diagnosis 1",
+    None,
+    strikes=_genesis_in_future,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        'grep -o \'"genesis_time": *"[^"]*"\' ~virtengine/.virtengine/config/genesis.json; date -u',
+        "journalctl -u virtengine.service --no-pager | grep -F 'Genesis time is in the future'",
+    ),
+    next="Wait for the genesis time on {hosts}, or correct the clock or the file where they are wrong.",
+    decide="Nothing is to be restarted: a start sleeps until the same time.",
+)
+
+CAUSES = (UPGRADE_NEEDED, WRONG_BINARY, HALT_HEIGHT, DOUBLE_SIGN_CHECK, OTHER_GENESIS, GENESIS_IN_FUTURE)

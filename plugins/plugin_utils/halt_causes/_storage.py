@@ -1,0 +1,150 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Causes that lie on the disk: space, rights, databases, the write-ahead log."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
+    DOWN,
+    SILENT,
+    Halt,
+    current,
+    reason_is,
+)
+
+# A node that found the disk full dies of it at once, and a little is freed as it dies: what is left then is no room.
+FULL_BYTES = 1024 * 1024
+FULL_INODES = 10
+
+
+def _disk_full(_halt: Halt, node: Node) -> t.Optional[str]:
+    words = reason_is(node, ("no_space",))
+    disk = node.data.disk if node.data is not None else None
+    if disk is not None and node.state in (*DOWN, *SILENT):
+        free, inodes, total = disk.integer("free_bytes"), disk.integer("inodes_free"), disk.integer("inodes")
+        if free is not None and free < FULL_BYTES:
+            return f"{free} bytes are free on the file system of {clean(disk.text('path'), 80)}"
+        if inodes is not None and inodes < FULL_INODES and (total or 0) > 0:
+            return f"{inodes} inodes are free on the file system of {clean(disk.text('path'), 80)}"
+    return words
+
+
+def _disk_unwritable(_halt: Halt, node: Node) -> t.Optional[str]:
+    if node.data is None or node.state not in (*DOWN, *SILENT):
+        return None
+    if node.data.disk.flag("read_only"):
+        return f"the file system of {clean(node.data.disk.text('path'), 80)} is read-only"
+    return reason_is(node, ("read_only", "io_error"))
+
+
+def _database_damaged(_halt: Halt, node: Node) -> t.Optional[str]:
+    return reason_is(node, ("database_damaged",))
+
+
+def _wal_lost(_halt: Halt, node: Node) -> t.Optional[str]:
+    """A start without the log begins at round 0, and the signing state refuses every vote below the round it reached."""
+    if node.data is None or node.state not in ("not_voting", *DOWN):
+        return None
+    missing, refused = current(node.data, "wal_missing"), current(node.data, "signing_regression")
+    if missing is None or (node.state == "not_voting" and (refused is None or "round regression" not in refused.text)):
+        return None
+    copies = [clean(copy.text("name"), 40) for copy in node.data.wal.mappings("copies")]
+    there = f"; beside it lies {', '.join(copies[:3])}" if copies else ""
+    return f"its write-ahead log of this height is gone, and its signing state is of a later round{there}"
+
+
+def _wal_damaged(_halt: Halt, node: Node) -> t.Optional[str]:
+    return reason_is(node, ("wal_damaged",))
+
+
+DISK_FULL = Cause(
+    "disk_full",
+    "the disk is full",
+    "No space or no inode is left where nodes of ours keep their data",
+    "1. Chain Halted, Quick Diagnosis 4",
+    "SEV-1",
+    strikes=_disk_full,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "df -h ~virtengine/.virtengine/data; df -i ~virtengine/.virtengine/data",
+        "journalctl -u virtengine.service --no-pager | grep -F 'no space left on device'",
+    ),
+    next="Free space on {hosts} outside the node's data (old logs, old snapshots), then run again.",
+    decide="What may be deleted is for a person to say. Never delete files of the node's data or its write-ahead log. A node "
+    "that met a full disk is restarted only after there is room again.",
+)
+DISK_UNWRITABLE = Cause(
+    "disk_unwritable",
+    "the disk is read-only or fails",
+    "The file system of nodes of ours is read-only, or reading and writing fail",
+    "1. Chain Halted, Quick Diagnosis 4",
+    "SEV-1",
+    strikes=_disk_unwritable,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "findmnt -T ~virtengine/.virtengine/data   # ro in OPTIONS",
+        "journalctl -k --no-pager | grep -iE 'I/O error|remount|EXT4-fs error' | tail",
+    ),
+    next="Look at the disk of {hosts} (kernel log, hardware, hypervisor) before anything is mounted writable again.",
+    decide="A file system that the kernel set read-only may be damaged: a person checks it first.",
+)
+DATABASE_DAMAGED = Cause(
+    "database_damaged",
+    "a database of the node is damaged",
+    "A database of nodes of ours is damaged, so they cannot start",
+    "1. Chain Halted, Resolution Step 3",
+    "SEV-1",
+    strikes=_database_damaged,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "journalctl -u virtengine.service --no-pager | grep -E 'leveldb|manifest corrupted|version does not exist'",
+        "ls -l ~virtengine/.virtengine/data/*.db | head -40",
+    ),
+    next="Keep the data of {hosts} as it is and prepare a restore: snapshot or state sync, with the live signing state kept.",
+    decide="The data has to be replaced as one set by a snapshot or by state sync, while priv_validator_state.json of this "
+    "host stays. On a halted chain a snapshot below the halt's height loses nothing; state sync needs blocks.",
+)
+WAL_LOST = Cause(
+    "wal_lost",
+    "the write-ahead log is lost",
+    "Nodes of ours lost their write-ahead log: they begin at round 0, and their signing state refuses to go back",
+    "1. Chain Halted, Quick Diagnosis 2",
+    "SEV-1",
+    strikes=_wal_lost,
+    justifies=("stop_node", "put_wal_back", "start_node"),
+    by_hand=(
+        "journalctl -u virtengine.service --no-pager | grep -E 'WAL does not contain|round regression'",
+        "ls -ld ~virtengine/.virtengine/data/cs.wal*",
+        "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[0]'   # 0/T, no votes",
+    ),
+    next="Find the write-ahead log of {hosts} (moved aside, a copy): the plan puts it back where it lies beside the data.",
+    decide="Without a copy of the log, votes come back only when the others reach the round of the signing state. Never edit "
+    "the signing state to get there faster: that signs twice.",
+    message="Nodes of ours lost their write-ahead log at height {height} and cannot vote below the round they had reached. "
+    "Please keep your node running: rounds have to rise with the rest of the power.",
+)
+WAL_DAMAGED = Cause(
+    "wal_damaged",
+    "the write-ahead log is damaged",
+    "Nodes of ours cannot start because their write-ahead log is damaged or cannot be written",
+    "1. Chain Halted, Quick Diagnosis 4",
+    "SEV-1",
+    strikes=_wal_damaged,
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "journalctl -u virtengine.service --no-pager | grep -E 'WAL file is corrupted|Corrupted entry|consensus WAL'",
+        "ls -l ~virtengine/.virtengine/data/cs.wal/",
+    ),
+    next="Keep the write-ahead log of {hosts}. CometBFT repairs what it can at the next start; if it does not, call the next "
+    "level.",
+    decide="Deleting the log would lose the locks of this height. A person decides, on one node and never during a halt of "
+    "more.",
+)
+
+CAUSES = (DISK_FULL, DISK_UNWRITABLE, DATABASE_DAMAGED, WAL_LOST, WAL_DAMAGED)
