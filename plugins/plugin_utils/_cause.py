@@ -22,6 +22,7 @@ class Finding:
     power: int = 0  # voting power this cause costs
     hosts: tuple[str, ...] = ()
     symptom: bool = False  # it holds, but alone it does not make the incident
+    explained: bool = False  # another cause that holds says why
     justifies: t.Optional[tuple[str, ...]] = None  # in place of the cause's own, where the finding knows better
     forbids: t.Optional[tuple[str, ...]] = None
 

@@ -32,6 +32,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
     Node,
     Reading,
     ValidatorRow,
+    View,
     Vote,
     Witness,
 )
@@ -53,12 +54,14 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state im
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 
-__all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "Vote", "Witness", "read"]
+__all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "View", "Vote", "Witness", "read"]
 
 # Kinds of the problem of a host that only declares an address (it is neither seen nor sought), and of one of which the
 # bundle holds nothing: neither says that it cannot be reached.
 NOT_ASKED = "not_asked"
 NOTHING_HEARD = "absent"
+# How many strangers have to say the same where there are only strangers.
+SUPPORT = 2
 
 
 @dataclass
@@ -71,6 +74,7 @@ class _Sight:
     by_look: list[list[Source]]
     known: Situation
     notes: list[str]
+    rpc_only: bool
 
 
 def read(bundle: _bundle.Bundle) -> Reading:
@@ -91,11 +95,12 @@ def _sight(bundle: _bundle.Bundle) -> _Sight:
         more = f" and {len(unseen) - 6} more" if len(unseen) > 6 else ""
         notes.append(f"Not looked at, so a copy of a key there is not seen: {', '.join(unseen[:6])}{more}.")
     chain_id, aside = set_aside(bundle, looks, notes)
+    rpc_only = not any(entry["observed"] for entry in bundle["inventory"].values())
     by_look: list[list[Source]] = []
     doubtful = False
     for number in looks.numbers:
         own_notes = notes if number == looks.numbers[-1] else []
-        kept, doubt = believable(sources(looks, number, chain_id, aside), own_notes)
+        kept, doubt = believable(sources(looks, number, chain_id, aside, rpc_only), own_notes)
         by_look.append(kept)
         doubtful = doubtful or doubt
     chain = read_chain(chain_id, by_look, float(bundle["min_seconds_between_looks"]), notes)
@@ -105,12 +110,15 @@ def _sight(bundle: _bundle.Bundle) -> _Sight:
         chosen = agreed_set(by_look[0], chain.height, [])
         if chosen:
             notes.append("No node shows the validator set now; the one of the look before is taken.")
-    book = read_votes(by_look, chosen, chain.height)
+    # Of three strangers or more one may lie about votes without being believed.
+    support = SUPPORT if rpc_only and by_look and len(by_look[-1]) > SUPPORT else 1
+    book = read_votes(by_look, chosen, chain.height, support)
     notes.extend(
         f"Two different votes of validator {address[:12]} at height, round, step {hrs}: double signing?"
         for address, hrs in sorted(book.conflicts)[:5]
     )
-    return _Sight(bundle, looks, aside, by_look, Situation(chain, book, dict(chosen), len(looks.numbers)), notes)
+    known = Situation(chain, book, dict(chosen), len(looks.numbers))
+    return _Sight(bundle, looks, aside, by_look, known, notes, rpc_only)
 
 
 def _outside(sight: _Sight) -> tuple[Witness, ...]:
@@ -127,9 +135,14 @@ def _outside(sight: _Sight) -> tuple[Witness, ...]:
         unnamed += not ids and not _is_down(shown)
     known = sight.known
     return (
-        *references(sight.by_look[-1], known.book, frozenset(known.members)),
+        *references(sight.by_look[-1], known.book, frozenset(known.members), _all_outside(sight)),
         *strangers(sight.by_look[-1], known.book, (own, unnamed), known.chain.age_s),
     )
+
+
+def _all_outside(sight: _Sight) -> bool:
+    """Two strangers or more bear each other out; a single one may be the one that is cut off."""
+    return sight.rpc_only and len(sight.by_look[-1]) >= SUPPORT
 
 
 def _is_down(shown: t.Iterable[NodeEvidence]) -> bool:
@@ -159,6 +172,7 @@ def _stands_still(chain: Chain, idle: bool) -> t.Optional[bool]:
 def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
     chain, book, notes = sight.known.chain, sight.known.book, sight.notes
     outside = _outside(sight)
+    newest = sight.by_look[-1] if sight.by_look else []
     validators, sums = rows(nodes, sight.known, outside)
     total = sum(sight.known.members.values())
     differ = _app_hashes(nodes, notes)
@@ -186,6 +200,8 @@ def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
         looks=sight.looks.numbers,
         confirmed=chain.apart,
         nodes=nodes,
+        views=tuple(View(entry.name, entry.at, entry.rpc) for entry in newest if entry.ours),
+        rpc_only=sight.rpc_only,
         validators=validators,
         outside=outside,
         voters=tuple(sorted(row.host for row in validators if row.state == "voting" and row.host is not None)),

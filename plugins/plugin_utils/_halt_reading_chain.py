@@ -104,7 +104,7 @@ def gather(bundle: _bundle.Bundle) -> Looks:
 def set_aside(bundle: _bundle.Bundle, looks: Looks, notes: list[str]) -> tuple[t.Optional[str], dict[str, str]]:
     """The chain that is judged, and the hosts that are on another one (host -> why)."""
     shown = [entry for by_look in looks.observed.values() for entry in by_look.values()]
-    chain = _bundle.chain_id(shown) or (clean(bundle["chain_id"], 100) or None)
+    chain = _bundle.chain_id(shown) or (clean(bundle["chain_id"], 100) or None) or _named_by_references(looks)
     aside: dict[str, str] = {}
     genesis: dict[str, str] = {}
     for host, by_look in looks.evidence.items():
@@ -129,8 +129,24 @@ def set_aside(bundle: _bundle.Bundle, looks: Looks, notes: list[str]) -> tuple[t
     return chain, aside
 
 
-def sources(looks: Looks, look: int, chain: t.Optional[str], aside: t.Container[str]) -> list[Source]:
-    """Every RPC that answered in ``look`` and counts, by name."""
+def _named_by_references(looks: Looks) -> t.Optional[str]:
+    """The chain id that most RPCs outside name; of equally many the first by name."""
+    names = Counter(
+        clean(name, 100)
+        for by_look in looks.references.values()
+        for entry in by_look.values()
+        if entry["ok"] and (name := rpc_of(entry["data"]).status.text("chain_id"))
+    )
+    return min(names, key=lambda name: (-names[name], name)) if names else None
+
+
+def sources(
+    looks: Looks, look: int, chain: t.Optional[str], aside: t.Container[str], rpc_only: bool = False
+) -> list[Source]:
+    """Every RPC that answered in ``look`` and counts, by name.
+
+    ``rpc_only``: no host of ours is looked at, so the RPCs outside are the only views there are, and count as ours do.
+    """
     found = []
     for host, by_look in looks.evidence.items():
         if look in by_look and host not in aside:
@@ -142,7 +158,7 @@ def sources(looks: Looks, look: int, chain: t.Optional[str], aside: t.Container[
             rpc = rpc_of(entry["data"])
             at = _bundle.seconds(entry["at"])
             if chain is None or rpc.status.text("chain_id") == chain:
-                found.append(_source(clean(name, 100), False, at, at, rpc))
+                found.append(_source(clean(name, 100), rpc_only, at, at, rpc))
     return sorted(found, key=lambda source: (source.name, source.ours))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence, Problem
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence, Problem, Rpc
 
 PREVOTE = 2
 PRECOMMIT = 3
@@ -87,6 +87,15 @@ class Witness:
 
 
 @dataclass(frozen=True)
+class View:
+    """An RPC whose word counts: of a host of ours, or, where no host of ours is looked at, any that answers."""
+
+    name: str  # host or URL
+    at: t.Optional[float]  # the controller's clock when it answered
+    rpc: Rpc
+
+
+@dataclass(frozen=True)
 class Reading:
     """The order in a bundle. ``power`` sums are over the validator set at the height the chain stands at."""
 
@@ -109,6 +118,8 @@ class Reading:
     looks: tuple[int, ...]  # the one or two looks that are read, oldest first
     confirmed: bool  # two looks far enough apart
     nodes: dict[str, Node]
+    views: tuple[View, ...]  # of the newest look, by name
+    rpc_only: bool  # no host of ours is looked at: the views are RPCs of anybody
     validators: tuple[ValidatorRow, ...]  # by power, greatest first
     outside: tuple[Witness, ...]
     voters: tuple[str, ...]  # hosts whose validator votes: what genesis and binary are compared with

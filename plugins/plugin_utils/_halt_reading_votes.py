@@ -95,8 +95,13 @@ def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -
     return ()
 
 
-def read_votes(by_look: list[list[Source]], chosen: ValidatorSet, height: t.Optional[int]) -> VoteBook:
-    """Everything the views of one or two looks (oldest first) show of votes."""
+def read_votes(
+    by_look: list[list[Source]], chosen: ValidatorSet, height: t.Optional[int], support: int = 1
+) -> VoteBook:
+    """Everything the views of one or two looks (oldest first) show of votes.
+
+    ``support``: how many views have to show a vote. More than one where all views are of strangers, of whom one may lie.
+    """
     book = VoteBook(chosen)
     if not by_look or height is None:
         return book
@@ -113,13 +118,37 @@ def read_votes(by_look: list[list[Source]], chosen: ValidatorSet, height: t.Opti
                 book.heard = book.heard or VoteBook(chosen)
                 _collect(book.heard, entry, chosen)
                 _commits(book.heard, entry.rpc, height)
-    _rounds(book, by_look, views)
     commits: set[int] = set()
     for entry in by_look[-1]:
         if entry.ours:
             commits.update(_commits(book, entry.rpc, height))
+    if support > 1:
+        _drop_unsupported(book, by_look, height, support)
+    _rounds(book, by_look, views)
     book.commits = tuple(sorted(commits, reverse=True)[:5])
     return book
+
+
+def _drop_unsupported(book: VoteBook, by_look: list[list[Source]], height: int, support: int) -> None:
+    """Leave out votes that fewer than ``support`` sources show."""
+    holders: dict[tuple[str, HRS], set[str]] = {}
+    for found in by_look:
+        for entry in found:
+            alone = VoteBook(book.chosen)
+            _collect(alone, entry, book.chosen)
+            _commits(alone, entry.rpc, height)
+            for address, votes in alone.raw.items():
+                for hrs in votes:
+                    holders.setdefault((address, hrs), set()).add(entry.name)
+    for address, votes in list(book.raw.items()):
+        book.raw[address] = {
+            hrs: vote for hrs, vote in votes.items() if len(holders.get((address, hrs), ())) >= support
+        }
+        signed = [hrs[0] for hrs in book.raw[address] if hrs[2] == PRECOMMIT and hrs[0] <= book.signed.get(address, -1)]
+        if address in book.signed:
+            book.signed[address] = max(signed, default=-1)
+        if not book.raw[address]:
+            del book.raw[address]
 
 
 def _present(entry: Source, height: int) -> t.Optional[int]:
@@ -229,10 +258,15 @@ def _commits(book: VoteBook, rpc: Rpc, height: int) -> list[int]:
     return heights
 
 
-def references(newest: list[Source], book: VoteBook, everybody: frozenset[str]) -> t.Iterator[Witness]:
-    """RPCs outside the inventory that stand at the present height, and whose votes they lack."""
+def references(
+    newest: list[Source], book: VoteBook, everybody: frozenset[str], all_outside: bool
+) -> t.Iterator[Witness]:
+    """RPCs outside the inventory that stand at the present height, and whose votes they lack.
+
+    ``all_outside``: every source is one of them.
+    """
     for entry in newest:
-        has = None if entry.ours or book.height is None else _reference_has(entry, book)
+        has = None if (entry.ours and not all_outside) or book.height is None else _reference_has(entry, book)
         if has is not None and book.height is not None:
             yield Witness(entry.name, "reference", book.height, has, everybody - has)
 

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence, Part
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence, Part, Rpc
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import Chain
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Vote
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_votes import VoteBook
@@ -333,8 +333,13 @@ def _why_silent(node: NodeEvidence, vote: t.Optional[Vote], book: VoteBook) -> s
 
 def refuses_block(node: NodeEvidence) -> bool:
     """Block stored, not executed: for a moment normal, in two looks at one height the sign of a refusal."""
-    stored, executed = node.rpc.status.integer("height"), node.rpc.abci_info.integer("height")
-    return stored is not None and executed == stored - 1 and node.rpc.consensus.integer("step") == 8
+    return refuses(node.rpc)
+
+
+def refuses(rpc: Rpc) -> bool:
+    """The same of an RPC."""
+    stored, executed = rpc.status.integer("height"), rpc.abci_info.integer("height")
+    return stored is not None and executed == stored - 1 and rpc.consensus.integer("step") == 8
 
 
 def unreachable_state(error: str, address: t.Optional[str], known: Situation) -> State:

@@ -150,7 +150,7 @@ def _status(reading: Reading, troubles: list[tuple[Node, str]]) -> str:
         return INCIDENT if reading.total > 0 else UNKNOWN
     if halted is False and troubles and lives_outside(reading):
         return DEGRADED
-    if halted is None or reading.total <= 0 or not reading.nodes or not _borne_out(reading):
+    if halted is None or reading.total <= 0 or not (reading.nodes or reading.views) or not _borne_out(reading):
         return UNKNOWN
     if any(node.state not in _UNSEEN for node, _wrong in troubles) or reading.app_hashes_differ:
         return DEGRADED
@@ -167,7 +167,7 @@ def witnesses_wanted(reading: Reading) -> int:
         and node.reason is None
         and not (node.data is not None and node.data.rpc.status.flag("catching_up"))
     ]
-    return max(1, min(2, len(answering)))
+    return max(1, min(2, len(answering)), 2 if reading.rpc_only else 1)
 
 
 def _borne_out(reading: Reading) -> bool:
@@ -197,6 +197,11 @@ def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], trou
     power = f"{reading.voting} of {reading.total} voting power votes{open_power}, {reading.quorum} is needed."
     also = " The applications differ between nodes." if reading.app_hashes_differ else ""
     wrong = ", ".join(f"{node.host} ({why})" for node, why in troubles[:6]) + ("..." if len(troubles) > 6 else "")
+    if status == HEALTHY and reading.rpc_only:
+        return (
+            f"{_where(reading)} runs: new blocks come (height {reading.height}), as {len(reading.views)} RPC endpoints "
+            f"show. {power}"
+        )
     if status == HEALTHY:
         return (
             f"{_where(reading)} runs: new blocks come (height {reading.height}), and all our nodes take part. {power}"
@@ -223,12 +228,15 @@ def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], trou
 
 def _unknown_summary(reading: Reading, wrong: str) -> str:
     heard = [node for node in reading.nodes.values() if node.ok]
-    if not heard:
+    if reading.rpc_only:
+        hosts = f"{_where(reading)}: unknown. {len(reading.views)} RPC endpoints answer"
+    elif not heard:
         return (
             f"{_where(reading)}: unknown. None of our {len(reading.nodes)} hosts gave evidence, so nobody can tell "
             "whether the chain runs. First get one host to answer: network, ssh, power."
         )
-    hosts = f"{_where(reading)}: unknown. {len(heard)} of {len(reading.nodes)} hosts gave evidence"
+    else:
+        hosts = f"{_where(reading)}: unknown. {len(heard)} of {len(reading.nodes)} hosts gave evidence"
     if reading.height is None:
         return f"{hosts}, but no RPC answers: the height is not known. Of ours: {wrong or 'nothing is wrong'}."
     age = _verdict.duration(reading.age_s) + " old" if reading.age_s is not None else "of unknown age"
@@ -267,7 +275,7 @@ def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]
     if status == UNKNOWN:
         lines.extend(_next_unknown(reading))
     for cause in judged["causes"]:
-        if cause["id"] in _NEXT and cause["id"] not in _SAID:
+        if cause["id"] in _NEXT and cause["id"] not in _SAID and not cause["explained"]:
             lines.append(_verdict.filled(_NEXT[cause["id"]], cause, reading.height))
     if status == INCIDENT and "cannot_tell" in held:
         lines.append(
@@ -283,7 +291,7 @@ def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]
 
 def _next_unknown(reading: Reading) -> list[str]:
     heard = [node for node in reading.nodes.values() if node.ok]
-    if not heard:
+    if not heard and not reading.views:
         return ["Get one host to answer (network, ssh, power), or set incident_reference_rpcs, and run again."]
     if reading.split:
         return ["Do nothing by automation. Compare the nodes with an RPC you trust, and call the next level."]

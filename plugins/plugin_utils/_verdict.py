@@ -42,6 +42,7 @@ def _held(cause: Cause, finding: Finding, because: str) -> dict[str, t.Any]:
     return {
         **_named(cause),
         "role": "symptom" if finding.symptom else "root",
+        "explained": finding.explained,
         "because": because,
         "power": finding.power,
         "hosts": list(finding.hosts),

@@ -15,19 +15,22 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     refuted,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import refuses_block
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import refuses, refuses_block
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
     DOWN,
+    NO_HOST,
     Halt,
     current,
     names,
     quoted,
     reason_is,
+    with_set,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._hashes import (
     Sides,
     comparable,
     compare,
+    powers,
 )
 
 _WRONG_HASH = "Block.Header.AppHash"
@@ -63,8 +66,8 @@ def _app_hash(halt: Halt) -> Finding:
 
 def _of_sides(halt: Halt, sides: Sides) -> Finding:
     reading = halt.reading
-    powers = {row.host: row.power for row in halt.rows.values()}
-    weights = {digest: sum(powers.get(host, 0) for host in hosts) for digest, hosts in sides.hosts.items()}
+    weight = powers(reading)
+    weights = {digest: sum(weight.get(host, 0) for host in hosts) for digest, hosts in sides.hosts.items()}
     ordered = sorted(sides.hosts, key=lambda digest: (digest != sides.right, -weights[digest], digest))
     said = "; ".join(
         f"{', '.join(sides.hosts[digest][:6])} (power {weights[digest]}) have {digest[:12]}" for digest in ordered[:4]
@@ -72,22 +75,25 @@ def _of_sides(halt: Halt, sides: Sides) -> Finding:
     words = f"after block {sides.height}: {said}"
     if sides.right is not None:
         wrong = [digest for digest in ordered if digest != sides.right]
-        hosts = tuple(sorted(host for digest in wrong for host in sides.hosts[digest]))
-        words += f". Block {sides.height + 1} was committed with {sides.right[:12]}: {', '.join(hosts[:6])} diverged"
+        named = sorted(host for digest in wrong for host in sides.hosts[digest])
+        hosts = tuple(host for host in named if host in reading.nodes)
+        words += f". Block {sides.height + 1} was committed with {sides.right[:12]}: {', '.join(named[:6])} diverged"
         rows = [row for row in halt.rows.values() if row.host in hosts]
         if rows and reading.total > 0:
             return halt.judged(rows, words, hosts, struck=True)
         return Finding(HOLDS, words, 0, hosts, symptom=halt.standing is not False)
-    hosts = tuple(sorted(host for found in sides.hosts.values() for host in found))
+    hosts = tuple(sorted(host for found in sides.hosts.values() for host in found if host in reading.nodes))
     largest = max(weights.values())
-    # Validators of others are on one of the sides, nobody can see on which.
-    theirs = sum(row.power for row in reading.validators if row.host is None)
+    # The other validators are on one of the sides, nobody can see on which.
+    unseen = reading.total - sum(weights.values())
     if largest >= reading.quorum > 0:
         words += f". The first has a quorum ({reading.quorum}): the others diverged"
-        hosts = tuple(sorted(host for digest in ordered[1:] for host in sides.hosts[digest]))
+        hosts = tuple(sorted(host for digest in ordered[1:] for host in sides.hosts[digest] if host in reading.nodes))
         power = sum(weights[digest] for digest in ordered[1:])
         return Finding(HOLDS, words, power, hosts, symptom=bool(halt.standing) and reading.voting >= reading.quorum)
-    words += f". No side has {reading.quorum} of {reading.total}" + (f" (theirs: {theirs}, not seen)" if theirs else "")
+    words += f". No side has {reading.quorum} of {reading.total}" + (
+        f" (power {unseen} is not seen)" if unseen > 0 else ""
+    )
     words += ": counting does not say who is right"
     return Finding(HOLDS, words, sum(weights.values()) - largest, hosts, symptom=halt.standing is not True)
 
@@ -119,11 +125,12 @@ def _consensus_failure(halt: Halt) -> Finding:
         if bare and rows and reading.total > 0:
             return halt.judged(rows, words, hosts, struck=True)
         known = "; the reason is known" if not bare else "; no voting power is lost by that"
-        return Finding(HOLDS, words + known, sum(row.power for row in rows), hosts, True, ())
+        power = sum(row.power for row in rows)
+        return Finding(HOLDS, words + known, power, hosts, True, explained=not bare, justifies=())
     if halt.unread:
         return cannot_tell(f"the journal of {names(halt.unread)}")
-    if not any(node.data is not None for node in reading.nodes.values()):
-        return cannot_tell("the journal of any host of ours")
+    if not halt.seen:
+        return cannot_tell(NO_HOST)
     return refuted("no journal that can be read has CONSENSUS FAILURE of the present run")
 
 
@@ -144,6 +151,33 @@ def _panics(_halt: Halt, node: Node) -> t.Optional[str]:
     height = node.data.rpc.status.integer("height")
     refused = f"block {height} is stored and not executed" if refuses_block(node.data) else None
     return f"{refused}: {quoted(node.reason.text, 140)}" if refused else None
+
+
+def _block_not_executed(halt: Halt) -> Finding:
+    """What every refusal of a block looks like from outside, whatever its reason: upgrade, halt height, panic, disk."""
+    reading = halt.reading
+    refusing = [
+        view for view in reading.views if view.rpc.status.integer("height") == reading.height and refuses(view.rpc)
+    ]
+    if halt.standing is False:
+        return refuted("new blocks come")
+    if refusing and halt.standing:
+        named = {view.name for view in refusing}
+        addresses = {view.rpc.status.address("address") for view in refusing}
+        power = sum(row.power for row in reading.validators if row.address in addresses or row.host in named)
+        hosts = tuple(sorted(named & set(reading.nodes)))
+        known = bool(hosts) and set(hosts) <= halt.explained
+        because = f"block {reading.height} is stored and not executed at {', '.join(sorted(named)[:6])}"
+        more = f" and {len(named) - 6} more" if len(named) > 6 else ""
+        enough = reading.total - reading.absent - power < reading.quorum
+        words = f"{because}{more}, power {power} of {reading.total}" + ("; the reason is known" if known else "")
+        return Finding(HOLDS, words, power, hosts, symptom=known or not enough, explained=known)
+    told = [view for view in reading.views if view.rpc.status.ok and view.rpc.abci_info.ok and view.rpc.consensus.ok]
+    if not told or halt.standing is None:
+        return cannot_tell("the heights of chain and application on one node that stands still")
+    if halt.unread:
+        return cannot_tell(f"the heights of {names(halt.unread)}")
+    return refuted("those that answer have executed the newest block they stored")
 
 
 def _stuck(halt: Halt, node: Node) -> t.Optional[str]:
@@ -241,6 +275,25 @@ APPLICATION_PANICS = Cause(
     message="The application fails at block {height} on our nodes ({because}). Does yours? Please do not restart or roll back; "
     "tell us the last lines of your log.",
 )
+BLOCK_NOT_EXECUTED = Cause(
+    "block_not_executed",
+    "a block is stored and not executed",
+    "The newest block is decided and stored, and applications do not execute it",
+    "1. Chain Halted, Quick Diagnosis 1",
+    "SEV-1",
+    with_set(_block_not_executed),
+    forbids=("start_node", "thaw_node"),
+    by_hand=(
+        "curl -s http://127.0.0.1:26657/status | jq -r .result.sync_info.latest_block_height",
+        "curl -s http://127.0.0.1:26657/abci_info | jq -r .result.response.last_block_height   # one lower, twice",
+        "curl -s http://127.0.0.1:26657/consensus_state | jq -r '.result.round_state.\"height/round/step\"'   # step 8",
+    ),
+    next="Look into the journals of the nodes: an upgrade that waits for its binary, a halt height, a panic or a full disk.",
+    decide="From RPC alone nobody can say why: it may be an upgrade that is due, a halt that was agreed on, a panic or a disk. "
+    "Nothing is restarted before that is known.",
+    message="Block {height} is stored and not executed on nodes that we see ({because}). Please tell us the CONSENSUS FAILURE "
+    "line of your log, and do not restart or roll back.",
+)
 APPLICATION_STUCK = Cause(
     "application_stuck",
     "the application does not come back",
@@ -275,6 +328,7 @@ CAUSES = (
     DIVERGED_AND_RESTARTED,
     APPLICATION_PANICS,
     CONSENSUS_FAILURE,
+    BLOCK_NOT_EXECUTED,
     APPLICATION_STUCK,
     NODE_DEAD_FOR_REASON,
 )

@@ -27,6 +27,9 @@ Rows = list[ValidatorRow]
 _STAMPED = re.compile(r"^\d{1,2}:\d\d[AP]M [A-Z]{3} ")
 _FAILURE = re.compile(r'CONSENSUS FAILURE!!! err="((?:[^"\\]|\\.)*)')
 
+# What is missing where only RPCs were asked, or no host answers.
+NO_HOST = "the evidence of a host: its journal, unit, disk and configuration"
+
 DOWN = ("stopped", "crashed")
 SILENT = ("not_voting", "busy")
 
@@ -106,7 +109,14 @@ class Halt:
         hosts = hosts or tuple(sorted(row.host for row in rows if row.host is not None))
         if self.standing is None:
             if struck:
-                return Finding(HOLDS, f"{words}; whether the chain stands still is not known", power, hosts, True, ())
+                return Finding(
+                    HOLDS,
+                    f"{words}; whether the chain stands still is not known",
+                    power,
+                    hosts,
+                    symptom=True,
+                    justifies=(),
+                )
             return cannot_tell(f"{words}; but nothing shows yet whether the chain stands still")
         if self.standing is False:
             return Finding(
@@ -118,19 +128,24 @@ class Halt:
             return Finding(HOLDS, f"{words}. With all that is absent, at most {left} can vote; {needed}", power, hosts)
         if reading.voting >= reading.quorum:
             because = f"{words}; but {reading.voting} vote now, and {needed}: that is not what stops the chain"
-            return Finding(HOLDS, because, power, hosts, True, ())
+            return Finding(HOLDS, because, power, hosts, symptom=True, justifies=())
         if left - self.hindered < reading.quorum:
             because = (
                 f"{words}. Without them and all else that is down or held, at most {left - self.hindered} can vote; "
             )
             return Finding(HOLDS, because + needed, power, hosts, symptom=not struck)
         because = f"{words}; up to {left - self.hindered} could still vote ({needed}): not known of {self.open_power()}"
-        return Finding(HOLDS, because, power, hosts, True, ())
+        return Finding(HOLDS, because, power, hosts, symptom=True, justifies=())
 
     def open_power(self) -> str:
         """Whose state decides, and is not known."""
         rows = [row for row in self.reading.validators if row.counts_as == "unknown"]
         return "; ".join(f"{name_of(row)} ({row.power}): {clean(row.detail, 100)}" for row in rows[:3]) or "nobody"
+
+    @functools.cached_property
+    def seen(self) -> bool:
+        """Whether any host of ours gave evidence."""
+        return any(node.data is not None for node in self.reading.nodes.values())
 
     @functools.cached_property
     def unread(self) -> Rows:
@@ -160,8 +175,8 @@ def _of_hosts(halt: Halt, cause: Cause) -> Finding:
         return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=halt.standing is not False)
     if halt.unread:
         return cannot_tell(f"the journal and evidence of {names(halt.unread)}")
-    if not any(node.data is not None for node in halt.reading.nodes.values()):
-        return cannot_tell("the evidence of any host of ours")
+    if not halt.seen:
+        return cannot_tell(NO_HOST)
     return refuted("no host of ours that does not take part shows it")
 
 

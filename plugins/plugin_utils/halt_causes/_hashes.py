@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Rpc
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Reading
 
 
 @dataclass(frozen=True)
@@ -48,38 +49,39 @@ def comparable(reading: Reading) -> bool:
 
 def _own(reading: Reading) -> dict[str, tuple[int, str]]:
     found = {}
-    for node in reading.nodes.values():
-        if node.data is None or not node.chain_ok:
-            continue
-        height, digest = node.data.rpc.abci_info.integer("height"), node.data.rpc.abci_info.text("app_hash")
+    for view in reading.views:
+        height, digest = view.rpc.abci_info.integer("height"), view.rpc.abci_info.text("app_hash")
         if height is not None and height > 0 and digest:
-            found[node.host] = (height, digest.upper())
+            found[view.name] = (height, digest.upper())
     return found
 
 
 def _committed(reading: Reading) -> dict[int, str]:
     """Application hash by height, as headers of blocks that are stored say it; where nodes differ, none."""
     found: dict[int, str | None] = {}
-    for node in reading.nodes.values():
-        if node.data is None or not node.chain_ok:
-            continue
-        for row in _headers(node):
-            height, digest = row
+    for view in reading.views:
+        for height, digest in _headers(view.rpc):
             known = found.setdefault(height - 1, digest)
             if known != digest:
                 found[height - 1] = None
     return {height: digest for height, digest in found.items() if digest is not None}
 
 
-def _headers(node: Node) -> list[tuple[int, str]]:
+def _headers(rpc: Rpc) -> list[tuple[int, str]]:
     rows: list[tuple[int, str]] = []
-    if node.data is None:
-        return rows
-    for row in node.data.rpc.blocks.items("headers"):
+    for row in rpc.blocks.items("headers"):
         height = _bundle.integer(row[0]) if isinstance(row, list) and len(row) == 2 else None
         if height is not None and isinstance(row[1], str) and row[1]:
             rows.append((height, row[1].upper()))
-    height, digest = node.data.rpc.status.integer("height"), node.data.rpc.status.text("app_hash")
+    height, digest = rpc.status.integer("height"), rpc.status.text("app_hash")
     if height is not None and digest:
         rows.append((height, digest.upper()))
     return rows
+
+
+def powers(reading: Reading) -> dict[str, int]:
+    """Voting power by the name of the view that shows its validator's node."""
+    by_address = {row.address: row.power for row in reading.validators}
+    found = {view.name: by_address.get(view.rpc.status.address("address") or "", 0) for view in reading.views}
+    found.update({row.host: row.power for row in reading.validators if row.host is not None})
+    return found

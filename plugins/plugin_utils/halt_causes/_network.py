@@ -20,18 +20,21 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import Halt, current, with_set
 
+# The server's time in an answer has whole seconds, and the answer took its time.
+SERVER_TIME_S = 3.0
+
 
 def _seen_by(halt: Halt) -> dict[str, frozenset[str]]:
-    """By host: whose votes at the present height it holds, of validators that are not known to be gone."""
+    """By view: whose votes at the present height it holds, of validators that are not known to be gone."""
     reading = halt.reading
     gone = {row.address for row in reading.validators if row.counts_as == "absent"}
     found = {}
-    for node in reading.nodes.values():
-        if node.data is None or not node.chain_ok:
-            continue
-        shown = node.data.rpc.consensus
+    for view in reading.views:
+        node = reading.nodes.get(view.name)
+        shown = view.rpc.consensus
         members = [row.address("address") for row in shown.mappings("validators")]
-        if shown.integer("height") != reading.votes_height or not members or current(node.data, "consensus_failure"):
+        dead = node is not None and current(node.data, "consensus_failure") is not None
+        if shown.integer("height") != reading.votes_height or not members or dead:
             continue
         votes = set()
         for entry in shown.mappings("rounds"):
@@ -40,7 +43,7 @@ def _seen_by(halt: Halt) -> dict[str, frozenset[str]]:
                 if place is not None and 0 <= place < len(members) and members[place] is not None:
                     votes.add(t.cast(str, members[place]))
         if votes - gone:
-            found[node.host] = frozenset(votes - gone)
+            found[view.name] = frozenset(votes - gone)
     return found
 
 
@@ -65,10 +68,10 @@ def _network_split(halt: Halt) -> Finding:
         ((sum(powers.get(address, 0) for address in votes), hosts) for hosts, votes in _groups(seen)), reverse=True
     )
     if len(groups) > 1 and halt.standing and groups[0][0] < reading.quorum:
-        said = "; ".join(f"hosts {', '.join(hosts[:6])} see votes of {power}" for power, hosts in groups[:4])
+        said = "; ".join(f"seen at {', '.join(hosts[:6])}: votes of {power}" for power, hosts in groups[:4])
         lost = sum(power for power, _hosts in groups[1:])
         together = sum(power for power, _hosts in groups)
-        hosts = tuple(sorted(host for _power, named in groups for host in named))
+        hosts = tuple(sorted(host for _power, named in groups for host in named if host in reading.nodes))
         because = (
             f"{said}, and none of the other parts: together {together}, {reading.quorum} of {reading.total} are needed"
         )
@@ -124,9 +127,17 @@ def _clock_skew(halt: Halt) -> Finding:
         for node in halt.reading.nodes.values()
         if node.data is not None and node.data.now is not None and node.data.at is not None
     }
+    ahead = set(halt.reading.ahead)
+    if halt.reading.rpc_only:
+        skews = {
+            view.name: told - view.at
+            for view in halt.reading.views
+            if view.at is not None and (told := view.rpc.status.time("server_time")) is not None
+        }
+        ahead = {name for name, skew in skews.items() if skew > SERVER_TIME_S}
     if not skews:
         return cannot_tell("the clock of any host of ours")
-    off = {host: skew for host, skew in skews.items() if host in halt.reading.ahead or skew < -CLOCK_SKEW_S}
+    off = {host: skew for host, skew in skews.items() if host in ahead or skew < -CLOCK_SKEW_S}
     if len(off) == len(skews) > 1:
         return cannot_tell("whether the clocks of all hosts are wrong, or the controller's")
     if off:

@@ -32,7 +32,7 @@ def _processes_down(halt: Halt) -> Finding:
     if down:
         hosts = tuple(sorted(row.host for row in down if row.host is not None))
         because = f"down, and the reason is known: {names(down)}"
-        return Finding(HOLDS, because, sum_of(down), hosts, symptom=True, justifies=())
+        return Finding(HOLDS, because, sum_of(down), hosts, True, explained=True, justifies=())
     unknown = halt.ours(("unknown",))
     if unknown:
         return cannot_tell(f"what the processes do of {names(unknown)}")

@@ -36,17 +36,18 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
-def _views(halt: Halt) -> list[tuple[Node, Part]]:
-    """Our nodes that stand at the present height in the newest round."""
+def _views(halt: Halt) -> list[tuple[str, Part]]:
+    """Name and consensus of the views that stand at the present height in the newest round."""
     found = []
-    for node in halt.reading.nodes.values():
-        if node.data is None or not node.chain_ok or current(node.data, "consensus_failure") is not None:
+    for view in halt.reading.views:
+        node = halt.reading.nodes.get(view.name)
+        if node is not None and current(node.data, "consensus_failure") is not None:
             continue
-        shown = node.data.rpc.consensus
+        shown = view.rpc.consensus
         if shown.ok and shown.integer("height") == halt.reading.votes_height:
-            found.append((node, shown))
-    newest = max((shown.integer("round") or 0 for _node, shown in found), default=0)
-    return [(node, shown) for node, shown in found if (shown.integer("round") or 0) >= newest - 1]
+            found.append((view.name, shown))
+    newest = max((shown.integer("round") or 0 for _name, shown in found), default=0)
+    return [(name, shown) for name, shown in found if (shown.integer("round") or 0) >= newest - 1]
 
 
 def _nil_power(halt: Halt) -> int:
@@ -54,7 +55,7 @@ def _nil_power(halt: Halt) -> int:
     powers = [(row.address, row.power) for row in halt.reading.validators]
     members = dict(powers)
     most = 0
-    for _node, shown in _views(halt):
+    for _name, shown in _views(halt):
         order = [row.address("address") for row in shown.mappings("validators")]
         for entry in shown.mappings("rounds"):
             nil = {
@@ -75,24 +76,24 @@ def _proposals_late(halt: Halt) -> Finding:
     reading = halt.reading
     if halt.standing is False:
         return refuted("new blocks come: proposals arrive")
-    views = [(node, shown) for node, shown in _views(halt) if (shown.integer("step") or 0) >= STEP_PREVOTE]
+    views = [(name, shown) for name, shown in _views(halt) if (shown.integer("step") or 0) >= STEP_PREVOTE]
     if not reading.rounds_grow:
         if halt.standing and reading.confirmed and views:
             return refuted("no round ends between the looks: it is votes that are missing, not a proposal")
         return cannot_tell("whether rounds end between two looks")
-    told = [(node, shown) for node, shown in views if shown.flag("proposal") is not None]
+    told = [(name, shown) for name, shown in views if shown.flag("proposal") is not None]
     if not told:
         return cannot_tell("whether the proposal of a round has arrived at any node of ours")
-    without = [(node, shown) for node, shown in told if not _whole(shown)]
+    without = [(name, shown) for name, shown in told if not _whole(shown)]
     if len(without) < len(told):
         return refuted("nodes that prevoted have the whole proposal")
     nil = _nil_power(halt)
     if compare(reading) is not None or nil < reading.total - reading.quorum + 1:
         return cannot_tell("rounds in which more than a third prevotes nil for want of a proposal")
     parts = [
-        f"{clean(node.host, 40)} has {_parts(shown)} of round {shown.integer('round')}, proposer "
+        f"{clean(name, 60)} has {_parts(shown)} of round {shown.integer('round')}, proposer "
         f"{clean(shown.text('proposer'), 12)}"
-        for node, shown in without
+        for name, shown in without
     ]
     return Finding(HOLDS, f"rounds rise, power {nil} prevoted nil in one: {'; '.join(parts[:3])}", 0, ())
 
@@ -138,9 +139,9 @@ def _journal(node: Node) -> bool:
 def _commits(halt: Halt) -> list[Part]:
     """The newest commits that one of our nodes at the top shows."""
     top = [
-        node.data.rpc.commits.mappings("commits")
-        for node in halt.reading.nodes.values()
-        if node.data is not None and node.chain_ok and node.height == halt.reading.height
+        view.rpc.commits.mappings("commits")
+        for view in halt.reading.views
+        if view.rpc.status.integer("height") == halt.reading.height
     ]
     return max(top, key=len, default=[])
 

@@ -20,6 +20,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state im
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
     DOWN,
+    NO_HOST,
     Halt,
     reason_is,
 )
@@ -106,6 +107,8 @@ def _key_on_two_hosts(halt: Halt) -> Finding:
         return Finding(HOLDS, because, power, tuple(sorted(hosts)), symptom=bool(halt.standing))
     if unclear:
         return cannot_tell(f"which keys lie on {', '.join(clean(host, 40) for host in unclear[:6])}")
+    if not halt.seen:
+        return cannot_tell(NO_HOST)
     if not holders:
         return cannot_tell("the address of any key file on our hosts")
     return refuted("no two hosts of ours run with local key files of one address")

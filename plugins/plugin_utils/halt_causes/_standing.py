@@ -85,7 +85,7 @@ def _node_behind(halt: Halt) -> Finding:
         power = sum(row.power for row in reading.validators if row.host in behind)
         known = set(behind) <= halt.explained
         because = f"the chain is at {reading.height} and moves; {heights}" + ("; the reason is known" if known else "")
-        return Finding(HOLDS, because, power, tuple(behind), symptom=known)
+        return Finding(HOLDS, because, power, tuple(behind), symptom=known, explained=known)
     if behind:
         return cannot_tell(f"whether height {reading.height} is true: {REFERENCES_WANTED} RPCs have to show it")
     return refuted("all nodes of ours that answer have the newest blocks")

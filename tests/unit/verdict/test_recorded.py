@@ -63,7 +63,11 @@ def test_a_minority_that_diverged() -> None:
 def test_an_upgrade_that_the_binary_lacks() -> None:
     verdict = verdict_of("network-upgrade-needed")
     assert verdict["status"] == "incident"
-    assert held(verdict) == {"upgrade_needed": "root", "consensus_failure": "symptom"}
+    assert held(verdict) == {
+        "upgrade_needed": "root",
+        "consensus_failure": "symptom",
+        "block_not_executed": "symptom",
+    }
     assert "upgrade v9.9.9 is due at height 170" in verdict["causes"][0]["because"]
     assert verdict["causes"][0]["forbids"] == ["start_node", "thaw_node"]
     assert verdict["power"]["absent"] == verdict["power"]["voting"] == 0

@@ -367,7 +367,7 @@ def test_votes_of_a_decided_block_say_nothing_about_who_votes() -> None:
     verdict = assess(fleet)
     assert verdict["power"]["voting"] == verdict["power"]["absent"] == 0
     assert row(verdict, "vh1")["state"] == "not_voting"
-    assert held(verdict) == {"cannot_tell": "root"}
+    assert held(verdict) == {"block_not_executed": "root"}
 
 
 def test_an_application_that_works_on_a_decided_block_is_busy() -> None:
