@@ -16,6 +16,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._re
 ACTING_MODULES = {
     "node_service": "virtengine.incident.node_service",
     "double_sign_override": "virtengine.incident.double_sign_override",
+    "halt_height": "virtengine.incident.halt_height",
+    "wal_copy": "virtengine.incident.wal_copy",
     "incident_lock": "virtengine.incident.incident_lock",
     "cometbft_wait": "virtengine.incident.cometbft_wait",
 }

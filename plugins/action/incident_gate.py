@@ -53,7 +53,7 @@ class ActionModule(ControllerAction):
             record.write(f"plan-{plan['digest']}.json", json.dumps(plan, indent=1))
         record.append("plan", {"digest": plan["digest"], "steps": plan["steps"], "withheld": plan["withheld"]})
         answer = {"act": False, "resumed": False, "digest": plan["digest"], "steps": [], "token": None}
-        answer["record_path"] = record.path
+        answer.update(record_path=record.path, height=plan["height"])
         if args["approve"] is None or facts["check_mode"] or facts["replay"]:
             return answer
         try:
@@ -84,7 +84,7 @@ class ActionModule(ControllerAction):
         state.keep("plan", approval.plan)
         state.keep("gate", gate)
         answer.update(act=True, resumed=approval.resumed, digest=gate["digest"], steps=steps, token=token)
-        answer["lock_first"] = lock_first
+        answer.update(lock_first=lock_first, height=approval.plan["height"])
         return answer
 
     def _spent(self, record: Record, task_vars: dict[str, t.Any]) -> list[str]:

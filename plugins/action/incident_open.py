@@ -16,6 +16,7 @@ import typing as t
 from ansible import context
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
     ControllerAction,
     Refusal,
@@ -31,6 +32,8 @@ SHARED_VARIABLES = frozenset(
         "incident_break_lock",
         "incident_evidence",
         "incident_fail_on",
+        "incident_halt_is_over",
+        "incident_halt_is_over_reason",
         "incident_host_deadline",
         "incident_node_binary",
         "incident_node_home",
@@ -39,6 +42,7 @@ SHARED_VARIABLES = frozenset(
         "incident_record_dir",
         "incident_record_host",
         "incident_record_host_dir",
+        "incident_reference_discover",
         "incident_reference_rpcs",
         "incident_target",
         "incident_validator_address",
@@ -62,6 +66,8 @@ class ActionModule(ControllerAction):
         "record_dir": {"type": "path", "required": True},
         "evidence": {"type": "path"},
         "approve": {"type": "raw"},
+        "halt_is_over": {"type": "raw"},
+        "halt_is_over_reason": {"type": "raw"},
     }
 
     def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -101,7 +107,8 @@ class ActionModule(ControllerAction):
             "record_dir": args["record_dir"],
             "approve": plain(args["approve"]),
         }
-        bundle = self._first_bundle(args, task_vars, replay)
+        said = statement(plain(args["halt_is_over"]), plain(args["halt_is_over_reason"]))
+        bundle = _bundle.with_said(self._first_bundle(args, task_vars, replay), said)
         state = RunState.create(facts)
         state.keep("bundle", bundle)
         return {
@@ -156,6 +163,31 @@ class ActionModule(ControllerAction):
         if bundle["incident"] != args["incident"]:
             raise Refusal(f"{path} is evidence of '{bundle['incident']}', not of '{args['incident']}'.")
         return bundle
+
+
+def statement(height: t.Any, reason: t.Any) -> dict[str, t.Any] | None:
+    """What a person says about a halt height, for the bundle; None where nothing is said. Refusal where it is not clear."""
+    if height is None and reason is None:
+        return None
+    if height is None or reason is None:
+        missing = "incident_halt_is_over_reason" if reason is None else "incident_halt_is_over"
+        raise Refusal(
+            f"{missing} is missing. To say that a halt is over, give both: -e incident_halt_is_over=<the halt height> "
+            "-e incident_halt_is_over_reason='who said so'. Nothing was done."
+        )
+    digits = str(height).strip()
+    if isinstance(height, (bool, float)) or not re.fullmatch(r"[1-9][0-9]{0,17}", digits):
+        raise Refusal(
+            f"incident_halt_is_over is {clean(height, 40)!r}, which is no height. Give the halt height that the "
+            "configuration names, as a number such as 221. Nothing was done."
+        )
+    words = clean(reason, _bundle.MAX_REASON) if isinstance(reason, str) else ""
+    if not words:
+        raise Refusal(
+            "incident_halt_is_over_reason is empty or no text. Say in a few words who called the halt over. Nothing was "
+            "done."
+        )
+    return {"halt_is_over": int(digits), "reason": words}
 
 
 def refuse_partial_runs(loader: t.Any) -> None:

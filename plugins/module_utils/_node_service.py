@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start a node's unit, or let its frozen processes go on. PRIVATE to the collection."""
+"""Start or stop a node's unit, or let its frozen processes go on. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils._host import P
 # A node that refuses to start (signature found, replay fails) lives for one to three seconds.
 STEADY_S = 5.0
 _COMMAND_S = 15.0
+_AT_REST = ("inactive", "failed")
 _SHOWN = (
     "load_state",
     "active_state",
@@ -64,6 +65,11 @@ class Node:
     def frozen(self) -> list[dict[str, t.Any]]:
         """The unit's processes that are stopped (state T) or held by the freezer."""
         return [member for member in self.members if member["state"] == "T" or member["frozen"]]
+
+    @property
+    def gone(self) -> bool:
+        """Whether the unit is down for good, with no process left: systemd is not about to start it again either."""
+        return self.seen.facts["active_state"] in _AT_REST and self.main is None and not self.members
 
     @property
     def up(self) -> bool:
@@ -138,6 +144,62 @@ def _watch(unit: str, wait: float, actions: list[str]) -> dict[str, t.Any]:
                 actions,
             )
         time.sleep(0.5)
+
+
+def stop(unit: str, wait: float, check: bool) -> Outcome:
+    """Stop a unit and wait until none of its processes is left, at most ``wait`` seconds.
+
+    A unit that systemd keeps restarting is stopped as well. With ``check`` nothing is done and ``after`` is what a stop
+    would bring. Raises Refused, PartError.
+    """
+    node = Node(unit)
+    before = node.shown()
+    if node.gone:
+        return Outcome(before, before, [])
+    if node.frozen:
+        pids = ", ".join(str(member["pid"]) for member in node.frozen)
+        raise Refused(f"{unit} is frozen (pid {pids}): it cannot end by itself. Thaw it first. Nothing was done.")
+    actions = [f"systemctl stop {unit}"]
+    if check:
+        down = {"active_state": "inactive", "sub_state": "dead", "main_pid": None, "process": None}
+        return Outcome(before, {**before, **down}, actions)
+    # Without --no-block a process that is slow to end would hold the command, and the run's deadline.
+    _systemctl(["systemctl", "stop", unit, "--no-block"])
+    return Outcome(before, _ended(unit, wait, actions), actions)
+
+
+def _ended(unit: str, wait: float, actions: list[str]) -> dict[str, t.Any]:
+    until = time.monotonic() + wait
+    while True:
+        node = Node(unit)
+        if node.gone:
+            return node.shown()
+        if time.monotonic() >= until:
+            pids = ", ".join(str(member["pid"]) for member in node.members) or "none"
+            raise Refused(
+                f"{unit} is still {node.seen.facts['active_state']} after {wait:.0f} s (processes: {pids}). systemd goes "
+                "on stopping it. Look at it before anything else is done there.",
+                actions,
+            )
+        time.sleep(0.2)
+
+
+def at_rest(unit: str) -> _systemd.Unit:
+    """The unit, where it is down and no process of the node runs on this host. Raises Refused, PartError.
+
+    For changes of files that a running node holds, or would read while they change.
+    """
+    node = Node(unit)
+    state = node.seen.facts["active_state"]
+    if state not in _AT_REST:
+        raise Refused(f"{unit} is {state}: it runs, or systemd is about to start it. Stop it first. Nothing was done.")
+    pids = sorted({process["pid"] for process in (node.main, *node.members, *node.others) if process})
+    if pids:
+        raise Refused(
+            f"The node still runs on this host (pid {', '.join(map(str, pids))}), though {unit} is {state}. Nothing was "
+            "done."
+        )
+    return node.seen
 
 
 def thaw(unit: str, wait: float, check: bool) -> Outcome:

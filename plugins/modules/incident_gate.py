@@ -68,6 +68,11 @@ steps:
   type: list
   elements: dict
   sample: []
+height:
+  description: The height of the last block that the plan was made for. Null where none is known.
+  returned: success
+  type: int
+  sample: 4711
 record_path:
   description: The directory of the record, null where none is kept.
   returned: success

@@ -16,6 +16,7 @@ description:
   - First step of every incident. Decides whether this run may go on, and over which hosts.
   - Refuses C(--limit), C(--tags), C(--skip-tags) and C(--start-at-task), which would cut evidence or the gate out of the run.
   - Refuses an empty target, a misspelt C(incident_*) variable, and evidence of the past together with an approval.
+  - What a person states about a halt height goes into the evidence, so that a plan made from the evidence is the same later.
 options:
   incident:
     description: The incident's name, such as V(chain_halt).
@@ -44,6 +45,12 @@ options:
     type: path
   approve:
     description: The digest given back with C(incident_approve), only to refuse it together with O(evidence).
+    type: raw
+  halt_is_over:
+    description: The halt height of which a person says with C(incident_halt_is_over) that its halt is over. Only together with O(halt_is_over_reason).
+    type: raw
+  halt_is_over_reason:
+    description: Who called that halt over, in a few words. It is written into the record.
     type: raw
 attributes:
   check_mode:

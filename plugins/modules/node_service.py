@@ -8,14 +8,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_service
-short_description: Start the unit of a node, or let a frozen node go on
+short_description: Start or stop the unit of a node, or let a frozen node go on
 version_added: 0.1.0
 author:
   - the virtengine.incident authors (@virtengine)
 description:
-  - Brings the node of one host back to running, and nothing else. It never stops or restarts anything.
+  - Brings the node of one host back to running, or stops it. It never restarts anything.
   - Refuses to start a node that runs on the host already outside its unit, a masked or disabled unit, and a unit of
-    which it cannot tell whether such a process runs. Whether a signer may be started is not decided here.
+    which it cannot tell whether such a process runs. Whether a signer may be started, or a node may be stopped, is not
+    decided here.
 options:
   unit:
     description:
@@ -28,8 +29,10 @@ options:
         is watched until the same process has run for five seconds.
       - With V(thawed), the unit's processes that are stopped (state T) are sent C(SIGCONT), and a frozen control group
         is thawed. A unit without such processes is left alone, running or not.
+      - With V(stopped), the unit is stopped by C(systemctl stop), also where systemd keeps restarting it, and is watched
+        until none of its processes is left. Frozen processes are refused.
     type: str
-    choices: [started, thawed]
+    choices: [started, stopped, thawed]
     required: true
   wait:
     description:
@@ -63,6 +66,11 @@ EXAMPLES = r"""
   virtengine.incident.node_service:
     state: thawed
     wait: 10
+
+- name: Stop the node, and see that it is gone
+  virtengine.incident.node_service:
+    state: stopped
+    wait: 100
 """
 
 RETURN = r"""
@@ -135,7 +143,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "unit": {"type": "str", "default": "virtengine.service"},
-            "state": {"type": "str", "choices": ["started", "thawed"], "required": True},
+            "state": {"type": "str", "choices": ["started", "stopped", "thawed"], "required": True},
             "wait": {"type": "int", "default": 20},
         },
         supports_check_mode=True,
@@ -143,7 +151,7 @@ def main() -> None:
     params = module.params
     if not 1 <= params["wait"] <= 3600:
         module.fail_json(msg="wait must be 1 to 3600 seconds")
-    act = _node_service.start if params["state"] == "started" else _node_service.thaw
+    act = {"started": _node_service.start, "stopped": _node_service.stop, "thawed": _node_service.thaw}[params["state"]]
     try:
         outcome = act(_systemd.unit_name(params["unit"]), params["wait"], module.check_mode)
     except _node_service.Refused as refused:

@@ -23,6 +23,7 @@ MAX_OBSERVATIONS = 20000
 MAX_VALUES = 400000
 MAX_DEPTH = 40
 MAX_LOOK = 1000000
+MAX_REASON = 300
 
 _ADDRESS = re.compile(r"[0-9A-F]{40}")
 _INCIDENT = re.compile(r"[a-z][a-z0-9_]{0,60}")
@@ -88,13 +89,17 @@ def address(value: t.Any) -> t.Optional[str]:
 
 
 def new(
-    incident: str, taken_at: str, inventory: dict[str, dict[str, t.Any]], not_looked_at: t.Sequence[str] = ()
+    incident: str,
+    taken_at: str,
+    inventory: dict[str, dict[str, t.Any]],
+    not_looked_at: t.Sequence[str] = (),
+    said: t.Optional[dict[str, t.Any]] = None,
 ) -> Bundle:
-    """An empty bundle. ``not_looked_at``: hosts of the inventory that this run does not ask.
+    """An empty bundle. ``not_looked_at``: hosts of the inventory that this run does not ask. ``said``: see ``with_said``.
 
     BadEvidence where ``inventory`` or ``taken_at`` (RFC 3339) are not of the contract's shape.
     """
-    return check(
+    made = check(
         {
             "schema": SCHEMA,
             "incident": incident,
@@ -106,6 +111,18 @@ def new(
             "observations": [],
         }
     )
+    return with_said(made, said)
+
+
+def with_said(bundle: Bundle, said: t.Optional[dict[str, t.Any]]) -> Bundle:
+    """The bundle with what a person states beside the evidence, in place of an earlier statement; None: as it is.
+
+    ``said``: ``{"halt_is_over": height, "reason": text}``. BadEvidence where it is of another shape.
+    """
+    if said is None:
+        return bundle
+    _check_said(said)
+    return dict(bundle, said=said)
 
 
 def add(bundle: Bundle, observation: Observation) -> Bundle:
@@ -114,17 +131,26 @@ def add(bundle: Bundle, observation: Observation) -> Bundle:
     ``source``, ``host``, ``look`` and ``at`` are the controller's own: BadEvidence where they are wrong. What a host
     sent is not: of the wrong shape or size it becomes an observation that is not ok, and the run goes on.
     """
+    return extend(bundle, [observation])
+
+
+def extend(bundle: Bundle, added: t.Iterable[Observation]) -> Bundle:
+    """A bundle with all of ``added`` in it, as by ``add``: a thousand at once take no longer than each needs."""
     where = "the added observation"
-    _check_head(where, observation, bundle["inventory"])
-    try:
-        _check_body(where, observation)
-    except BadEvidence as bad:
-        head = {key: observation[key] for key in ("source", "host", "look", "at")}
-        observation = dict(
-            head, ok=False, error={"kind": "malformed", "text": clean(f"its answer is no evidence: {bad.what}")}
-        )
-    key = _key(observation)
-    observations = [entry for entry in bundle["observations"] if _key(entry) != key] + [observation]
+    kept = {_key(entry): entry for entry in bundle["observations"]}
+    for entry in added:
+        observation = entry
+        _check_head(where, observation, bundle["inventory"])
+        try:
+            _check_body(where, observation)
+        except BadEvidence as bad:
+            head = {key: observation[key] for key in ("source", "host", "look", "at")}
+            observation = dict(
+                head, ok=False, error={"kind": "malformed", "text": clean(f"its answer is no evidence: {bad.what}")}
+            )
+        kept.pop(_key(observation), None)
+        kept[_key(observation)] = observation
+    observations = list(kept.values())
     return dict(bundle, observations=observations, chain_id=chain_id(observations) or bundle["chain_id"])
 
 
@@ -179,6 +205,7 @@ def check(obj: t.Any) -> Bundle:
     aside = bundle.get("not_looked_at", [])
     if not isinstance(aside, list) or not all(isinstance(host, str) for host in aside):
         raise BadEvidence("not_looked_at", "expected a list of host names")
+    _check_statement(bundle)
     observations = _typed("observations", bundle.get("observations"), list, "a list")
     if len(observations) > MAX_OBSERVATIONS:
         raise BadEvidence("observations", f"more than {MAX_OBSERVATIONS} entries")
@@ -191,6 +218,24 @@ def check(obj: t.Any) -> Bundle:
             raise BadEvidence(where, f"a second one of {clean(entry['host'], 60)} in look {entry['look']}")
         seen.add(_key(entry))
     return bundle
+
+
+def _check_statement(bundle: Bundle) -> None:
+    if "said" in bundle:
+        _check_said(bundle["said"])
+
+
+def _check_said(said: t.Any) -> None:
+    """A person's statement. It lets a plan do what no evidence could, so nothing beside the two fields may be in it."""
+    said = _typed("said", said, dict, "an object")
+    if set(said) != {"halt_is_over", "reason"}:
+        raise BadEvidence("said", "expected halt_is_over and reason, and nothing else")
+    height = integer(said["halt_is_over"])
+    if height is None or height < 1:
+        raise BadEvidence("said", "halt_is_over is no height from 1 on")
+    reason = said["reason"]
+    if not isinstance(reason, str) or not reason or reason != clean(reason, MAX_REASON):
+        raise BadEvidence("said", f"reason is no text of one line, 1 to {MAX_REASON} characters")
 
 
 def _check_host(where: str, host: t.Any, known: t.Any) -> None:

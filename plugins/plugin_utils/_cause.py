@@ -45,6 +45,7 @@ class Cause:
     strikes: t.Optional[t.Callable[[t.Any, t.Any], t.Optional[str]]] = None
     justifies: tuple[str, ...] = ()
     forbids: tuple[str, ...] = ()
+    signs: str = ""  # how it shows, for the documentation: where it is looked for, and what tells it from its rivals
     by_hand: tuple[str, ...] = ()  # two or three commands that show the same to a person
     next: str = ""  # what a person does next; {hosts} stands for the hosts it is about
     decide: str = ""  # why no automatic act is right, and what a person must decide

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_cures as cures_
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_cures as cure_guards
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_host as host_guards
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_signer as signer_guards
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import OPEN, REFUSED, Guard
@@ -21,6 +23,12 @@ START = "start_node"
 THAW = "thaw_node"
 RELAX = "relax_double_sign_check"
 RESTORE = "restore_double_sign_check"
+STOP = cure_guards.STOP
+CLEAR_HALT = cure_guards.CLEAR_HALT
+PUT_WAL = cure_guards.PUT_WAL
+
+# Which reason against a start a step takes away before it.
+REMOVES = {RELAX: cures_.DOUBLE_SIGN_CHECK, CLEAR_HALT: cures_.HALT_HEIGHT, PUT_WAL: cures_.WAL_MISSING}
 
 # Actions that bring a node back, and so voting power.
 BRINGING = (START, THAW)
@@ -33,28 +41,33 @@ Plan = dict[str, t.Any]
 Check = dict[str, t.Any]
 
 
-def start_guards(reading: Reading, node: Node, relaxing: bool = False) -> tuple[Guard, ...]:
+def start_guards(
+    reading: Reading, node: Node, cures: frozenset[str] = cures_.NONE, stands_at: int | None = None
+) -> tuple[Guard, ...]:
     """All guards of a start of ``node``: one key on one machine, a signing state never behind its votes, a fit host.
 
-    ``relaxing``: a step that sets ``double_sign_check_height`` to 0 comes before the start. Without evidence of the
-    host there is one guard, and it is open.
+    ``cures``: reasons against the start that steps before it take away (the values of REMOVES). Without them only what
+    the evidence shows counts. ``stands_at``: the height of the plan, if it is not the newest block. Without evidence of
+    the host there is one guard, and it is open.
     """
     data = node.data
     if data is None:
         return (_unseen(node),)
+    gone = cures_.cured(reading, node, data, cures, reading.height if stands_at is None else stands_at)
     return (
         signer_guards.address(node, data),
         signer_guards.signer(node, data),
         signer_guards.key_elsewhere(reading, node),
         signer_guards.votes_after_stop(reading, node, data),
         signer_guards.signing_state(reading, node, data),
-        signer_guards.double_sign_check(node, data, relaxing),
+        signer_guards.double_sign_check(node, data, cures_.DOUBLE_SIGN_CHECK in cures),
         host_guards.other_process(node, data),
         host_guards.unit(node, data),
         host_guards.same_chain(reading, node, data),
         host_guards.same_binary(reading, node, data),
         host_guards.disk(node, data),
-        host_guards.journal(reading, node, data),
+        cures_.log_guard(reading, node, data, gone),
+        host_guards.journal(reading, node, data, gone),
     )
 
 
@@ -114,13 +127,15 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
     unfit = _unfit(reading, node, plan, step)
     if unfit:
         return dict(result, because=unfit)
-    needed, because = _needed(node, step)
+    needed, because = _needed(reading, node, step, moving)
     if needed is not True:
-        return dict(result, needed=needed is None, because=because)
-    live = _live_guard(reading, plan, step) if moving and step["action"] in (*BRINGING, RELAX) else None
+        # A node that is busy for a moment is looked at again before anything is made of it.
+        wait = needed is None and node.state == "busy" and step["action"] in cure_guards.ACTIONS
+        return dict(result, needed=needed is None, wait=wait, because=because)
+    live = _live_guard(reading, plan, step) if moving and step["action"] != RESTORE else None
     if live is not None:
         return dict(result, wait=live[0], because=live[1])
-    guards = _guards_of(reading, node, step["action"])
+    guards = _guards_of(reading, node, plan, step, moving)
     result["guards"] = [{"name": guard.name, "state": guard.state, "because": guard.because} for guard in guards]
     stops = blocking(guards, step["taken_over"])
     if stops:
@@ -128,16 +143,40 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
     return dict(result, ok=True, because="All guards are clear." if not step["break_glass"] else "No guard refuses it.")
 
 
-def _guards_of(reading: Reading, node: Node, action: str) -> tuple[Guard, ...]:
-    """The guards of an action. Putting back what the plan changed has none: it makes nothing run."""
+def _guards_of(reading: Reading, node: Node, plan: Plan, step: Step, moving: bool) -> tuple[Guard, ...]:
+    """The guards of an action. Putting back what the plan changed has none: it makes nothing run.
+
+    What takes a reason against the start away is done only where the start itself would be clear then.
+    """
+    action, stands_at = step["action"], plan["height"]
     if action == RESTORE:
         return ()
-    return thaw_guards(reading, node) if action == THAW else start_guards(reading, node, action == RELAX)
+    if action == THAW:
+        return thaw_guards(reading, node)
+    if action == STOP:
+        return cure_guards.stop_guards(reading, node, moving)
+    of_start = start_guards(reading, node, _still_to_come(plan, step), stands_at)
+    if action == CLEAR_HALT:
+        return (*cure_guards.clear_guards(reading, node, stands_at), *of_start)
+    if action == PUT_WAL:
+        return (*cure_guards.put_guards(reading, node, stands_at), *of_start)
+    return of_start
 
 
-def _needed(node: Node, step: Step) -> tuple[bool | None, str]:
+def _still_to_come(plan: Plan, step: Step) -> frozenset[str]:
+    """The reasons against a start that this step and those after it take away on the same host."""
+    return frozenset(
+        REMOVES[other["action"]]
+        for other in plan["steps"]
+        if other["host"] == step["host"] and other["number"] >= step["number"] and other["action"] in REMOVES
+    )
+
+
+def _needed(reading: Reading, node: Node, step: Step, moving: bool) -> tuple[bool | None, str]:
     """True: still to be done. False: done already. None: the host is in a state that the plan was not made for."""
     action, host = step["action"], node.host
+    if action in cure_guards.ACTIONS and node.data is not None:
+        return cure_guards.needed(reading, node, node.data, action, moving)
     if action == RESTORE:
         relaxed = node.data is None or not signer_guards.needs_relaxing(node, node.data)
         return relaxed, f"double_sign_check_height on {host} is back."

@@ -25,7 +25,7 @@ LEAST_FREE_INODES = 100
 # Journal lines that name no reason why a node would not run: a unit that ended (also by SIGKILL), peers that went away,
 # and a signer that refused to go back: a node that is restarted within a round writes that when it reads its own votes
 # again (seen on a real fleet). The signing state itself is looked at by a guard of its own.
-_HARMLESS = ("exited", "peers_given_up", "signing_regression")
+_HARMLESS = ("exited", "peers_given_up", "peers_backoff", "signing_regression")
 # What a node may have written and voted on, and that still forbids its start.
 _NOT_OUTLIVED = ("conflicting_vote", "evidence")
 # Somebody signed twice. Whether it was this validator is not in the line.
@@ -33,6 +33,9 @@ _UNDECIDED = ("evidence",)
 # A run in a crash loop lasts seconds (a start with its handshake); what it wrote is younger than this when it exits.
 _CRASHED_WITHIN_S = 60.0
 _OWN_SIGNATURE = "found signature from the same key"
+# What a halt height makes the node write beside it, when it halts and at each start after that.
+_HALTED = "halt per configuration"
+_FOLLOWS_HALT = ("consensus_failure", "handshake_failed", "panic")
 
 _RUNNING = ("voting", "not_voting", "running")
 
@@ -157,29 +160,36 @@ def disk(node: Node, data: NodeEvidence) -> Guard:
     return clear(name, f"{free // 1_000_000} MB are free.")
 
 
-def journal(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
+def journal(reading: Reading, node: Node, data: NodeEvidence, cured: t.Container[str] = ()) -> Guard:
     """The last run of the node left no reason behind that would end the next one too.
 
     A crash for the node's own signature in the last blocks is no such reason where ``double_sign_check`` deals with it.
     Nor is what the node wrote before its own last vote: it took part after it (both stamped by the clock of its host).
+    ``cured``: kinds of marks whose reason is gone, or will be when the node starts.
     """
     name = "journal"
     if not data.journal.ok or not isinstance(data.journal.raw.get("marks"), list):
         return undecided(
             name, f"The journal of {node.host} could not be read, so a reason against a start is not seen."
         )
-    current = [mark for mark in _last_run(node, data) if not _outlived(reading, node, mark)]
-    fatal = [mark for mark in current if mark.kind not in _HARMLESS + _UNDECIDED and not _own_signature(mark)]
+    current = stated(reading, node, data)
+    excused = [mark for mark in current if _own_signature(mark) or _removed(mark, cured)]
+    fatal = [mark for mark in current if mark.kind not in _HARMLESS + _UNDECIDED and mark not in excused]
     if fatal:
         kind, text = fatal[0].kind.replace("_", " "), fatal[0].text
         return refused(name, f'The journal of {node.host} states a reason ({kind}): "{text}". First cure that.')
-    if node.state == "crashed" and not any(_own_signature(mark) for mark in current):
+    if node.state == "crashed" and not excused:
         return refused(name, f"The node on {node.host} ended with an error ({node.detail}). First find the reason.")
     if any(mark.kind in _UNDECIDED for mark in current):
         return undecided(
             name, f"The journal of {node.host} tells of a validator that signed twice. Make sure it is not this one."
         )
     return clear(name, "The journal of its last run gives no reason against a start.")
+
+
+def stated(reading: Reading, node: Node, data: NodeEvidence) -> list[Mark]:
+    """What the node's last run wrote and did not outlive."""
+    return [mark for mark in _last_run(node, data) if not _outlived(reading, node, mark)]
 
 
 def _last_run(node: Node, data: NodeEvidence) -> list[Mark]:
@@ -207,3 +217,9 @@ def _outlived(reading: Reading, node: Node, mark: Mark) -> bool:
 
 def _own_signature(mark: Mark) -> bool:
     return mark.kind == "double_sign_check" or (mark.kind == "panic" and _OWN_SIGNATURE in mark.text)
+
+
+def _removed(mark: Mark, cured: t.Container[str]) -> bool:
+    """Whether the reason of this mark is gone, or follows from one that is."""
+    follows = mark.kind in _FOLLOWS_HALT and _HALTED in mark.text and "halt_height" in cured
+    return mark.kind in cured or follows

@@ -109,9 +109,17 @@ def votes_after_stop(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     a clock of this host that is ahead leaves the question open. A node in a crash loop may be up
     for a second when it is looked at, and has no time of a stop then: its last stop was before its last start. systemd
     forgets both at boot: for a unit that has not run since, the boot is the latest time at which it can have stopped.
+    A process that still runs with its consensus dead signs nothing since that died.
     """
+    if node.state == "not_voting" and consensus_failed(data):
+        return _no_later_vote(reading, node, node.since, "failure of consensus")
     bounds = (data.unit.time("stopped_at"), data.unit.time("started_at"), data.boot_at)
     return _no_later_vote(reading, node, next((bound for bound in bounds if bound is not None), None), "stop")
+
+
+def consensus_failed(data: NodeEvidence) -> bool:
+    """Whether the present run, or the last one, wrote that its consensus has failed: it can vote for nothing any more."""
+    return any(mark.kind == "consensus_failure" and mark.current for mark in data.marks)
 
 
 def votes_after_freeze(reading: Reading, node: Node, data: NodeEvidence) -> Guard:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import CAUSES
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Reading, ValidatorRow
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 
@@ -20,10 +21,14 @@ _KEEP_SAFE = (
 )
 
 
-def messages(reading: Reading) -> list[dict[str, t.Any]]:
-    """One message for each group of validators of others that do not vote; the most power first.
+_MESSAGES = {cause.id: cause.message for cause in CAUSES if cause.message}
 
-    A group is told what is known of it: no vote at this height, or a vote that may be old.
+
+def messages(reading: Reading, causes: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """What the operators of other validators have to know; ``causes``: those of the verdict that hold.
+
+    First one message for each group of them that does not vote, the most power first: a group is told what is known of it,
+    no vote at this height, or a vote that may be old. Then, to all of them, one for each root that concerns everybody.
     """
     theirs = [row for row in reading.validators if row.owner == "theirs" and row.state != "voting" and row.power > 0]
     silent = [row for row in theirs if row.state != "voted_at"]
@@ -35,7 +40,29 @@ def messages(reading: Reading) -> list[dict[str, t.Any]]:
             "A vote of yours for this height was seen, but it may be old. We cannot tell whether your node still runs.",
         ),
     ]
-    return [_message(reading, rows, known) for rows, known in groups if rows]
+    sent = [_message(reading, rows, known) for rows, known in groups if rows]
+    everybody = [row for row in reading.validators if row.owner == "theirs" and row.power > 0]
+    for cause in causes:
+        if everybody and cause["role"] == "root" and cause["id"] in _MESSAGES:
+            sent.append(_about(reading, everybody, _verdict.filled(_MESSAGES[cause["id"]], cause, reading.height)))
+    return sent
+
+
+def _about(reading: Reading, rows: list[ValidatorRow], words: str) -> dict[str, t.Any]:
+    rows = sorted(rows, key=lambda row: (-row.power, row.address))
+    text = f"{_stands(reading)}. {words}"
+    return {"to": [_addressee(row) for row in rows], "text": text}
+
+
+def _addressee(row: ValidatorRow) -> dict[str, t.Any]:
+    return {"address": row.address, "name": clean(row.name, 40), "power": row.power}
+
+
+def _stands(reading: Reading) -> str:
+    stands = f"The chain {clean(reading.chain_id, 60)} stands still at height {reading.height}"
+    if reading.last_block_at:
+        stands += f"; its last block was made at {_bundle.stamp(reading.last_block_at)}"
+    return stands
 
 
 def _message(reading: Reading, rows: list[ValidatorRow], known: str) -> dict[str, t.Any]:
@@ -43,16 +70,10 @@ def _message(reading: Reading, rows: list[ValidatorRow], known: str) -> dict[str
     power = sum(row.power for row in rows)
     missing = max(0, reading.quorum - reading.voting)
     who = ", ".join(f"{clean(row.name, 40)} ({row.address}, voting power {row.power})" for row in rows)
-    stands = f"The chain {clean(reading.chain_id, 60)} stands still at height {reading.height}"
-    if reading.last_block_at:
-        stands += f"; its last block was made at {_bundle.stamp(reading.last_block_at)}"
     text = (
-        f"{stands}. Voting power {reading.voting} of {reading.total} votes, {reading.quorum} is needed, {missing} is "
+        f"{_stands(reading)}. Voting power {reading.voting} of {reading.total} votes, {reading.quorum} is needed, {missing} is "
         f"missing. This goes to the operators of {who}, together {power}. {known} "
         "Please look whether your node runs, has peers and votes. If it is stopped, start it. If it cannot start, tell "
         f"us the last lines of its log. {_KEEP_SAFE}"
     )
-    return {
-        "to": [{"address": row.address, "name": clean(row.name, 40), "power": row.power} for row in rows],
-        "text": text,
-    }
+    return {"to": [_addressee(row) for row in rows], "text": text}

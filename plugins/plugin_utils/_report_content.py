@@ -169,6 +169,10 @@ def _why(verdict: dict[str, t.Any]) -> list[Block]:
         ("What to do next, as the diagnosis said it:", [tidy(line, 400) for line in verdict["next"]]),
     ):
         made += [Paragraph(name), Items(lines)] if lines else []
+    for cause in verdict["causes"]:
+        typed = [tidy(command) for command in cause.get("by_hand") or []]
+        if typed:
+            made += [Paragraph(f"To see by hand: {tidy(cause.get('title'), 60)}"), Verbatim("\n".join(typed))]
     return made
 
 

@@ -30,6 +30,9 @@ _ACTIONS = {
     "thaw_node": "wake the frozen node on",
     "relax_double_sign_check": "set double_sign_check_height to 0 on",
     "restore_double_sign_check": "set double_sign_check_height back on",
+    "stop_node": "stop the node that takes no part on",
+    "clear_halt_height": "take the halt height out of app.toml on",
+    "put_wal_back": "put the old write-ahead log back on",
 }
 
 

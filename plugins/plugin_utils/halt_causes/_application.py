@@ -126,7 +126,9 @@ def _consensus_failure(halt: Halt) -> Finding:
             return halt.judged(rows, words, hosts, struck=True)
         known = "; the reason is known" if not bare else "; no voting power is lost by that"
         power = sum(row.power for row in rows)
-        return Finding(HOLDS, words + known, power, hosts, True, explained=not bare, justifies=())
+        return Finding(
+            HOLDS, words + known, power, hosts, True, explained=not bare, justifies=(), forbids=None if bare else ()
+        )
     if halt.unread:
         return cannot_tell(f"the journal of {names(halt.unread)}")
     if not halt.seen:
@@ -171,7 +173,9 @@ def _block_not_executed(halt: Halt) -> Finding:
         more = f" and {len(named) - 6} more" if len(named) > 6 else ""
         enough = reading.total - reading.absent - power < reading.quorum
         words = f"{because}{more}, power {power} of {reading.total}" + ("; the reason is known" if known else "")
-        return Finding(HOLDS, words, power, hosts, symptom=known or not enough, explained=known)
+        return Finding(
+            HOLDS, words, power, hosts, symptom=known or not enough, explained=known, forbids=() if known else None
+        )
     told = [view for view in reading.views if view.rpc.status.ok and view.rpc.abci_info.ok and view.rpc.consensus.ok]
     if not told or halt.standing is None:
         return cannot_tell("the heights of chain and application on one node that stands still")
@@ -209,6 +213,10 @@ APP_HASH_DIVERGENCE = Cause(
     _app_hash,
     strikes=lambda _halt, node: _diverged(node),
     forbids=("start_node", "thaw_node"),
+    signs="Nodes at one application height have other hashes in /abci_info, or one has another than the next "
+    'block\'s header, which more than two thirds signed; or the journal has "wrong Block.Header.AppHash". '
+    "/status hides it. Other heights are never compared. A side with a quorum is right; with none, nobody "
+    "is by counting.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/abci_info | jq -c '.result.response | [.last_block_height, .last_block_app_hash]'"
         "   # on each node; compare only at equal height",
@@ -231,6 +239,8 @@ DIVERGED_AND_RESTARTED = Cause(
     "SEV-1",
     strikes=_diverged_and_restarted,
     forbids=("start_node", "thaw_node"),
+    signs='catching_up is true and does not end: block sync logs "Error in validation" with "wrong '
+    'Block.Header.AppHash" for every block it is sent.',
     by_hand=(
         "curl -s http://127.0.0.1:26657/status | jq -c '.result.sync_info | [.latest_block_height, .catching_up]'   # twice",
         "journalctl -u virtengine.service --no-pager | grep -F 'Error in validation' | tail -3",
@@ -248,6 +258,8 @@ CONSENSUS_FAILURE = Cause(
     _consensus_failure,
     strikes=_strikes_consensus_failure,
     forbids=("start_node", "thaw_node"),
+    signs="The journal has CONSENSUS FAILURE!!! of the present run; the process lives and answers, its height "
+    "and round stand. A symptom wherever the journal says of what.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -F 'CONSENSUS FAILURE!!!' | tail -1",
         "curl -s http://127.0.0.1:26657/consensus_state | jq -r '.result.round_state.\"height/round/step\"'   # twice: frozen",
@@ -264,6 +276,8 @@ APPLICATION_PANICS = Cause(
     "SEV-1",
     strikes=_panics,
     forbids=("start_node", "thaw_node"),
+    signs="The newest block is stored and not executed (/status is one above /abci_info, step 8) on a node that "
+    "lives, and the journal has no other reason; or the journal of one that is down ends in a panic.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/status | jq -r .result.sync_info.latest_block_height",
         "curl -s http://127.0.0.1:26657/abci_info | jq -r .result.response.last_block_height   # one lower, twice",
@@ -283,6 +297,9 @@ BLOCK_NOT_EXECUTED = Cause(
     "SEV-1",
     with_set(_block_not_executed),
     forbids=("start_node", "thaw_node"),
+    signs="/status is one block above /abci_info at step 8, in two looks: what every refused block looks like "
+    "from outside. A symptom where the journals of these hosts say why; from RPC alone it is all that can "
+    "be said.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/status | jq -r .result.sync_info.latest_block_height",
         "curl -s http://127.0.0.1:26657/abci_info | jq -r .result.response.last_block_height   # one lower, twice",
@@ -302,6 +319,7 @@ APPLICATION_STUCK = Cause(
     "SEV-1",
     strikes=_stuck,
     forbids=("start_node", "thaw_node"),
+    signs="/status answers, /abci_info comes too late, often /consensus_state as well; the journal states no reason.",
     by_hand=(
         "curl -s -m 5 http://127.0.0.1:26657/status | jq -r .result.sync_info.latest_block_height   # answers",
         "curl -s -m 5 http://127.0.0.1:26657/abci_info; echo $?   # 28: no answer in time",
@@ -318,6 +336,8 @@ NODE_DEAD_FOR_REASON = Cause(
     "SEV-1",
     strikes=_other_reason,
     forbids=("start_node", "thaw_node"),
+    signs="The rest: a handshake that failed, too many open files, a block that is called invalid, a "
+    "conflicting vote of its own, evidence of double signing.",
     by_hand=("journalctl -u virtengine.service -n 100 --no-pager",),
     next="Cure the stated reason on {hosts} before any start.",
     decide="A restart does not cure the stated reason.",

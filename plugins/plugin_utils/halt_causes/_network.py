@@ -159,6 +159,9 @@ NETWORK_SPLIT = Cause(
     "SEV-1",
     with_set(_network_split),
     forbids=("start_node", "thaw_node"),
+    signs="Nodes hold votes of disjoint groups at one height, and no group has a quorum. Views with one vote in "
+    "common are one group: one that only lacks late votes is no part of its own. Dials to peers that are "
+    "away are quoted. Refuted where blocks come, or all views hold the same votes.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-1].prevotes_bit_array'"
         "   # on each host: other bits",
@@ -178,6 +181,8 @@ FEW_PEERS = Cause(
     "1. Chain Halted, Quick Diagnosis 3",
     "SEV-1",
     strikes=_few_peers,
+    signs="net_info of a node that runs without a vote counts 0 peers. Whether it has given up dialling "
+    "(peers_given_up, peers_backoff), and what a plain connection from its host came to, is said with it.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/net_info | jq -r .result.n_peers",
         "grep -E '^(persistent_peers|pex|laddr)' ~virtengine/.virtengine/config/config.toml",
@@ -195,6 +200,9 @@ CLOCK_SKEW = Cause(
     "1. Chain Halted, Quick Diagnosis 1",
     "SEV-3",
     _clock_skew,
+    signs="The clock of a host against the controller's and the other hosts', beyond the time an answer takes; "
+    "over RPC alone the time in the answer. Where all are off nobody can tell whose is wrong. Never a "
+    "root in a halt.",
     by_hand=(
         "date -u; timedatectl | grep -E 'synchronized|NTP'   # on each host, at once",
         "curl -sI http://127.0.0.1:26657/health | grep -i x-server-time",

@@ -122,6 +122,9 @@ PROCESSES_DOWN = Cause(
     "SEV-1",
     with_set(_processes_down),
     justifies=("start_node", "thaw_node"),
+    signs="State of the unit, process and its state letter, freezer of the cgroup, restarts that grow between "
+    "the looks; the journal states no reason. Down for a reason that another cause names, it is a "
+    "symptom.",
     by_hand=(
         "systemctl show virtengine.service -p ActiveState,SubState,Result,NRestarts,ExecMainStatus,FreezerState",
         "ps -o pid,stat,lstart,args -C virtengine   # T in STAT: stopped by a signal",
@@ -137,6 +140,9 @@ HOSTS_UNREACHABLE = Cause(
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
     with_set(_hosts_unreachable),
+    signs="A host gives no evidence, and its address (inventory, or the look before) is not among the votes "
+    "that others show. A silent host whose votes are seen is refuted; where nothing shows whether it "
+    "votes, it cannot be told.",
     by_hand=(
         "ansible HOST -i validators -m ansible.builtin.ping",
         "curl -s http://127.0.0.1:26657/net_info | jq '.result.peers[] | .node_info.moniker, .remote_ip'   # on a host "
@@ -153,6 +159,9 @@ OTHERS_MISSING = Cause(
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
     with_set(_others_missing),
+    signs="Validators that no host of the inventory holds, declares or runs, whose vote a node outside lacks as "
+    "well. Missing in our views only it cannot be told: our being cut off looks the same. "
+    "incident_reference_rpcs settles it.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/dump_consensus_state | jq '.result.round_state.votes[-1].prevotes'   # nil-Vote: "
         "nothing of that index",
@@ -169,6 +178,8 @@ REMOVED_FROM_SET = Cause(
     "SEV-2",
     with_set(_removed_from_set),
     forbids=("start_node", "thaw_node"),
+    signs="A declared address, or that of a key file, is not in the validator set; the signing infos of the "
+    "chain say jailed or tombstoned. What power it had is not known. Never a root in a halt.",
     by_hand=(
         "virtengine query slashing signing-infos -o json   # jailed_until, tombstoned",
         "virtengine query staking validators -o json | jq '.validators[] | select(.jailed) | .description.moniker'",

@@ -202,6 +202,9 @@ PROPOSALS_LATE = Cause(
     "SEV-1",
     with_set(_proposals_late),
     forbids=("start_node", "thaw_node"),
+    signs="Rounds grow; more than a third of the power prevoted nil in one; the nodes that prevoted have no "
+    "proposal, or not all its parts. Refuted where one has the whole proposal, or where no round ends "
+    "between the looks.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/dump_consensus_state | jq '.result.round_state | .round, .proposal, "
         ".proposal_block_parts'   # null or parts missing at step 4 and later",
@@ -221,6 +224,8 @@ PROPOSALS_REFUSED = Cause(
     "SEV-1",
     with_set(_proposals_refused),
     forbids=("start_node", "thaw_node"),
+    signs='Journals of validators have "prevote step: state machine rejected a proposed block" since the last '
+    "block. A root where they are more than a third with all that is absent.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -F 'state machine rejected a proposed block' | tail -3",
         "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-2].prevotes'",
@@ -237,6 +242,8 @@ PROPOSER_SILENT = Cause(
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-3",
     with_set(_proposer_silent),
+    signs="Blocks come; of the newest five commits some have a round above 0, and a validator is away. Refuted "
+    "on a chain that stands.",
     by_hand=(
         'for h in $(seq $((H-5)) $H); do curl -s "http://127.0.0.1:26657/commit?height=$h" | jq -c '
         "'.result.signed_header.commit.round'; done   # above 0: a round was lost",
@@ -250,6 +257,8 @@ SLOW_CHAIN = Cause(
     "1. Chain Halted, Quick Diagnosis 1",
     "SEV-3",
     with_set(_slow),
+    signs="Two of the newest five blocks needed another round, or the median interval is over three times "
+    "timeout_commit and a second. Refuted on a chain that stands.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/blockchain | jq -r '.result.block_metas[].header | .height + \" \" + .time'",
         "curl -s http://127.0.0.1:26657/num_unconfirmed_txs | jq .result",

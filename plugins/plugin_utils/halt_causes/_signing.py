@@ -122,6 +122,8 @@ SIGNING_STATE_MISSING = Cause(
     "SEV-1",
     strikes=_signing_state_missing,
     forbids=("start_node", "thaw_node"),
+    signs="A node that is down whose journal names the file, or whose host has a local key file and no readable "
+    "signing state.",
     by_hand=(
         "ls -l ~virtengine/.virtengine/data/priv_validator_state.json",
         "journalctl -u virtengine.service --no-pager | grep -F priv_validator_state",
@@ -138,6 +140,8 @@ SIGNING_STATE_AHEAD = Cause(
     "SEV-1",
     strikes=_signing_state_ahead,
     forbids=("start_node", "thaw_node"),
+    signs="Height in priv_validator_state.json is more than 2 above the newest block, on a node that is down or "
+    "runs without a vote.",
     by_hand=(
         "jq -c '[.height, .round, .step]' ~virtengine/.virtengine/data/priv_validator_state.json",
         "journalctl -u virtengine.service --no-pager | grep -F 'regression'",
@@ -154,6 +158,8 @@ SIGNING_STATE_BEHIND = Cause(
     "SEV-1",
     strikes=_signing_state_behind,
     forbids=("start_node", "thaw_node"),
+    signs="priv_validator_state.json of a node that is down lies behind a vote of its key that any node shows "
+    "(height, round, step). A restored file looks like this; no journal says so.",
     by_hand=(
         "jq -c '[.height, .round, .step]' ~virtengine/.virtengine/data/priv_validator_state.json",
         "curl -s http://127.0.0.1:26657/dump_consensus_state | jq '.result.round_state.votes'   # on a node that runs: its "
@@ -171,6 +177,8 @@ REMOTE_SIGNER = Cause(
     "SEV-1",
     strikes=_remote_signer,
     forbids=("start_node", "thaw_node"),
+    signs="The journal's reason is the connection to the signer: ping timeouts, no connection accepted, an "
+    "error that it returned. priv_validator_laddr is set.",
     by_hand=(
         "grep -F priv_validator_laddr ~virtengine/.virtengine/config/config.toml; ss -tn | grep -F SIGNER_PORT",
         "journalctl -u virtengine.service --no-pager | grep -E 'SignerListener|endpoint connection timed out|signerEndpoint'",
@@ -186,6 +194,9 @@ KEY_ON_TWO_HOSTS = Cause(
     "SEV-1",
     _key_on_two_hosts,
     forbids=("start_node", "thaw_node", "stop_node", "relax_double_sign_check", "clear_halt_height", "put_wal_back"),
+    signs="Two hosts of ours run a node each, their local key files name one address, and neither uses a remote "
+    "signer; also while blocks come. A key beside a unit that does not run is a standby: noted, never "
+    "held. Where a host shows nothing it cannot be told.",
     by_hand=(
         "jq -r .address ~virtengine/.virtengine/config/priv_validator_key.json   # on each of the hosts",
         "systemctl is-active virtengine.service; curl -s http://127.0.0.1:26657/status | jq .result.validator_info.address",

@@ -99,6 +99,9 @@ NOT_HALTED = Cause(
     None,
     _not_halted,
     forbids=("start_node", "thaw_node", "relax_double_sign_check"),
+    signs="Height and time of the newest block on every node that answers, in two looks. It holds when new "
+    "blocks came between them and the newest is younger than the limit, and is refuted when that is older "
+    "than the limit.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/status | jq '.result.sync_info | .latest_block_height, .latest_block_time'   # twice,"
         " ten seconds apart",
@@ -113,6 +116,8 @@ IDLE_CHAIN = Cause(
     None,
     _idle_chain,
     forbids=("start_node", "thaw_node", "relax_double_sign_check"),
+    signs="create_empty_blocks is false, or nodes wait in step 2; nobody votes for a next block, and no mempool "
+    "holds a transaction. Where transactions wait nobody can tell.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/num_unconfirmed_txs | jq -r .result.total   # 0 on every node",
         "grep -F create_empty_blocks ~virtengine/.virtengine/config/config.toml",
@@ -128,6 +133,8 @@ NODE_BEHIND = Cause(
     "SEV-3",
     _node_behind,
     forbids=("start_node", "thaw_node", "relax_double_sign_check"),
+    signs="Nodes of ours more than a few blocks below the newest height, while others of ours move, or two RPCs "
+    "outside show new blocks with a quorum in their commits. On a chain that stands it is refuted.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/status | jq -c '.result.sync_info | [.latest_block_height, .catching_up]'   # twice",
         "curl -s REFERENCE/status | jq -r .result.sync_info.latest_block_height   # two RPCs of others",

@@ -10,9 +10,15 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import Halt, current, reason_is
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
+    DOWN,
+    Halt,
+    current,
+    reason_is,
+)
 
 # x/upgrade, keeper/abci.go: the panic of a node whose binary has no handler for the plan that is due.
 # In a logged error its quotation marks are escaped.
@@ -46,8 +52,12 @@ def _wrong_binary(_halt: Halt, node: Node) -> t.Optional[str]:
     return f"the binary {clean(node.data.binary.text('sha256'), 12)} is {kind}: {words}"
 
 
-def _halt_height(_halt: Halt, node: Node) -> t.Optional[str]:
-    if reason_is(node, ("halt_height",)) is None or node.data is None:
+def _halt_height(halt: Halt, node: Node) -> t.Optional[str]:
+    if node.data is None:
+        return None
+    # A crash loop that somebody stopped has no reason of its own any more; its journal has.
+    said = node.state in DOWN and any(mark.kind == "halt_height" for mark in stated(halt.reading, node, node.data))
+    if not said and reason_is(node, ("halt_height",)) is None:
         return None
     height, moment = node.data.setting("halt_height"), node.data.setting("halt_time")
     source = node.data.config.inner("halt_height")
@@ -91,6 +101,9 @@ UPGRADE_NEEDED = Cause(
     "SEV-1",
     strikes=_upgrade_needed,
     forbids=("start_node", "thaw_node"),
+    signs='The journal has UPGRADE "name" NEEDED at height; data/upgrade-info.json names the plan. /status is '
+    "one block above /abci_info while the node lives. cosmovisor's folder shows whether the binary is "
+    "there.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -F 'NEEDED at height'",
         "cat ~virtengine/.virtengine/data/upgrade-info.json; sha256sum /usr/bin/virtengine",
@@ -111,6 +124,8 @@ WRONG_BINARY = Cause(
     "SEV-1",
     strikes=_wrong_binary,
     forbids=("start_node", "thaw_node"),
+    signs='The journal has "upgrade handler is missing for ... upgrade plan" (too old) or "BINARY UPDATED '
+    'BEFORE TRIGGER!" (too new).',
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -E 'upgrade handler is missing|BINARY UPDATED'",
         "virtengine version --long | head -5; sha256sum /usr/bin/virtengine",
@@ -126,6 +141,8 @@ HALT_HEIGHT = Cause(
     "SEV-1",
     strikes=_halt_height,
     justifies=("stop_node", "clear_halt_height", "start_node"),
+    signs='The journal has "halt per configuration height"; app.toml, a flag or a variable of the unit sets '
+    "halt-height or halt-time. /status is one block above /abci_info while the node lives.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -F 'halt per configuration height'",
         "grep -E '^halt-(height|time)' ~virtengine/.virtengine/config/app.toml; systemctl cat virtengine.service",
@@ -145,6 +162,8 @@ DOUBLE_SIGN_CHECK = Cause(
     "SEV-1",
     strikes=_double_sign_check,
     justifies=CURE_OF_DOUBLE_SIGN_CHECK,
+    signs='The journal has "found signature from the same key" and the unit restarts again and again: on a '
+    "halted chain the votes that it finds stay recent.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -F 'found signature from the same key'",
         "grep -F double_sign_check_height ~virtengine/.virtengine/config/config.toml",
@@ -159,6 +178,8 @@ OTHER_GENESIS = Cause(
     "SEV-1",
     strikes=_other_genesis,
     forbids=("start_node", "thaw_node"),
+    signs="Chain id or SHA-256 of config/genesis.json differ from those that most of the answering hosts have. "
+    "The node may run for a block and then compute another application hash.",
     by_hand=(
         "sha256sum ~virtengine/.virtengine/config/genesis.json   # compare between hosts",
         "curl -s http://127.0.0.1:26657/status | jq .result.node_info.network",
@@ -175,6 +196,8 @@ GENESIS_IN_FUTURE = Cause(
     None,
     strikes=_genesis_in_future,
     forbids=("start_node", "thaw_node"),
+    signs="genesis_time lies after the host's clock, and no RPC answers; the journal has \"Genesis time is in "
+    'the future. Sleeping until then".',
     by_hand=(
         'grep -o \'"genesis_time": *"[^"]*"\' ~virtengine/.virtengine/config/genesis.json; date -u',
         "journalctl -u virtengine.service --no-pager | grep -F 'Genesis time is in the future'",

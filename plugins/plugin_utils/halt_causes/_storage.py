@@ -8,13 +8,14 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import log_is_gone
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
     DOWN,
     SILENT,
     Halt,
-    current,
     reason_is,
 )
 
@@ -47,16 +48,18 @@ def _database_damaged(_halt: Halt, node: Node) -> t.Optional[str]:
     return reason_is(node, ("database_damaged",))
 
 
-def _wal_lost(_halt: Halt, node: Node) -> t.Optional[str]:
+def _wal_lost(halt: Halt, node: Node) -> t.Optional[str]:
     """A start without the log begins at round 0, and the signing state refuses every vote below the round it reached."""
     if node.data is None or node.state not in ("not_voting", *DOWN):
         return None
-    missing, refused = current(node.data, "wal_missing"), current(node.data, "signing_regression")
-    if missing is None or (node.state == "not_voting" and (refused is None or "round regression" not in refused.text)):
+    said = {mark.kind: mark for mark in stated(halt.reading, node, node.data)}
+    refused = "round regression" in said["signing_regression"].text if "signing_regression" in said else False
+    gone = node.state in DOWN and log_is_gone(halt.reading, node, node.data)
+    if not gone and ("wal_missing" not in said or (node.state == "not_voting" and not refused)):
         return None
     copies = [clean(copy.text("name"), 40) for copy in node.data.wal.mappings("copies")]
     there = f"; beside it lies {', '.join(copies[:3])}" if copies else ""
-    return f"its write-ahead log of this height is gone, and its signing state is of a later round{there}"
+    return f"its write-ahead log of this height is gone, and its signing state is of this height{there}"
 
 
 def _wal_damaged(_halt: Halt, node: Node) -> t.Optional[str]:
@@ -71,6 +74,8 @@ DISK_FULL = Cause(
     "SEV-1",
     strikes=_disk_full,
     forbids=("start_node", "thaw_node"),
+    signs='The journal\'s reason is "no space left on device"; or of a node without a vote less than 1 MiB or 10 '
+    "inodes are free where its data lies.",
     by_hand=(
         "df -h ~virtengine/.virtengine/data; df -i ~virtengine/.virtengine/data",
         "journalctl -u virtengine.service --no-pager | grep -F 'no space left on device'",
@@ -87,6 +92,8 @@ DISK_UNWRITABLE = Cause(
     "SEV-1",
     strikes=_disk_unwritable,
     forbids=("start_node", "thaw_node"),
+    signs='The file system of the data is mounted read-only, or the journal\'s reason is "read-only file system" '
+    'or "input/output error".',
     by_hand=(
         "findmnt -T ~virtengine/.virtengine/data   # ro in OPTIONS",
         "journalctl -k --no-pager | grep -iE 'I/O error|remount|EXT4-fs error' | tail",
@@ -102,6 +109,7 @@ DATABASE_DAMAGED = Cause(
     "SEV-1",
     strikes=_database_damaged,
     forbids=("start_node", "thaw_node"),
+    signs="The journal's reason is a corrupt table or manifest of leveldb, or a store whose version does not exist.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -E 'leveldb|manifest corrupted|version does not exist'",
         "ls -l ~virtengine/.virtengine/data/*.db | head -40",
@@ -118,6 +126,8 @@ WAL_LOST = Cause(
     "SEV-1",
     strikes=_wal_lost,
     justifies=("stop_node", "put_wal_back", "start_node"),
+    signs='The journal has "WAL does not contain #ENDHEIGHT"; a node that runs has also "round regression" from '
+    "its signing state, and casts no vote at this height. Copies beside data/cs.wal are listed.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -E 'WAL does not contain|round regression'",
         "ls -ld ~virtengine/.virtengine/data/cs.wal*",
@@ -137,6 +147,8 @@ WAL_DAMAGED = Cause(
     "SEV-1",
     strikes=_wal_damaged,
     forbids=("start_node", "thaw_node"),
+    signs="The journal's reason is a corrupt entry of the write-ahead log, or that it cannot be written. "
+    "CometBFT skips what it can, so a damaged log of one node often heals by itself.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -E 'WAL file is corrupted|Corrupted entry|consensus WAL'",
         "ls -l ~virtengine/.virtengine/data/cs.wal/",

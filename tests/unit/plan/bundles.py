@@ -189,6 +189,9 @@ def cause(name: str, hosts: list[str], justifies: list[str], forbids: list[str])
         "runbook_step": "1",
         "severity": "SEV-1",
         "justifies": justifies,
+        "decide": "",
+        "explained": False,
+        "by_hand": [],
         "forbids": forbids,
     }
 

@@ -1,0 +1,128 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module wal_copy."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: wal_copy
+short_description: Put the copy of a node's lost write-ahead log back
+version_added: 0.1.0
+author:
+  - the virtengine.incident authors (@virtengine)
+description:
+  - A validator that lost its consensus WAL in a halt begins the height at round 0 again, while its signing state stands
+    at a later round. It then signs nothing, and where enough validators do so the chain stands still for good. The old
+    log cures that.
+  - Looks beside the log's folder for folders whose names begin like it, C(cs.wal.bak) for one. The only one whose last
+    C(#ENDHEIGHT) is of O(height) is put in the log's place; the log that is there is kept as C(cs.wal.incident-RUN).
+    The undo is to rename both back.
+  - Two renames. A run that is killed between them leaves the log's place empty, and the next run finishes.
+  - Deletes and copies nothing. Refuses where the unit is not down, or any process of the node runs on the host; where
+    no copy or more than one fits; and where the copy belongs to another user than the log.
+options:
+  unit:
+    description:
+      - Name of the systemd service of the node.
+    type: str
+    default: virtengine.service
+  home:
+    description:
+      - Home of the node. By default it is read from the unit.
+    type: path
+  run:
+    description:
+      - Name of the run, for the name under which the log that is there is kept.
+    type: str
+    required: true
+  height:
+    description:
+      - The last block of the node. The copy must contain the end of this height, and of no later one.
+    type: int
+    required: true
+attributes:
+  check_mode:
+    support: full
+    description: Makes the same refusals and says what would be done.
+  diff_mode:
+    support: none
+    description: RV(actions) says what is renamed.
+  idempotent:
+    support: full
+extends_documentation_fragment:
+  - virtengine.incident.attributes
+notes:
+  - Needs root on the host.
+seealso:
+  - module: virtengine.incident.node_service
+"""
+
+EXAMPLES = r"""
+- name: Put the lost log back
+  virtengine.incident.wal_copy:
+    run: run-5f0c2b9a
+    height: 286
+"""
+
+RETURN = r"""
+path:
+  description: The folder of the log.
+  returned: success
+  type: str
+  sample: /var/lib/virtengine/.virtengine/data/cs.wal
+copy:
+  description: Name of the copy that was put back. Null where the log was in its place already.
+  returned: success
+  type: str
+  sample: cs.wal.bak
+aside:
+  description: Name under which the log that was there is kept. Null where there was none.
+  returned: success
+  type: str
+  sample: cs.wal.incident-run-5f0c2b9a
+last_end_height:
+  description: The last height whose end the log marks.
+  returned: success
+  type: int
+  sample: 286
+actions:
+  description: What was done, or in check mode would be done, in order.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - rename cs.wal to cs.wal.incident-run-5f0c2b9a
+    - rename cs.wal.bak to cs.wal
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.virtengine.incident.plugins.module_utils import _node_service, _systemd, _wal_copy
+from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "default": "virtengine.service"},
+            "home": {"type": "path"},
+            "run": {"type": "str", "required": True},
+            "height": {"type": "int", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if params["height"] < 1:
+        module.fail_json(msg="height must be 1 or more")
+    try:
+        unit = _systemd.unit_name(params["unit"])
+        result = _wal_copy.put_back(unit, params["home"], params["run"], params["height"], module.check_mode)
+    except (_wal_copy.Refused, _node_service.Refused, PartError, ValueError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reasons against a start that a step of a plan can take away, and when they are gone. PRIVATE to the collection.
+
+Each has the name of the journal's mark. A planner says what its steps will have cured by the time of the start; the
+check before the start believes only what the evidence shows then.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_host as host_guards
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence, Part
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import (
+    CLEAR,
+    Guard,
+    clear,
+    consensus_failed,
+    refused,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+
+DOUBLE_SIGN_CHECK = "double_sign_check"
+HALT_HEIGHT = "halt_height"
+WAL_MISSING = "wal_missing"
+
+NONE: frozenset[str] = frozenset()
+
+_DOWN = ("stopped", "crashed")
+_HALTED = re.compile(r"halt per configuration height (\d{1,19}) time (\d{1,19})")
+_LOST = re.compile(r"#ENDHEIGHT for (\d{1,19})")
+
+
+def ailment(reading: Reading, node: Node) -> t.Optional[str]:
+    """HALT_HEIGHT or WAL_MISSING, where the node's journal states that reason and it keeps the node from voting now."""
+    data = node.data
+    if data is None or not node.ok:
+        return None
+    kinds = {mark.kind for mark in host_guards.stated(reading, node, data)}
+    dead = node.state == "not_voting" and consensus_failed(data)
+    if HALT_HEIGHT in kinds and (node.state in _DOWN or dead):
+        return HALT_HEIGHT
+    # A node without its log that crashes, or whose consensus died, has another reason.
+    lost = WAL_MISSING in kinds or log_is_gone(reading, node, data)
+    if lost and node.in_set and node.state in ("not_voting", "stopped") and not dead:
+        return WAL_MISSING
+    return None
+
+
+def log_is_gone(reading: Reading, node: Node, data: NodeEvidence) -> bool:
+    """Whether a stopped node has no log although it has signed for the present height: a start would lose its locks.
+
+    Nobody has said so in a journal: the log was taken away after the stop.
+    """
+    state = data.signer.inner("state")
+    signed = state.integer("height") if state is not None else None
+    missing = data.wal.ok and data.wal.flag("present") is False and node.state == "stopped"
+    return missing and signed is not None and reading.height is not None and signed > reading.height
+
+
+def cured(
+    reading: Reading, node: Node, data: NodeEvidence, planned: frozenset[str], stands_at: t.Optional[int]
+) -> frozenset[str]:
+    """The reasons that are gone by the evidence, and those that a ``planned`` step takes away before the start.
+
+    ``stands_at``: the height that the plan is made for. A halt height counts as gone only where a person said that the
+    halt is over.
+    """
+    found = set()
+    if (HALT_HEIGHT in planned or halt_is_cleared(data)) and is_over(reading, node, data, stands_at).state == CLEAR:
+        found.add(HALT_HEIGHT)
+    if WAL_MISSING in planned or wal_is_back(reading, node, data):
+        found.add(WAL_MISSING)
+    return frozenset(found)
+
+
+def settings(data: NodeEvidence) -> tuple[t.Optional[int], t.Optional[int]]:
+    """Halt height and halt time that a start would take; None for one that cannot be told."""
+    height, at = (_bundle.integer(data.setting(key)) for key in ("halt_height", "halt_time"))
+    return height, at
+
+
+def halt_is_cleared(data: NodeEvidence) -> bool:
+    """Whether a start would halt at no height and at no time."""
+    return settings(data) == (0, 0)
+
+
+def halts_at(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optional[int]) -> t.Optional[int]:
+    """The height that a person has to name: the configured one; where the node halts by time, the one it stands at.
+
+    Once it is cleared the journal still names it.
+    """
+    height, at = settings(data)
+    if height:
+        return height
+    if not at:
+        for mark in host_guards.stated(reading, node, data):
+            found = _HALTED.search(mark.text)
+            if found and int(found.group(1)) > 0:
+                return int(found.group(1))
+    return stands_at
+
+
+def is_over(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optional[int]) -> Guard:
+    """A person said that the halt at this node's halt height is over. Nothing else can tell."""
+    name = "halt_is_over"
+    height = halts_at(reading, node, data, stands_at)
+    said = _said(reading)
+    if said is None:
+        return refused(
+            name,
+            f"{node.host} halted at height {height}, as its configuration says. This may be a coordinated halt: ask the "
+            f"other operators. Once it is over, run again with -e incident_halt_is_over={height} "
+            "-e incident_halt_is_over_reason='who said so'.",
+        )
+    if said[0] != height:
+        return refused(
+            name,
+            f"incident_halt_is_over says that the halt at {said[0]} is over, but {node.host} halted at {height}. Nothing "
+            "is said about that one.",
+        )
+    return clear(name, f'A person said that the halt at {height} is over: "{said[1]}".')
+
+
+def _said(reading: Reading) -> t.Optional[tuple[int, str]]:
+    said = reading.bundle.get("said")
+    return (said["halt_is_over"], said["reason"]) if said else None
+
+
+def lost_height(reading: Reading, node: Node, data: NodeEvidence) -> t.Optional[int]:
+    """The height whose end the node looked for in its log and did not find: its last block. None where none is named."""
+    for mark in host_guards.stated(reading, node, data):
+        found = _LOST.search(mark.text) if mark.kind == WAL_MISSING else None
+        if found:
+            return int(found.group(1))
+    return reading.height if log_is_gone(reading, node, data) else None
+
+
+def wal_is_back(reading: Reading, node: Node, data: NodeEvidence) -> bool:
+    """Whether the log in its place ends with the node's last block: it holds the votes of the height in question."""
+    height = lost_height(reading, node, data)
+    return (
+        height is not None
+        and data.wal.ok
+        and data.wal.flag("present") is True
+        and data.wal.integer("last_end_height") == height
+    )
+
+
+def log_guard(reading: Reading, node: Node, data: NodeEvidence, gone: t.Container[str]) -> Guard:
+    """The log of the height that is being decided is there, or is put back before the start."""
+    name = "wal"
+    if WAL_MISSING not in gone and log_is_gone(reading, node, data):
+        return refused(
+            name,
+            f"The write-ahead log on {node.host} is gone, and the node has signed for height {(reading.height or 0) + 1}. "
+            "Put the log back first: a start without it forgets what it is locked on.",
+        )
+    return clear(name, "The write-ahead log is not known to be gone.")
+
+
+def fitting_copies(data: NodeEvidence, height: int) -> list[Part]:
+    """The copies of the log that end with ``height``."""
+    return [copy for copy in data.wal.mappings("copies") if copy.integer("last_end_height") == height]

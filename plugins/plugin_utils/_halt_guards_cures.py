@@ -1,0 +1,197 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Guards of the steps that take a reason away: stop a dead node, clear its halt height, put its log back. PRIVATE.
+
+None of these is ever open: where something cannot be told, nobody stops a node or changes its files, break-glass or not.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_cures as cures
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import (
+    Guard,
+    clear,
+    consensus_failed,
+    refused,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+
+STOP = "stop_node"
+CLEAR_HALT = "clear_halt_height"
+PUT_WAL = "put_wal_back"
+ACTIONS = (STOP, CLEAR_HALT, PUT_WAL)
+
+_AT_REST = ("inactive", "failed")
+_DOWN = ("stopped", "crashed")
+
+
+def is_up(data: NodeEvidence) -> t.Optional[bool]:
+    """Whether the unit has a process, or systemd is about to give it one; None where that cannot be told."""
+    active = data.unit.text("active_state")
+    if not data.unit.ok or active is None or not data.process.ok:
+        return None
+    return active not in _AT_REST or data.process.inner("main") is not None
+
+
+def stop_guards(reading: Reading, node: Node, moving: bool = False) -> tuple[Guard, ...]:
+    """All guards of stopping a node: the chain is halted, and this node is proven to take no part.
+
+    ``moving``: the chain moves again by the steps of this plan; then a stop of a node without a vote costs nothing
+    either.
+    """
+    data = node.data
+    if data is None:
+        return (_unseen(node),)
+    return (_halted(reading, moving), _not_voting(reading, node), _dead(reading, node, data))
+
+
+def clear_guards(reading: Reading, node: Node, stands_at: t.Optional[int], stopping: bool = False) -> tuple[Guard, ...]:
+    """All guards of clearing the halt height, beside those of the start that follows. ``stopping``: a stop precedes."""
+    data = node.data
+    if data is None:
+        return (_unseen(node),)
+    return (
+        cures.is_over(reading, node, data, stands_at),
+        _configuration(node, data),
+        _at_rest(node, data, stopping),
+    )
+
+
+def put_guards(reading: Reading, node: Node, stands_at: t.Optional[int], stopping: bool = False) -> tuple[Guard, ...]:
+    """All guards of putting the log back, beside those of the start that follows. ``stopping``: a stop precedes."""
+    data = node.data
+    if data is None:
+        return (_unseen(node),)
+    return (_copy(reading, node, data, stands_at), _at_rest(node, data, stopping))
+
+
+def needed(reading: Reading, node: Node, data: NodeEvidence, action: str, moving: bool) -> tuple[t.Optional[bool], str]:
+    """True: still to be done. False: done already, or the reason is gone. None: not what the plan was made for."""
+    host = node.host
+    if node.state == "voting":
+        return False, f"The validator on {host} votes again."
+    ill = cures.ailment(reading, node)
+    runs = node.state in ("not_voting", "running")
+    if node.state not in ("not_voting", "running", *_DOWN):
+        return None, f"What the node on {host} does cannot be told: {node.state} ({node.detail})."
+    if runs and ill is None:
+        return False, f"The node on {host} runs, and the reason that the plan was made for is gone."
+    if runs and moving and ill == cures.WAL_MISSING:
+        return False, f"The chain moves: the node on {host} takes part from the next height on, without its old log."
+    if action == CLEAR_HALT:
+        return not cures.halt_is_cleared(data), f"No halt height is configured on {host} any more."
+    if action == PUT_WAL:
+        return not cures.wal_is_back(reading, node, data), f"The log on {host} is in its place."
+    if is_up(data) is False:
+        return False, f"The node on {host} is stopped."
+    if ill is None:
+        return None, f"The node on {host} is down for another reason: {node.detail}."
+    return True, ""
+
+
+def _halted(reading: Reading, moving: bool) -> Guard:
+    name = "halted"
+    if moving:
+        return clear(name, "The chain moves again by the steps before.")
+    if reading.stands_still is True and reading.confirmed:
+        return clear(name, "The chain stands still, seen in two looks.")
+    return refused(name, "It is not established that the chain stands still. On a chain that runs no node is stopped.")
+
+
+def _not_voting(reading: Reading, node: Node) -> Guard:
+    name = "not_voting"
+    row = next((row for row in reading.validators if row.address == node.address), None) if node.in_set else None
+    if node.state == "voting" or (row is not None and row.counts_as == "voting"):
+        return refused(
+            name, f"The validator on {node.host} votes, or its vote is seen. A node that votes is never stopped."
+        )
+    return clear(name, "No power that votes is stopped." if row is not None else "It is no validator of the set.")
+
+
+def _dead(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
+    name = "takes_no_part"
+    if node.state in _DOWN:
+        return clear(name, f"No process of it lasts ({node.detail}): the stop only keeps systemd from another try.")
+    if node.state == "not_voting" and consensus_failed(data):
+        return clear(name, "Its consensus is dead: it votes for nothing until it is started again.")
+    if cures.ailment(reading, node) == cures.WAL_MISSING:
+        return _silent_at_this_height(reading, node)
+    return refused(name, f"It is not proven that the node on {node.host} can take no part. It is not stopped.")
+
+
+def _silent_at_this_height(reading: Reading, node: Node) -> Guard:
+    name, address, height = "takes_no_part", node.address or "", reading.votes_height
+    if height is None:
+        return refused(
+            name, f"Nothing shows the votes of the present height, so the node on {node.host} is not stopped."
+        )
+    seen = (*reading.votes.get(address, ()), *reading.heard.get(address, ()))
+    outside = any(address in witness.votes_of for witness in reading.outside)
+    if outside or any(vote.height == height for vote in seen):
+        return refused(name, f"A vote of {node.host} for height {height} is seen. It is not stopped.")
+    return clear(name, f"It has lost its log, and no vote of it for height {height} is seen anywhere.")
+
+
+def _configuration(node: Node, data: NodeEvidence) -> Guard:
+    name = "configuration"
+    for key in ("halt_height", "halt_time"):
+        entry = data.config.inner(key)
+        source = entry.text("source") if entry is not None else None
+        value = cures.settings(data)[key == "halt_time"]
+        if value is None:
+            return refused(name, f"{key} on {node.host} cannot be read, so it is not changed.")
+        if value and source != "app.toml":
+            where = {"flag": "a flag", "env": "a variable"}.get(source or "", "something else than a file")
+            return refused(
+                name, f"{key} on {node.host} is {value} by {where} of the unit. A person takes it away there."
+            )
+    return clear(name, "The halt height stands in app.toml and nowhere else.")
+
+
+def _copy(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optional[int]) -> Guard:
+    name = "wal_copy"
+    height = cures.lost_height(reading, node, data)
+    if height is None or not data.wal.ok:
+        why = data.wal.error.text if data.wal.error else "the journal names no height"
+        return refused(name, f"What {node.host} has of its log is not known ({why}).")
+    if height != stands_at or node.height not in (None, height):
+        return refused(
+            name,
+            f"The log of {node.host} was lost at height {height}, but the chain stands at {stands_at}"
+            + (f" and the node at {node.height}." if node.height is not None else ".")
+            + " A person decides.",
+        )
+    present = data.wal.integer("last_end_height")
+    if data.wal.flag("present") is None or (present is not None and present >= height):
+        return refused(name, f"The log in its place on {node.host} ends with {present}: it is not exchanged.")
+    fit = [copy.text("name") or "?" for copy in cures.fitting_copies(data, height)]
+    if len(fit) > 1:
+        return refused(
+            name,
+            f"{len(fit)} copies of the log on {node.host} end with {height} ({', '.join(fit[:4])}). A person decides.",
+        )
+    if not fit:
+        return refused(
+            name,
+            f"No copy of the log beside it on {node.host} ends with height {height}. Find the old log, or leave the node "
+            "as it is until the chain moves. Never delete a log in a halt.",
+        )
+    return clear(name, f"{fit[0]} ends with {height}, the last block of the node.")
+
+
+def _at_rest(node: Node, data: NodeEvidence, stopping: bool) -> Guard:
+    name = "at_rest"
+    up = is_up(data)
+    if up is None:
+        return refused(name, f"Whether the node on {node.host} runs cannot be told.")
+    if up and not stopping:
+        return refused(name, f"The unit on {node.host} is up: its files are changed only while it is down.")
+    return clear(name, "It is stopped by the step before." if up else "The unit is down.")
+
+
+def _unseen(node: Node) -> Guard:
+    return refused("observed", f"{node.host} did not answer, so nothing on it could be checked.")

@@ -1,0 +1,141 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans for nodes with a reason that steps can take away: stop, cure, start. PRIVATE to the collection.
+
+The steps of one host follow each other, so that a run that is killed leaves a tail of its plan.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_cures as cures
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import (
+    CLEAR_HALT,
+    PUT_WAL,
+    REMOVES,
+    START,
+    STOP,
+    start_guards,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_cures import (
+    clear_guards,
+    is_up,
+    put_guards,
+    stop_guards,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import Guard, needs_relaxing
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_plan_parts import (
+    NO_RISK_OF_START,
+    RISK_OF_START,
+    Builder,
+    Texts,
+    Weighed,
+    not_for_us,
+    undo_of_start,
+    unit,
+    what,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
+
+_CURE_FOR = {cures.HALT_HEIGHT: CLEAR_HALT, cures.WAL_MISSING: PUT_WAL}
+
+
+def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
+    """Add the steps that cure ``ill`` (see ``_halt_cures.ailment``) on this host, or what is withheld and why."""
+    reading, data = built.reading, node.data
+    if data is None:
+        return
+    cure = _CURE_FOR[ill]
+    done = cures.halt_is_cleared(data) if cure == CLEAR_HALT else cures.wal_is_back(reading, node, data)
+    stopping = is_up(data) is not False
+    actions = [*([STOP] if stopping else []), *([] if done else [cure]), START]
+    named = START if done else cure
+    reason = not_for_us(node, row, built.taken)
+    if reason:
+        built.withhold(node, row, named, reason)
+        return
+    relaxing = needs_relaxing(node, data)
+    # What only prepares the start of a node that is down is asked for where the start is. A stop is asked for by name.
+    asked = actions if stopping else [START]
+    weighed = built.weigh(node, row, asked, _guards(reading, node, actions, relaxing))
+    if weighed.why is not None:
+        built.withhold(node, row, named, weighed.why, weighed.break_glass)
+        return
+    for action in actions:
+        if action == START and relaxing:
+            built.relax(node, row, weighed.keys)
+        built.add(action, node, row, _texts(action, ill, reading, node, row, weighed), weighed.keys)
+
+
+def _guards(reading: Reading, node: Node, actions: list[str], relaxing: bool) -> list[Guard]:
+    """All guards of all these steps, as if each step before had been taken."""
+    stopping, height = STOP in actions, reading.height
+    planned = {REMOVES[action] for action in actions if action in REMOVES}
+    found: list[Guard] = list(stop_guards(reading, node)) if stopping else []
+    # A halt that nobody called over is that also where its height is cleared already.
+    if cures.HALT_HEIGHT in planned:
+        found += clear_guards(reading, node, height, stopping)
+    elif node.data is not None and cures.ailment(reading, node) == cures.HALT_HEIGHT:
+        found.append(cures.is_over(reading, node, node.data, height))
+    if cures.WAL_MISSING in planned:
+        found += put_guards(reading, node, height, stopping)
+    if relaxing:
+        planned.add(cures.DOUBLE_SIGN_CHECK)
+    # The journal of a halt that is not called over would only say the same again.
+    if any(guard.name == "halt_is_over" and guard.state != "clear" for guard in found):
+        return found
+    return [*found, *start_guards(reading, node, frozenset(planned))]
+
+
+def _texts(action: str, ill: str, reading: Reading, node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:
+    if action == STOP:
+        return _stop_texts(node, row, weighed)
+    if action == CLEAR_HALT:
+        return _clear_texts(reading, node, weighed)
+    if action == PUT_WAL:
+        return _put_texts(reading, node, weighed)
+    reason = "without its halt height" if ill == cures.HALT_HEIGHT else "with its own log"
+    return {
+        "why": f"{node.host} is {what(row)}. It starts {reason} and takes part again.",
+        "undo": undo_of_start(node, row),
+        "risk": weighed.risk(RISK_OF_START if row is not None else NO_RISK_OF_START),
+    }
+
+
+def _stop_texts(node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:
+    return {
+        "why": f"{node.host} is {what(row)} and takes no part: {node.detail}. It has to be down before its reason is "
+        "taken away.",
+        "undo": f"systemctl start {unit(node)} on {node.host}. It comes up with the same reason.",
+        "risk": weighed.risk(
+            "No power is lost: it votes for nothing. Its RPC is silent from here on. If the run ends before its start, it "
+            "stays down."
+        ),
+    }
+
+
+def _clear_texts(reading: Reading, node: Node, weighed: Weighed) -> Texts:
+    data = node.data
+    said = cures.is_over(reading, node, data, reading.height).because if data is not None else ""
+    height, at = cures.settings(data) if data is not None else (None, None)
+    return {
+        "why": f"app.toml on {node.host} names halt-height {height} and halt-time {at}: the node does not execute the "
+        f"block there. {said}",
+        "undo": f"With the unit stopped, rename config/app.toml.incident-RUN on {node.host} back to config/app.toml.",
+        "risk": weighed.risk("If the halt is a coordinated one that is not over, this node leaves it."),
+    }
+
+
+def _put_texts(reading: Reading, node: Node, weighed: Weighed) -> Texts:
+    data = node.data
+    height = cures.lost_height(reading, node, data) if data is not None else None
+    copies = cures.fitting_copies(data, height) if data is not None and height is not None else []
+    copy = (copies[0].text("name") if copies else None) or "the copy"
+    place = (data.wal.text("path") if data is not None else None) or "the log"
+    return {
+        "why": f"{node.host} started without the log of height {height}: it begins again at round 0, and its signing state "
+        f"keeps it from signing there. {copy} beside {place} ends with {height}.",
+        "undo": f"With the unit stopped, rename {place} on {node.host} back to {copy}, and {place}.incident-RUN back to "
+        f"{place}.",
+        "risk": weighed.risk("None known: nothing is deleted, and the signing state is not touched."),
+    }

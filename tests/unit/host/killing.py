@@ -1,0 +1,57 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work that is killed before any one of its calls to the operating system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+# Every call of ``os`` that reads or changes files; what is left out is listed nowhere else.
+CALLS = (
+    "open", "close", "read", "write", "fsync", "fstat", "stat", "lstat", "fchown", "fchmod", "listxattr", "getxattr",
+    "setxattr", "link", "rename", "unlink", "scandir", "mkdir", "rmdir", "replace",
+)  # fmt: skip
+KILLED = 9
+
+
+def killed_before_each_call(work: Callable[[], Any], prepare: Callable[[], None]) -> Iterator[int]:
+    """Yield after each child that was killed before its n-th call; ends when ``work`` was not killed any more.
+
+    ``prepare`` is called before each child. A child that fails in another way is an error.
+    """
+    for number in range(500):
+        prepare()
+        code = _child(work, number)
+        if code == 0:
+            return
+        assert code == KILLED, f"call {number}: the child ended with {code}"
+        yield number
+    raise AssertionError("it makes no end")
+
+
+def _child(work: Callable[[], Any], number: int) -> int:
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 1
+    try:
+        left = [number]
+        for name in CALLS:
+            setattr(os, name, _counted(getattr(os, name), left))
+        work()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _counted(call: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        if left[0] == 0:
+            os._exit(KILLED)
+        left[0] -= 1
+        return call(*args, **kwargs)
+
+    return counted
