@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import environment, places, site
+from tools import bench_probe, environment, places, site
 
 RIG = "bench"
 HALTED_S = 33
@@ -162,7 +162,9 @@ def _verdict(env: Mapping[str, str]) -> None:
 
 
 def main(arguments: list[str], env: Mapping[str, str]) -> int:
-    """Run the benchmark; returns the exit code."""
+    """Run the benchmark, or with ``probe`` the one that needs no fleet; returns the exit code."""
+    if arguments[:1] == ["probe"]:
+        return bench_probe.main(arguments[1:], env)
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the fleet standing")
     options = parser.parse_args(arguments)

@@ -36,7 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, work, text in (
         ("demo", _demo, "halt a real chain on a fleet on this machine and recover it"),
-        ("bench", _bench, "measure the diagnosis on the fleet against plain Ansible and ssh"),
+        (
+            "bench",
+            _bench,
+            "measure the diagnosis on the fleet against plain Ansible and ssh; with probe, 1,000 endpoints",
+        ),
     ):
         program = commands.add_parser(name, help=text, add_help=False)
         program.add_argument("arguments", nargs=argparse.REMAINDER)

@@ -68,6 +68,7 @@ class ActionModule(ControllerAction):
         "approve": {"type": "raw"},
         "halt_is_over": {"type": "raw"},
         "halt_is_over_reason": {"type": "raw"},
+        "endpoints": {"type": "list", "elements": "str"},
     }
 
     def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -79,10 +80,20 @@ class ActionModule(ControllerAction):
                 "incident_evidence and incident_approve were both given. Saved evidence is the past: a plan made from it "
                 "cannot be carried out. Run again without incident_evidence, and approve the plan that run prints."
             )
+        rpc_only = args["endpoints"] is not None and not replay
+        if rpc_only and args["approve"] is not None:
+            raise Refusal(
+                "incident_approve was given, and this playbook asks RPC endpoints only: it plans no steps and acts on no host. "
+                "Approve the plan of chain_halt with chain_halt."
+            )
+        if rpc_only and not args["endpoints"]:
+            raise Refusal(
+                "incident_reference_rpcs is empty. Name one RPC endpoint or more: -e incident_reference_rpcs=URL,URL"
+            )
         named = [part for part in re.split(r"[,:\s]+", args["target"]) if part and part[0] not in "!&"]
-        if not replay and not named:
+        if not (replay or rpc_only) and not named:
             raise Refusal("incident_target is empty. Name a group or hosts; nothing stands for all of them.")
-        if not replay and not args["hosts"]:
+        if not (replay or rpc_only) and not args["hosts"]:
             groups = ", ".join(sorted(set(task_vars["groups"]) - {"all", "ungrouped"})) or "none"
             raise Refusal(
                 f"incident_target '{args['target']}' names no host of this inventory (its groups: {groups}). "
@@ -103,6 +114,7 @@ class ActionModule(ControllerAction):
             "controller_pid": os.getppid(),
             "check_mode": bool(self._task.check_mode),
             "replay": replay,
+            "rpc_only": rpc_only,
             "target": args["target"],
             "record_dir": args["record_dir"],
             "approve": plain(args["approve"]),
@@ -116,7 +128,8 @@ class ActionModule(ControllerAction):
             "run_dir": state.path,
             "who": facts["who"],
             "replay": replay,
-            "play_hosts": ["localhost"] if replay else args["observed"],
+            "rpc_only": rpc_only,
+            "play_hosts": ["localhost"] if replay or rpc_only else args["observed"],
         }
 
     def _first_bundle(self, args: dict[str, t.Any], task_vars: dict[str, t.Any], replay: bool) -> dict[str, t.Any]:
@@ -173,7 +186,7 @@ def statement(height: t.Any, reason: t.Any) -> dict[str, t.Any] | None:
         missing = "incident_halt_is_over_reason" if reason is None else "incident_halt_is_over"
         raise Refusal(
             f"{missing} is missing. To say that a halt is over, give both: -e incident_halt_is_over=<the halt height> "
-            "-e incident_halt_is_over_reason='who said so'. Nothing was done."
+            "-e \"incident_halt_is_over_reason='who said so'\". Nothing was done."
         )
     digits = str(height).strip()
     if isinstance(height, (bool, float)) or not re.fullmatch(r"[1-9][0-9]{0,17}", digits):
@@ -205,7 +218,13 @@ def refuse_partial_runs(loader: t.Any) -> None:
         raise Refusal("--tags and --skip-tags would cut steps out of the run. Run without them.")
     if options.get("step"):
         raise Refusal("--step would let a guard be passed over. Run without it.")
-    inner = sorted(name for name in load_extra_vars(loader) if name.startswith("_"))
+    given = load_extra_vars(loader)
+    if "_raw_params" in given:
+        raise Refusal(
+            f"An extra variable has a value with blanks, and Ansible cut it before '{given['_raw_params']}'. Such a value "
+            "needs quotes of its own inside those of the shell: -e \"name='two words'\"."
+        )
+    inner = sorted(name for name in given if name.startswith("_"))
     if inner:
         raise Refusal(f"{', '.join(inner)}: names that begin with _ are the run's own. Run without them.")
     if options.get("start_at_task"):

@@ -52,6 +52,12 @@ options:
   halt_is_over_reason:
     description: Who called that halt over, in a few words. It is written into the record.
     type: raw
+  endpoints:
+    description:
+      - RPC endpoints, for a run that asks these only and logs into no host. Then O(hosts) and O(observed) are not used, and nothing can be
+        approved.
+    type: list
+    elements: str
 attributes:
   check_mode:
     support: full
@@ -92,6 +98,11 @@ run_dir:
   sample: /tmp/virtengine-incident-x2k1q9ab
 replay:
   description: Whether saved evidence is assessed and no host is asked.
+  returned: success
+  type: bool
+  sample: false
+rpc_only:
+  description: Whether only RPC endpoints are asked and no host is.
   returned: success
   type: bool
   sample: false

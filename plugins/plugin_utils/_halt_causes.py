@@ -45,7 +45,7 @@ EXPLAINING = (
     *_power.CAUSES,
 )
 # Roots of these do not hold a chain up.
-_BESIDE = frozenset({"clock_skew", "removed_from_set"})
+_BESIDE = frozenset({"clock_skew", "removed_from_set", "key_on_two_hosts"})
 
 
 def _nothing_explains(halt: Halt) -> Finding:
@@ -86,6 +86,8 @@ NOTHING_EXPLAINS = Cause(
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-1",
     _nothing_explains,
+    signs="It holds when nobody can tell whether the chain stands, or when it stands and no cause is "
+    "established as a root. Its text lists what is open, the most telling first.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/dump_consensus_state | jq '.result.round_state | .height, .round, .step, "
         ".votes[-1].prevotes_bit_array'",

@@ -115,7 +115,7 @@ def is_over(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optio
             name,
             f"{node.host} halted at height {height}, as its configuration says. This may be a coordinated halt: ask the "
             f"other operators. Once it is over, run again with -e incident_halt_is_over={height} "
-            "-e incident_halt_is_over_reason='who said so'.",
+            "-e \"incident_halt_is_over_reason='who said so'\".",
         )
     if said[0] != height:
         return refused(

@@ -35,7 +35,10 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_plan_par
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import read
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
-from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._signing import KEY_ON_TWO_HOSTS
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._signing import (
+    KEY_ON_TWO_HOSTS,
+    runs_for_another,
+)
 
 _ACTION_FOR = {"stopped": START, "crashed": START, "frozen": THAW}
 
@@ -62,7 +65,7 @@ def plan(bundle: dict[str, t.Any], verdict: dict[str, t.Any], break_glass_reason
     built = Builder(reading, verdict, bool(break_glass_reason))
     notes: list[dict[str, t.Any]] = []
     if verdict["status"] == "incident" and verdict["confirmed"]:
-        if not _stopped_by(verdict):
+        if _stopped_by(reading, verdict) is None:
             _fill(built)
         notes = messages(reading, verdict["causes"])
     made = {
@@ -80,10 +83,10 @@ def plan(bundle: dict[str, t.Any], verdict: dict[str, t.Any], break_glass_reason
     return made
 
 
-def _stopped_by(verdict: dict[str, t.Any]) -> str | None:
-    """The sentence of a cause that stops every automation, or None."""
+def _stopped_by(reading: Reading, verdict: dict[str, t.Any]) -> str | None:
+    """Why no automation may act at all, or None: one key runs on two hosts, or may."""
     found = (cause["decide"] for cause in verdict["causes"] if cause["id"] == KEY_ON_TWO_HOSTS.id)
-    return next(found, None)
+    return next(found, None) or runs_for_another(reading)
 
 
 def _fill(built: Builder) -> None:
@@ -158,7 +161,7 @@ def _decision(
     notes: list[dict[str, t.Any]],
 ) -> str | None:
     """What only a person can decide, or None where the steps are enough."""
-    if (stopped := _stopped_by(verdict)) is not None:
+    if (stopped := _stopped_by(reading, verdict)) is not None:
         return stopped
     if verdict["status"] == "unknown":
         return (

@@ -95,7 +95,8 @@ def _sight(bundle: _bundle.Bundle) -> _Sight:
         more = f" and {len(unseen) - 6} more" if len(unseen) > 6 else ""
         notes.append(f"Not looked at, so a copy of a key there is not seen: {', '.join(unseen[:6])}{more}.")
     chain_id, aside = set_aside(bundle, looks, notes)
-    rpc_only = not any(entry["observed"] for entry in bundle["inventory"].values())
+    observed = any(entry["observed"] for entry in bundle["inventory"].values())
+    rpc_only = not observed or (bool(looks.references) and not looks.evidence)
     by_look: list[list[Source]] = []
     doubtful = False
     for number in looks.numbers:

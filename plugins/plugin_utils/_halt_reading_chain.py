@@ -341,12 +341,19 @@ def _movement(result: Chain, older: list[Source], newest: list[Source], min_apar
     result.moved = bool(grown)
     result.movers = len(grown) if any(now.ours for now in grown) else 0
     result.outside_movers = sum(1 for now in grown if not now.ours)
-    # One source that claims the top and stands there does not hold still those that grow below it.
+    # One source that claims the top and stands there does not hold still those that grow below it; and one that says it
+    # catches up says that the top is elsewhere.
     below = sum(1 for then, now in known if now.ours and (now.height or 0) > (then.height or 0))
     result.same_height = (
         was == result.height
         and below < 2
-        and any(then.height == was and now.height == was and _apart(then, now, min_apart) for then, now in known)
+        and any(
+            then.height == was
+            and now.height == was
+            and now.rpc.status.flag("catching_up") is not True
+            and _apart(then, now, min_apart)
+            for then, now in known
+        )
     )
 
 

@@ -44,7 +44,7 @@ FATAL_KINDS = (
 DEATH_S = 1.0
 LAST_WORDS_S = 60.0
 # What keeps a node that lives from voting, where it is written since the newest block.
-_HINDERING = ("no_space", "read_only", "io_error", "conflicting_vote", "signing_regression", "remote_signer")
+HINDERING = ("no_space", "read_only", "io_error", "conflicting_vote", "signing_regression", "remote_signer")
 
 # A block is being made every few seconds and answers of one look lie seconds apart.
 LAG_BLOCKS = 5
@@ -125,9 +125,12 @@ def fatal_mark(node: NodeEvidence, crashed: bool = False) -> t.Optional[Mark]:
         failed_at = _of_this_run(failure, node)
         since = None if failed_at is None else failed_at - DEATH_S
     elif crashed:
-        ends = [mark.last_at for mark in current if mark.kind == "exited"] + [node.unit.time("stopped_at")]
+        ends = [mark.last_at for mark in node.marks if mark.kind == "exited"] + [node.unit.time("stopped_at")]
         end = max((at for at in ends if at is not None), default=None)
         since = None if end is None else end - LAST_WORDS_S
+        if since is not None:
+            # The next run of a crash loop may have begun already and said nothing yet.
+            current += [mark for mark in node.marks if not mark.current and mark.last_at is not None]
     else:
         return next((mark for mark in current if mark.kind == "conflicting_vote"), None)
     return _first_of(FATAL_KINDS, current, since)
@@ -213,7 +216,8 @@ def _down(node: NodeEvidence, looping: t.Optional[str]) -> State:
     tried = active == "failed" or sub == "auto-restart" or looping is not None
     if active == "activating" and sub != "auto-restart" and not tried:
         return State("busy", None, f"the unit is starting ({sub})")
-    crashed = tried and by_code
+    # A loop may be caught with the last process not yet reaped, and no exit code of it.
+    crashed = looping is not None or (tried and by_code)
     reason = fatal_mark(node, crashed)
     if crashed or (reason is not None and tried):
         restarts = unit.integer("restarts") or 0
@@ -309,7 +313,7 @@ def _member(node: NodeEvidence, before: t.Optional[NodeEvidence], address: str, 
     if book.height is None and not book.commits:
         return State("unknown", None, "answers, but nothing shows who votes")
     last = book.newest(address)
-    hindered = _first_of(_HINDERING, [mark for mark in node.marks if mark.current], known.chain.block_time)
+    hindered = _first_of(HINDERING, [mark for mark in node.marks if mark.current], known.chain.block_time)
     words = lag or (f"without a vote; {_quote(hindered)}" if hindered is not None else _why_silent(node, vote, book))
     return State("not_voting", last.at if last else None, f"runs and answers, {words}", hindered)
 

@@ -16,7 +16,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes i
     standing,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import Node, Reading, ValidatorRow, read
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import LAG_BLOCKS
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import LAG_BLOCKS, runs
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._standing import lives_outside
 
@@ -54,6 +54,10 @@ def of_reading(reading: Reading) -> Verdict:
     shown = {row.host for row in reading.validators}
     troubles = _troubles(reading)
     status = _status(reading, troubles)
+    if status == HEALTHY and any(cause["id"] in _LASTING for cause in judged["causes"]):
+        status = DEGRADED
+    elif status == HEALTHY and _keys_unseen(reading):
+        status = UNKNOWN
     if status in (HEALTHY, DEGRADED):
         for cause in judged["causes"]:
             if cause["severity"] and cause["id"] not in _LASTING:
@@ -121,6 +125,18 @@ def _standbys(reading: Reading) -> list[str]:
                 "does not run. It must never run on two of them."
             )
     return [clean(note) for note in notes[:3]]
+
+
+def _keys_unseen(reading: Reading) -> bool:
+    """Whether a key of ours could run twice unseen. That a user without rights reads no key file is known and accepted."""
+    for node in reading.nodes.values():
+        if node.data is None or node.data.signer.flag("key_file") is False:
+            continue
+        unread = node.data.signer.error is not None and node.data.signer.error.kind == "privilege"
+        hidden = node.key_address is None or node.data.signer.flag("remote") is None or runs(node.data) is None
+        if hidden and not unread:
+            return True
+    return False
 
 
 def _troubles(reading: Reading) -> list[tuple[Node, str]]:
@@ -208,6 +224,7 @@ def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], trou
         )
     if status == DEGRADED:
         named = f" Not as it should be: {wrong}." if wrong else ""
+        named += "".join(f" {cause['statement']}." for cause in causes if cause["id"] in _LASTING)
         return f"{_where(reading)} is not halted: new blocks come (height {reading.height}).{named}{also} {power}"
     if status == UNKNOWN:
         known = [f"{cause['statement']}." for cause in causes if cause["id"] not in _SAID and cause["role"] == "root"]
@@ -254,6 +271,7 @@ def _open_question(reading: Reading, wrong: str) -> str:
             standing(reading) is False and not _borne_out(reading),
             "New blocks are claimed, but not by two nodes, or without the votes of a quorum.",
         ),
+        (standing(reading) is False and not wrong, "New blocks come, but not all keys are seen: one may run twice."),
         (standing(reading) is False, f"New blocks come, but what some of ours do cannot be told: {wrong}."),
         (
             young,

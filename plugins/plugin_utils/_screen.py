@@ -196,7 +196,7 @@ def _next(verdict: Verdict, plan: Plan | None, approve_command: str | None, outc
     if plan is not None and any(entry.get("break_glass") for entry in plan["withheld"]):
         listed.append(
             "What is withheld because it cannot be told: whoever answers for it may add "
-            "-e incident_break_glass_reason='...' and gets a plan with it."
+            "-e \"incident_break_glass_reason='...'\" and gets a plan with it."
         )
     lines += _listed(listed)
     return lines or [INDENT + "Nothing."]

@@ -61,8 +61,10 @@ class Responder:
         }
         self.environment.pop("ANSIBLE_COLLECTIONS_PATH", None)
 
-    def start(self, *arguments: str, inventory: str = "validators") -> subprocess.Popen[str]:
-        command = ["ansible-playbook", "chain_halt.yml", "-i", inventory, *arguments]
+    def start(
+        self, *arguments: str, inventory: str = "validators", playbook: str = "chain_halt.yml"
+    ) -> subprocess.Popen[str]:
+        command = ["ansible-playbook", playbook, "-i", inventory, *arguments]
         return subprocess.Popen(
             command,
             cwd=self.site,
@@ -75,9 +77,9 @@ class Responder:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, inventory: str = "validators") -> Run:
+    def run(self, *arguments: str, inventory: str = "validators", playbook: str = "chain_halt.yml") -> Run:
         before = self._lines()
-        process = self.start(*arguments, inventory=inventory)
+        process = self.start(*arguments, inventory=inventory, playbook=playbook)
         return self.finish(process, before)
 
     def finish(self, process: subprocess.Popen[str], before: dict[Path, int]) -> Run:

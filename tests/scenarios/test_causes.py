@@ -67,14 +67,22 @@ def test_power_missing_on_others_is_told_by_a_node_outside_and_ours_is_started(
     fleet.wait_until_halted("vh2")
     before = fleet.units(*OURS)
     inside = responder.run()
-    assert inside.causes == ["cannot_tell"]
+    assert inside.causes == ["cannot_tell", "processes_down"]
     assert inside.steps() == []
     assert "incident_reference_rpcs" in inside.output
     asked = responder.run("-e", "incident_break_glass_reason='we accept that'")
     assert asked.steps() == [("start_node", "vh3")], "a person may start what no guard speaks against"
     assert fleet.units(*OURS) == before
 
-    with public_rpc(fleet.state, "vx2") as url:
+    with public_rpc(fleet.state, "vx2") as url, public_rpc(fleet.state, "vh2") as second:
+        # The same without a login anywhere: two strangers bear each other out.
+        alone = responder.run(
+            "-e", f"incident_reference_rpcs={url},{second}", playbook="virtengine.incident.chain_probe"
+        )
+        assert alone.code == 0, alone.output
+        assert alone.causes[0] == "others_missing"
+        assert alone.verdict["power"]["absent"] == 36
+        assert alone.plan["steps"] == []
         reference = ("-e", f'{{"incident_reference_rpcs": ["{url}"]}}')
         planned = responder.run(*reference)
         assert sorted(planned.causes) == ["others_missing", "processes_down"]
@@ -109,6 +117,6 @@ def test_crash_loop_is_named_with_its_reason_and_gets_no_restart(fleet: Fleet, r
     fleet.on("vh1", "systemctl restart --no-block virtengine.service")
     run = responder.run("-e", "incident_break_glass_reason='I am sure'")
     assert run.code == 0, run.output
-    assert run.causes[0] == "node_dead_for_reason"
+    assert run.causes[0] == "application_panics"
     assert run.plan["steps"] == []
     assert "panic at height" in run.output

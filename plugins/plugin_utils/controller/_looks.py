@@ -35,27 +35,15 @@ def add_look(bundle: dict[str, t.Any], look: int, task_vars: dict[str, t.Any]) -
         if not isinstance(observation, dict) or observation.get("look") != look:
             observation = _lost(host, look, f"{host} left no observation in this look")
         bundle = _bundle.add(bundle, observation)
-    for observation in references(look, task_vars):
-        bundle = _bundle.add(bundle, observation)
-    return bundle
+    return _bundle.extend(bundle, references(look, task_vars))
 
 
 def references(look: int, task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    """Observations of RPCs outside the inventory, from the loop over ``incident_reference_rpcs``."""
+    """Observations of RPCs outside the inventory, as ``chain_probe`` registered them; none where it had nobody to ask."""
     registered = plain(task_vars.get(REFERENCE_RESULT) or {})
-    found = []
-    for result in registered.get("results") or []:
-        url = str(result.get("item") or "")
-        if not url:
-            continue
-        observation: dict[str, t.Any] = {"source": "cometbft_info", "host": url, "look": look, "at": now()}
-        if isinstance(result.get("rpc"), dict):
-            observation.update(ok=True, data=result["rpc"])
-        else:
-            text = str(result.get("msg") or "no answer")
-            observation.update(ok=False, error={"kind": "failed", "text": text})
-        found.append(observation)
-    return found
+    found = registered.get("observations")
+    # Those of an earlier look are left from a task that did not run in this one.
+    return [entry for entry in found or [] if isinstance(entry, dict) and entry.get("look") == look]
 
 
 def answered_hosts(bundle: dict[str, t.Any]) -> list[str]:

@@ -20,8 +20,10 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._h
     DOWN,
     NO_HOST,
     Halt,
+    Unclear,
     current,
     names,
+    open_on,
     quoted,
     reason_is,
     with_set,
@@ -30,6 +32,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._h
     Sides,
     comparable,
     compare,
+    contradicted,
     powers,
 )
 
@@ -47,6 +50,7 @@ def _diverged(node: Node) -> t.Optional[str]:
 def _app_hash(halt: Halt) -> Finding:
     """By what the nodes say of themselves, and by comparing at one height."""
     told = [node for node in halt.reading.nodes.values() if _diverged(node) is not None]
+    unclear = halt.unclear[APP_HASH_DIVERGENCE.id]
     sides = compare(halt.reading)
     if sides is not None:
         return _of_sides(halt, sides)
@@ -57,8 +61,15 @@ def _app_hash(halt: Halt) -> Finding:
         if rows and halt.reading.total > 0:
             return halt.judged(rows, words, hosts, struck=True)
         return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=halt.standing is not False)
+    aside = [node.host for node in halt.reading.nodes.values() if node.data is not None and not node.chain_ok]
+    if aside:
+        return cannot_tell(f"what {', '.join(aside[:6])} computed: of another genesis or chain, so it is not compared")
+    if contradicted(halt.reading):
+        return cannot_tell("which application hash the chain has: headers of one height contradict each other")
     if not comparable(halt.reading):
         return cannot_tell("application hashes of two nodes at one height")
+    if unclear:
+        return cannot_tell(open_on(unclear))
     if halt.unread:
         return cannot_tell(f"the application hash of {names(halt.unread)}")
     return refuted("the nodes that can be compared have the same application hash")
@@ -79,6 +90,10 @@ def _of_sides(halt: Halt, sides: Sides) -> Finding:
         hosts = tuple(host for host in named if host in reading.nodes)
         words += f". Block {sides.height + 1} was committed with {sides.right[:12]}: {', '.join(named[:6])} diverged"
         rows = [row for row in halt.rows.values() if row.host in hosts]
+        restarted = {one.node.host for one in halt.struck[DIVERGED_AND_RESTARTED.id]}
+        if hosts and set(hosts) <= restarted:
+            power = sum(row.power for row in rows)
+            return Finding(HOLDS, f"{words}; it was restarted since", power, hosts, symptom=True, explained=True)
         if rows and reading.total > 0:
             return halt.judged(rows, words, hosts, struck=True)
         return Finding(HOLDS, words, 0, hosts, symptom=halt.standing is not False)
@@ -90,21 +105,29 @@ def _of_sides(halt: Halt, sides: Sides) -> Finding:
         words += f". The first has a quorum ({reading.quorum}): the others diverged"
         hosts = tuple(sorted(host for digest in ordered[1:] for host in sides.hosts[digest] if host in reading.nodes))
         power = sum(weights[digest] for digest in ordered[1:])
-        return Finding(HOLDS, words, power, hosts, symptom=bool(halt.standing) and reading.voting >= reading.quorum)
+        beside = power == 0 or reading.voting >= reading.quorum
+        return Finding(HOLDS, words, power, hosts, symptom=bool(halt.standing) and beside)
     words += f". No side has {reading.quorum} of {reading.total}" + (
         f" (power {unseen} is not seen)" if unseen > 0 else ""
     )
     words += ": counting does not say who is right"
-    return Finding(HOLDS, words, sum(weights.values()) - largest, hosts, symptom=halt.standing is not True)
+    power = sum(weights.values()) - largest
+    # Where no validator is on another side, and votes are missing, it is those that stop the chain.
+    beside = power == 0 and reading.voting < reading.quorum
+    return Finding(HOLDS, words, power, hosts, symptom=halt.standing is not True or beside)
 
 
 def _diverged_and_restarted(_halt: Halt, node: Node) -> t.Optional[str]:
     if node.data is None or current(node.data, "consensus_failure") is not None:
         return None
     mark = current(node.data, "sync_refuses_block")
-    if mark is None or node.data.rpc.status.flag("catching_up") is not True or _WRONG_HASH not in mark.text:
+    if mark is None or _WRONG_HASH not in mark.text:
         return None
-    return f"it says that it catches up and refuses every block it is sent: {quoted(mark.text, 120)}"
+    catching_up = node.data.rpc.status.flag("catching_up")
+    if catching_up is None and node.state not in DOWN:
+        return Unclear("it refused blocks that it was sent, and whether it catches up cannot be seen")
+    words = f"it says that it catches up and refuses every block it is sent: {quoted(mark.text, 120)}"
+    return words if catching_up else None
 
 
 def _consensus_failure(halt: Halt) -> Finding:
@@ -133,7 +156,18 @@ def _consensus_failure(halt: Halt) -> Finding:
         return cannot_tell(f"the journal of {names(halt.unread)}")
     if not halt.seen:
         return cannot_tell(NO_HOST)
+    alive = [
+        node.host
+        for node in reading.nodes.values()
+        if current(node.data, "consensus_failure") is not None and (node.state not in DOWN or _answers(node))
+    ]
+    if alive:
+        return cannot_tell(f"whether {', '.join(alive[:6])} still runs with the consensus that failed in this run")
     return refuted("no journal that can be read has CONSENSUS FAILURE of the present run")
+
+
+def _answers(node: Node) -> bool:
+    return node.data is not None and node.data.rpc.status.ok
 
 
 def _strikes_consensus_failure(halt: Halt, node: Node) -> t.Optional[str]:
@@ -187,8 +221,10 @@ def _block_not_executed(halt: Halt) -> Finding:
 def _stuck(halt: Halt, node: Node) -> t.Optional[str]:
     """Inside a call to its application: /status answers, what needs the application or its lock does not."""
     data = node.data
-    if data is None or node.state != "busy" or not data.rpc.status.ok:
+    if data is None or node.state != "busy":
         return None
+    if not data.rpc.status.ok:
+        return Unclear("its RPC is silent, so what its application does cannot be seen")
     late = [part.error is not None and part.error.kind == "late" for part in (data.rpc.abci_info, data.rpc.consensus)]
     if not late[0]:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import (
@@ -20,6 +20,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import HINDERING
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 
 Rows = list[ValidatorRow]
@@ -32,6 +33,13 @@ NO_HOST = "the evidence of a host: its journal, unit, disk and configuration"
 
 DOWN = ("stopped", "crashed")
 SILENT = ("not_voting", "busy")
+
+# So many RPCs outside the inventory have to agree before our own nodes are called the ones that are behind.
+REFERENCES_WANTED = 2
+
+
+class Unclear(str):
+    """What ``strikes`` of a cause gives where a host neither shows the cause nor that it is not there: why not."""
 
 
 @dataclass(frozen=True)
@@ -57,33 +65,62 @@ class Halt:
             if cause.predicate is not None:
                 self._findings[cause.id] = cause.predicate(self)
             else:
-                self._findings[cause.id] = _of_hosts(self, cause)
+                self._findings[cause.id] = of_hosts(self, cause)
         return self._findings[cause.id]
 
     @functools.cached_property
     def standing(self) -> t.Optional[bool]:
-        """Whether the chain is halted: True also after one look that shows it clearly, None where nobody can tell."""
-        return standing(self.reading)
+        """Whether the chain is halted: True also after one look that shows it clearly, None where nobody can tell.
+
+        New blocks that one RPC outside claims, and none of ours has, are no proof.
+        """
+        found = standing(self.reading)
+        return None if found is False and self.reading.movers == 0 and not lives_outside(self.reading) else found
 
     @functools.cached_property
     def rows(self) -> dict[str, ValidatorRow]:
         """Our rows by the host that speaks in them."""
         return {row.host: row for row in self.reading.validators if row.owner == "ours" and row.host is not None}
 
-    @functools.cached_property
+    @property
     def struck(self) -> dict[str, list[Struck]]:
         """By cause: the hosts it strikes. A host belongs to the first cause in order that strikes it."""
+        return self._asked[0]
+
+    @property
+    def unclear(self) -> dict[str, list[Struck]]:
+        """By cause: the hosts on which it is not refuted, for it would strike them if they showed less of the rest."""
+        return self._asked[1]
+
+    @functools.cached_property
+    def _asked(self) -> tuple[dict[str, list[Struck]], dict[str, list[Struck]]]:
         found: dict[str, list[Struck]] = {cause.id: [] for cause in self._causes}
+        unclear: dict[str, list[Struck]] = {cause.id: [] for cause in self._causes}
         for node in self.reading.nodes.values():
-            row = self.rows.get(node.host)
-            if node.data is None or (row is not None and row.counts_as == "voting"):
+            if node.data is None:
                 continue
+            row = self.rows.get(node.host)
+            # Votes on another chain's state are for blocks that nobody else has: there a voter counts as struck.
+            taken = row is not None and row.counts_as == "voting" and not self._votes_elsewhere(node)
             for cause in self._causes:
-                text = cause.strikes(self, node) if cause.strikes is not None else None
-                if text:
+                text = self._strikes(cause, node)
+                if text and not taken and not isinstance(text, Unclear):
                     found[cause.id].append(Struck(node, row, text))
-                    break
-        return found
+                    taken = True
+                elif text or (text := self._would_strike(cause, node)):
+                    unclear[cause.id].append(Struck(node, row, text))
+        return found, unclear
+
+    def _votes_elsewhere(self, node: Node) -> bool:
+        name = node.data.genesis.text("chain_id") if node.data is not None and not node.chain_ok else None
+        return bool(self.standing) and name is not None and name != self.reading.chain_id
+
+    def _strikes(self, cause: Cause, node: Node) -> t.Optional[str]:
+        return cause.strikes(self, node) if cause.strikes is not None else None
+
+    def _would_strike(self, cause: Cause, node: Node) -> t.Optional[str]:
+        texts = (self._strikes(cause, other) for other in _otherwise(node))
+        return next((text for text in texts if text and not isinstance(text, Unclear)), None)
 
     @functools.cached_property
     def explained(self) -> frozenset[str]:
@@ -92,8 +129,14 @@ class Halt:
 
     @functools.cached_property
     def hindered(self) -> int:
-        """Power of our validators that live and cannot vote for an established reason: neither absent nor voting."""
-        return sum(row.power for row in self.rows.values() if row.host in self.explained and row.counts_as == "unknown")
+        """Power of our validators that live and cannot vote, or not for this chain, for an established reason."""
+        return sum(row.power for row in self.rows.values() if row.host in self.explained and row.counts_as != "absent")
+
+    @functools.cached_property
+    def agreeing(self) -> int:
+        """Power that votes, without what votes on the state of another chain."""
+        lost = sum(row.power for row in self.rows.values() if row.host in self.explained and row.counts_as == "voting")
+        return self.reading.voting - lost
 
     def ours(self, states: tuple[str, ...]) -> Rows:
         return [row for row in self.reading.validators if row.owner == "ours" and row.state in states]
@@ -126,14 +169,14 @@ class Halt:
         needed = f"{reading.quorum} of {reading.total} are needed"
         if left < reading.quorum:
             return Finding(HOLDS, f"{words}. With all that is absent, at most {left} can vote; {needed}", power, hosts)
-        if reading.voting >= reading.quorum:
-            because = f"{words}; but {reading.voting} vote now, and {needed}: that is not what stops the chain"
+        if self.agreeing >= reading.quorum:
+            because = f"{words}; but {self.agreeing} vote now, and {needed}: that is not what stops the chain"
             return Finding(HOLDS, because, power, hosts, symptom=True, justifies=())
         if left - self.hindered < reading.quorum:
             because = (
                 f"{words}. Without them and all else that is down or held, at most {left - self.hindered} can vote; "
             )
-            return Finding(HOLDS, because + needed, power, hosts, symptom=not struck)
+            return Finding(HOLDS, because + needed, power, hosts)
         because = f"{words}; up to {left - self.hindered} could still vote ({needed}): not known of {self.open_power()}"
         return Finding(HOLDS, because, power, hosts, symptom=True, justifies=())
 
@@ -161,7 +204,7 @@ def _journal_read(node: Node) -> bool:
     return node.data is not None and node.data.journal.ok
 
 
-def _of_hosts(halt: Halt, cause: Cause) -> Finding:
+def of_hosts(halt: Halt, cause: Cause) -> Finding:
     """The answer of a cause that is about hosts."""
     found = halt.struck[cause.id]
     rows = [one.row for one in found if one.row is not None]
@@ -175,6 +218,8 @@ def _of_hosts(halt: Halt, cause: Cause) -> Finding:
         return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=halt.standing is not False)
     if halt.unread:
         return cannot_tell(f"the journal and evidence of {names(halt.unread)}")
+    if halt.unclear[cause.id]:
+        return cannot_tell(open_on(halt.unclear[cause.id]))
     if not halt.seen:
         return cannot_tell(NO_HOST)
     return refuted("no host of ours that does not take part shows it")
@@ -193,6 +238,33 @@ def _said(found: list[Struck]) -> str:
         parts.append(f"on {named}{f' and {len(ones) - 6} more' if len(ones) > 6 else ''}: {text}")
     more = sum(len(ones) for ones in list(by_text.values())[3:])
     return "; ".join(parts) + (f"; and {more} hosts more" if more else "")
+
+
+def _otherwise(node: Node) -> t.Iterator[Node]:
+    """A host that runs, as it would be read if less were seen of its votes or its chain.
+
+    What holds of one of these is not refuted by what is seen. Its journal's reason is one of those that hinder a node
+    that lives, or, where the host is set aside for its genesis, whatever stands beside a failure of consensus.
+    """
+    if node.state in DOWN or node.data is None:
+        return
+    yield from (replace(node, state=state) for state in SILENT if state != node.state)
+    failed = not node.chain_ok and current(node.data, "consensus_failure") is not None
+    for mark in node.data.marks if node.reason is None else ():
+        if mark.current and (failed or mark.kind in HINDERING):
+            yield replace(node, state="not_voting", reason=mark)
+
+
+def open_on(found: list[Struck]) -> str:
+    """What is not clear about a cause, and on which hosts."""
+    parts = [f"{clean(one.node.host, 40)}, {one.node.state.replace('_', ' ')}: {clean(one.text, 160)}" for one in found]
+    more = f"; and {len(parts) - 3} hosts more" if len(parts) > 3 else ""
+    return f"whether this keeps it from voting: {'; '.join(parts[:3])}{more}"
+
+
+def lives_outside(reading: Reading) -> bool:
+    """Whether RPCs outside the inventory show new blocks that none of our nodes has."""
+    return reading.movers == 0 and reading.outside_movers >= REFERENCES_WANTED and reading.outside_quorum
 
 
 def standing(reading: Reading) -> t.Optional[bool]:

@@ -47,6 +47,15 @@ def comparable(reading: Reading) -> bool:
     return any(heights.count(height) > 1 or height in right for height in heights)
 
 
+def contradicted(reading: Reading) -> bool:
+    """Whether headers differ about the application hash at a height at which a node of ours stands."""
+    told: dict[int, set[str]] = {}
+    for view in reading.views:
+        for height, digest in _headers(view.rpc):
+            told.setdefault(height - 1, set()).add(digest)
+    return any(len(told.get(height, ())) > 1 for height, _digest in _own(reading).values())
+
+
 def _own(reading: Reading) -> dict[str, tuple[int, str]]:
     found = {}
     for view in reading.views:

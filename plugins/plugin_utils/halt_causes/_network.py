@@ -15,17 +15,37 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     cannot_tell,
     refuted,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import CLOCK_SKEW_S
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import (
+    CLOCK_SKEW_S,
+    VOTE_TIME_TOLERANCE_S,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import (
+    PRECOMMIT,
+    PREVOTE,
+    Node,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import Halt, current, with_set
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
+    Halt,
+    Unclear,
+    current,
+    names,
+    of_hosts,
+    with_set,
+)
 
 # The server's time in an answer has whole seconds, and the answer took its time.
 SERVER_TIME_S = 3.0
 
 
-def _seen_by(halt: Halt) -> dict[str, frozenset[str]]:
-    """By view: whose votes at the present height it holds, of validators that are not known to be gone."""
+Votes = dict[tuple[int, int], frozenset[str]]
+
+
+def _seen_by(halt: Halt) -> dict[str, Votes]:
+    """By view: whose votes at the present height it holds, of validators that are not known to be gone.
+
+    By round and step, so that the newest votes can be told from those of before the network was cut.
+    """
     reading = halt.reading
     gone = {row.address for row in reading.validators if row.counts_as == "absent"}
     found = {}
@@ -36,15 +56,22 @@ def _seen_by(halt: Halt) -> dict[str, frozenset[str]]:
         dead = node is not None and current(node.data, "consensus_failure") is not None
         if shown.integer("height") != reading.votes_height or not members or dead:
             continue
-        votes = set()
+        votes = {}
         for entry in shown.mappings("rounds"):
-            for row in (*entry.items("prevotes"), *entry.items("precommits")):
-                place = _bundle.integer(row[0]) if isinstance(row, list) and row else None
-                if place is not None and 0 <= place < len(members) and members[place] is not None:
-                    votes.add(t.cast(str, members[place]))
-        if votes - gone:
-            found[view.name] = frozenset(votes - gone)
+            for step, key in ((PREVOTE, "prevotes"), (PRECOMMIT, "precommits")):
+                places = [_bundle.integer(row[0]) for row in entry.items(key) if isinstance(row, list) and row]
+                voters = {members[place] for place in places if place is not None and 0 <= place < len(members)}
+                if voters := voters - gone - {None}:
+                    votes[entry.integer("round") or 0, step] = frozenset(t.cast("set[str]", voters))
+        if votes:
+            found[view.name] = votes
     return found
+
+
+def _apart(views: t.Iterable[frozenset[str]]) -> bool:
+    """Whether two of them have nothing in common."""
+    distinct = list(set(views))
+    return any(one.isdisjoint(other) for place, one in enumerate(distinct) for other in distinct[:place])
 
 
 def _groups(seen: dict[str, frozenset[str]]) -> list[tuple[list[str], frozenset[str]]]:
@@ -64,8 +91,9 @@ def _network_split(halt: Halt) -> Finding:
         return refuted("new blocks come, so more than two thirds of the power hear each other")
     seen = _seen_by(halt)
     powers = {row.address: row.power for row in reading.validators}
+    every = {name: frozenset[str]().union(*votes.values()) for name, votes in seen.items()}
     groups = sorted(
-        ((sum(powers.get(address, 0) for address in votes), hosts) for hosts, votes in _groups(seen)), reverse=True
+        ((sum(powers.get(address, 0) for address in votes), hosts) for hosts, votes in _groups(every)), reverse=True
     )
     if len(groups) > 1 and halt.standing and groups[0][0] < reading.quorum:
         said = "; ".join(f"seen at {', '.join(hosts[:6])}: votes of {power}" for power, hosts in groups[:4])
@@ -75,12 +103,26 @@ def _network_split(halt: Halt) -> Finding:
         because = (
             f"{said}, and none of the other parts: together {together}, {reading.quorum} of {reading.total} are needed"
         )
-        return Finding(HOLDS, f"{because}{_dials(reading.nodes)}", lost, hosts, symptom=together < reading.quorum)
+        # A host without a peer is a part of its own, and that is the cause.
+        alone = [named for _power, named in groups if all(_peerless(reading.nodes.get(host)) for host in named)]
+        known = len(alone) >= len(groups) - 1
+        because += "; the reason is known" if known else _dials(reading.nodes)
+        beside = known or together < reading.quorum
+        return Finding(HOLDS, because, lost, hosts, symptom=beside, explained=known)
     if len(seen) < 2:
         return cannot_tell("the votes that two hosts of ours hold at the present height")
+    front = max(place for votes in seen.values() for place in votes)
+    if _apart(every.values()) or (
+        not reading.rounds_grow and _apart(votes.get(front, frozenset()) for votes in seen.values())
+    ):
+        return cannot_tell("whether hosts of ours that share no new vote are cut off from each other")
     if len(groups) == 1:
         return refuted("the hosts of ours that show votes hold the same ones")
     return cannot_tell("whether the parts that are seen have a quorum")
+
+
+def _peerless(node: t.Optional[Node]) -> bool:
+    return node is not None and node.data is not None and node.data.rpc.net_info.integer("count") == 0
 
 
 def _dials(nodes: dict[str, Node]) -> str:
@@ -95,11 +137,39 @@ def _dials(nodes: dict[str, Node]) -> str:
 
 def _few_peers(_halt: Halt, node: Node) -> t.Optional[str]:
     data = node.data
-    if data is None or node.state not in ("not_voting", "running") or not data.rpc.net_info.ok:
+    if data is None or node.state not in ("not_voting", "running"):
         return None
+    if not data.rpc.net_info.ok:
+        return Unclear("its peers cannot be seen")
     if data.rpc.net_info.integer("count") != 0:
         return None
     return "it has no peer at all" + _why_no_peers(node)
+
+
+def _nobody_hears(halt: Halt) -> Finding:
+    """Nodes without a peer. In a halt a vote that stands there counts for nothing: nobody else hears the next one."""
+    reading = halt.reading
+    alone = [
+        node
+        for node in reading.nodes.values()
+        if node.state in ("not_voting", "running", *(("voting",) if halt.standing else ())) and _peerless(node)
+    ]
+    rows = [row for row in halt.rows.values() if row.host in {node.host for node in alone}]
+    if alone and (reading.total <= 0 or not rows):
+        hosts = tuple(sorted(node.host for node in alone))
+        words = f"on {', '.join(hosts[:6])}: no peer at all{_why_no_peers(alone[0])}"
+        return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=halt.standing is not False)
+    if not alone:
+        return of_hosts(halt, FEW_PEERS)
+    power, voting = sum(row.power for row in rows), sum(row.power for row in rows if row.counts_as == "voting")
+    hosts = tuple(sorted(node.host for node in alone))
+    words = f"without a single peer: {names(rows)}{_why_no_peers(alone[0])}"
+    if not voting:
+        return halt.judged(rows, words, hosts, struck=True)
+    heard = reading.voting - voting
+    because = f"{words}. Without them {heard} of {reading.total} can be heard, {reading.quorum} are needed"
+    beside = heard >= reading.quorum
+    return Finding(HOLDS, because, power, hosts, symptom=beside, justifies=())
 
 
 def _why_no_peers(node: Node) -> str:
@@ -140,14 +210,15 @@ def _clock_skew(halt: Halt) -> Finding:
     off = {host: skew for host, skew in skews.items() if host in ahead or skew < -CLOCK_SKEW_S}
     if len(off) == len(skews) > 1:
         return cannot_tell("whether the clocks of all hosts are wrong, or the controller's")
+    if not off and max(skews.values()) > VOTE_TIME_TOLERANCE_S:
+        return cannot_tell("whether clocks of hosts are ahead, or the controller's is behind")
     if off:
         said = ", ".join(
             f"{clean(host, 40)} {abs(round(skew))} s {'ahead' if skew > 0 else 'behind'}"
             for host, skew in sorted(off.items(), key=lambda pair: -abs(pair[1]))[:6]
         )
-        return Finding(
-            HOLDS, f"against the controller and the other hosts: {said}", 0, tuple(sorted(off)), symptom=True
-        )
+        hosts = tuple(sorted(host for host in off if host in halt.reading.nodes))
+        return Finding(HOLDS, f"against the controller and the others: {said}", 0, hosts, symptom=True)
     return refuted("the clocks of the hosts that answer agree with the controller's")
 
 
@@ -180,6 +251,7 @@ FEW_PEERS = Cause(
     "Nodes of ours run without a single peer, so nobody hears their votes",
     "1. Chain Halted, Quick Diagnosis 3",
     "SEV-1",
+    _nobody_hears,
     strikes=_few_peers,
     signs="net_info of a node that runs without a vote counts 0 peers. Whether it has given up dialling "
     "(peers_given_up, peers_backoff), and what a plain connection from its host came to, is said with it.",

@@ -13,6 +13,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     cannot_tell,
     refuted,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import (
+    PRECOMMIT,
+    Reading,
+    ValidatorRow,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
     DOWN,
@@ -22,6 +27,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._h
     sum_of,
     with_set,
 )
+
+# So many of the newest commits are part of the evidence.
+NEWEST = 5
 
 
 def _processes_down(halt: Halt) -> Finding:
@@ -33,6 +41,14 @@ def _processes_down(halt: Halt) -> Finding:
         hosts = tuple(sorted(row.host for row in down if row.host is not None))
         because = f"down, and the reason is known: {names(down)}"
         return Finding(HOLDS, because, sum_of(down), hosts, True, explained=True, justifies=())
+    speaking = {row.host for row in halt.rows.values()}
+    held = [
+        node.host
+        for node in halt.reading.nodes.values()
+        if node.state == "frozen" and node.in_set and node.host not in speaking
+    ]
+    if held:
+        return cannot_tell(f"which node is the validator's: it is frozen on {clean(', '.join(held[:6]), 200)}")
     unknown = halt.ours(("unknown",))
     if unknown:
         return cannot_tell(f"what the processes do of {names(unknown)}")
@@ -48,18 +64,24 @@ def _processes_down(halt: Halt) -> Finding:
 def _hosts_unreachable(halt: Halt) -> Finding:
     reading = halt.reading
     rows = halt.ours(("unreachable",))
-    absent = [row for row in rows if row.counts_as == "absent"]
+    # That a module failed says nothing about its host. Votes are missing only where others' are seen.
+    away = [row for row in rows if _out_of_reach(halt, row)]
+    heard = halt.standing is False or reading.most_seen > 0
+    absent = [row for row in away if row.counts_as == "absent" and heard]
     if absent:
         return halt.judged(absent, f"unreachable, and no vote of theirs is seen: {names(absent)}")
     if not rows:
         return refuted("the hosts of all our validators answer")
-    unclear = [row for row in rows if row.counts_as == "unknown"]
+    unclear = [row for row in rows if row.counts_as != "voting"]
     if not unclear:
         return refuted(f"unreachable, but their votes are seen: {names(rows)}")
-    if reading.voting >= reading.quorum:
-        return refuted(f"{reading.voting} vote now, {reading.quorum} are needed; unreachable: {names(unclear)}")
     seen = "; ".join(clean(row.detail, 120) for row in unclear[:3])
     return cannot_tell(f"whether {names(unclear)} still vote: {seen}")
+
+
+def _out_of_reach(halt: Halt, row: ValidatorRow) -> bool:
+    node = halt.reading.nodes.get(row.host or "")
+    return node is not None and node.error is not None and node.error.kind in ("unreachable", "late")
 
 
 def _others_missing(halt: Halt) -> Finding:
@@ -71,10 +93,13 @@ def _others_missing(halt: Halt) -> Finding:
     if not rows:
         return refuted("all validators of the set are ours")
     unclear = [row for row in rows if row.counts_as == "unknown"]
+    unsigned = [row for row in rows if halt.standing is not True and not _signs(reading, row.address)]
+    if not unclear and unsigned:
+        return cannot_tell(f"votes in the newest blocks of {names(unsigned)}, who vote for the next one")
     if not unclear:
         return refuted(f"the votes of all others are seen: {names(rows)}")
     if reading.voting >= reading.quorum:
-        return refuted(f"{reading.voting} vote now, {reading.quorum} are needed")
+        return cannot_tell(f"whether {names(unclear)} vote; {reading.voting} do, and {reading.quorum} are needed")
     silent = [row for row in unclear if row.state != "voted_at"]
     if silent and not reading.outside:
         where = f" at height {reading.votes_height}" if reading.votes_height is not None else ""
@@ -83,6 +108,13 @@ def _others_missing(halt: Halt) -> Finding:
             f"{names(silent)} missing looks the same as our being cut off"
         )
     return cannot_tell("; ".join(f"{name_of(row)} ({row.power}): {clean(row.detail, 120)}" for row in unclear[:3]))
+
+
+def _signs(reading: Reading, address: str) -> bool:
+    """Whether one of the newest blocks carries its vote."""
+    newest = reading.height or 0
+    votes = reading.votes.get(address, ())
+    return any(vote.step == PRECOMMIT and newest - NEWEST < vote.height <= newest for vote in votes)
 
 
 def _removed_from_set(halt: Halt) -> Finding:

@@ -22,6 +22,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._text import c
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
     Halt,
     current,
+    missing_power_holds,
     names,
     with_set,
 )
@@ -78,21 +79,31 @@ def _proposals_late(halt: Halt) -> Finding:
         return refuted("new blocks come: proposals arrive")
     views = [(name, shown) for name, shown in _views(halt) if (shown.integer("step") or 0) >= STEP_PREVOTE]
     if not reading.rounds_grow:
-        if halt.standing and reading.confirmed and views:
+        # Each round takes longer than the one before: a late one may well last from one look to the other.
+        first = all(shown.integer("round") == 0 for _name, shown in views)
+        if halt.standing and reading.confirmed and views and (first or missing_power_holds(reading)):
             return refuted("no round ends between the looks: it is votes that are missing, not a proposal")
         return cannot_tell("whether rounds end between two looks")
-    told = [(name, shown) for name, shown in views if shown.flag("proposal") is not None]
+    # Who proposes has its own proposal.
+    own = {view.name: view.rpc.status.address("address") for view in reading.views}
+    told = [
+        (name, shown)
+        for name, shown in views
+        if shown.flag("proposal") is not None and (own[name] is None or own[name] != shown.address("proposer"))
+    ]
     if not told:
         return cannot_tell("whether the proposal of a round has arrived at any node of ours")
     without = [(name, shown) for name, shown in told if not _whole(shown)]
-    if len(without) < len(told):
+    if not without:
         return refuted("nodes that prevoted have the whole proposal")
+    if len(without) < len(told):
+        return cannot_tell("whether the proposal came too late where it has come: some nodes have it, and some do not")
     nil = _nil_power(halt)
     if compare(reading) is not None or nil < reading.total - reading.quorum + 1:
         return cannot_tell("rounds in which more than a third prevotes nil for want of a proposal")
     parts = [
         f"{clean(name, 60)} has {_parts(shown)} of round {shown.integer('round')}, proposer "
-        f"{clean(shown.text('proposer'), 12)}"
+        f"{(shown.address('proposer') or 'not known')[:12]}"
         for name, shown in without
     ]
     return Finding(HOLDS, f"rounds rise, power {nil} prevoted nil in one: {'; '.join(parts[:3])}", 0, ())
@@ -111,11 +122,15 @@ def _parts(shown: Part) -> str:
 def _proposals_refused(halt: Halt) -> Finding:
     """The application says no to proposals, on nodes with more than a third of the power."""
     reading = halt.reading
-    saying = [
-        row
+    ever = [
+        (row, mark)
         for row in halt.rows.values()
         if (mark := current(reading.nodes[t.cast(str, row.host)].data, "proposal_refused")) is not None
-        and (mark.last_at is None or reading.last_block_at is None or mark.last_at > reading.last_block_at)
+    ]
+    saying = [
+        row
+        for row, mark in ever
+        if mark.last_at is None or reading.last_block_at is None or mark.last_at > reading.last_block_at
     ]
     power = sum(row.power for row in saying)
     if saying and power and halt.standing is not False:
@@ -123,6 +138,10 @@ def _proposals_refused(halt: Halt) -> Finding:
         because = f"since the last block, the application of {names(saying)} rejected proposals"
         enough = _power.halts(reading.total, power + reading.absent)
         return Finding(HOLDS, because, power, hosts, symptom=not (enough and halt.standing))
+    if ever:
+        return cannot_tell(
+            f"whether that goes on: {names([row for row, _mark in ever])} rejected proposals in this run"
+        )
     if halt.standing is False:
         return refuted("new blocks come: proposals are accepted")
     if halt.unread:
@@ -165,7 +184,6 @@ def _proposer_silent(halt: Halt) -> Finding:
 
 
 def _slow(halt: Halt) -> Finding:
-    reading = halt.reading
     if halt.standing is None:
         return cannot_tell("whether blocks come")
     if halt.standing:
@@ -174,24 +192,33 @@ def _slow(halt: Halt) -> Finding:
     late = sum(1 for commit in commits if (commit.integer("round") or 0) > 0)
     if late >= SLOW_ROUNDS:
         return Finding(HOLDS, f"{late} of the newest {len(commits)} blocks needed more than one round", symptom=True)
-    expected = _expected(halt)
-    if reading.interval_s is None or expected is None:
+    expected, intervals = _expected(halt), _intervals(halt)
+    if not intervals or not expected:
         return cannot_tell("the block interval, or the timeout_commit that is set")
-    if reading.interval_s > SLOW_TIMES * expected:
-        because = f"a block takes {reading.interval_s:.1f} s, about {expected:.1f} s are configured"
+    because = f"a block takes {intervals[0]:.1f} s, about {expected[-1]:.1f} s are configured"
+    if intervals[0] > SLOW_TIMES * expected[-1]:
         return Finding(HOLDS, because, symptom=True)
-    return refuted(f"a block takes {reading.interval_s:.1f} s, about {expected:.1f} s are configured")
+    if intervals[-1] > SLOW_TIMES * expected[0]:
+        return cannot_tell("how long a block should take: our nodes show different intervals or settings")
+    return refuted(because)
 
 
-def _expected(halt: Halt) -> t.Optional[float]:
-    """Seconds a block takes by the configuration of most of our nodes: timeout_commit and a second."""
+def _intervals(halt: Halt) -> list[float]:
+    """Seconds that the newest blocks took, as views at the top show it; the least first."""
+    top = [view for view in halt.reading.views if view.rpc.status.integer("height") == halt.reading.height]
+    found = [value for view in top if (value := view.rpc.blocks.number("interval_s")) is not None and 0 < value <= 3600]
+    return sorted(found)
+
+
+def _expected(halt: Halt) -> list[float]:
+    """Seconds a block takes by the configuration of our nodes: timeout_commit and a second; the least first."""
     found = []
     for node in halt.reading.nodes.values():
         value = node.data.setting("timeout_commit") if node.data is not None else None
         match = _DURATION.fullmatch(value) if isinstance(value, str) else None
         if match is not None:
             found.append(float(match[1]) * _SECONDS[match[2]] + 1.0)
-    return sorted(found)[len(found) // 2] if found else None
+    return sorted(found)
 
 
 PROPOSALS_LATE = Cause(

@@ -15,13 +15,16 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     refuted,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_host import stated
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import IMPOSSIBLE_RATE
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import runs
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
     DOWN,
     NO_HOST,
     Halt,
+    Unclear,
     reason_is,
 )
 
@@ -40,13 +43,13 @@ def _state(data: NodeEvidence) -> t.Optional[tuple[int, int, int]]:
 
 def _signing_state_missing(_halt: Halt, node: Node) -> t.Optional[str]:
     words = reason_is(node, ("signing_state_missing", "signing_state_unreadable"))
-    if (
-        words is not None
-        or node.data is None
-        or node.state not in DOWN
-        or node.data.signer.flag("key_file") is not True
-    ):
+    if words is not None or node.data is None or node.state not in DOWN:
         return words
+    if not node.data.signer.ok:
+        return Unclear("its signing state cannot be seen")
+    # With a remote signer the state that counts lies there, and a file here is a leftover.
+    if node.data.signer.flag("key_file") is not True or node.data.signer.flag("remote") is not False:
+        return None
     error = node.data.signer.inner("state_error")
     if error is None or error.text("kind") not in ("absent", "malformed"):
         return None
@@ -58,16 +61,24 @@ def _signing_state_ahead(halt: Halt, node: Node) -> t.Optional[str]:
     data, newest = node.data, halt.reading.height
     if data is None or node.state not in ("not_voting", *DOWN) or newest is None or not node.in_set:
         return None
+    if not data.signer.ok:
+        return Unclear("its signing state cannot be seen")
     state = _state(data)
     if state is None or state[0] <= newest + AHEAD_HEIGHTS:
         return None
-    return f"its signing state is of height {state[0]}, the chain is at {newest}"
+    # Where the nodes at the top are not seen, the chain may have got there since.
+    said = any("height regression" in mark.text for mark in stated(halt.reading, node, data))
+    possible = newest + IMPOSSIBLE_RATE * max(0.0, halt.reading.age_s or 0.0)
+    words = f"its signing state is of height {state[0]}, the chain is at {newest}"
+    return Unclear(words) if not said and state[0] <= possible else words
 
 
 def _signing_state_behind(halt: Halt, node: Node) -> t.Optional[str]:
     """Only of a process that is down: what a running one has signed since it was looked at is later than its file."""
     if node.data is None or node.state not in DOWN or node.address is None or not node.in_set:
         return None
+    if not node.data.signer.ok:
+        return Unclear("its signing state cannot be seen")
     state = _state(node.data)
     votes = [*halt.reading.votes.get(node.address, ()), *halt.reading.heard.get(node.address, ())]
     newest = max((vote.hrs for vote in votes), default=None)
@@ -90,9 +101,14 @@ def _key_on_two_hosts(halt: Halt) -> Finding:
     unclear = []
     for node in halt.reading.nodes.values():
         if node.data is None or node.key_address is None:
-            unclear += [node.host] if node.data is None and node.observed else []
+            # A host whose key file is known to be absent holds no key.
+            no_key = node.data is not None and node.data.signer.flag("key_file") is False
+            unclear += [node.host] if node.observed and not no_key else []
             continue
-        if node.data.signer.flag("remote") is False:
+        remote = node.data.signer.flag("remote")
+        if remote is None or runs(node.data) is None:
+            unclear.append(node.host)
+        if remote is False:
             holders.setdefault(node.key_address, []).append(node)
     powers = {row.address: row.power for row in halt.reading.validators}
     said, hosts, power = [], [], 0
@@ -104,7 +120,7 @@ def _key_on_two_hosts(halt: Halt) -> Finding:
             power += powers.get(address, 0)
     if said:
         because = f"{'; '.join(said[:3])}: the local key files are of one address, and no signer elsewhere holds it"
-        return Finding(HOLDS, because, power, tuple(sorted(hosts)), symptom=bool(halt.standing))
+        return Finding(HOLDS, because, power, tuple(sorted(hosts)))
     if unclear:
         return cannot_tell(f"which keys lie on {', '.join(clean(host, 40) for host in unclear[:6])}")
     if not halt.seen:
@@ -112,6 +128,20 @@ def _key_on_two_hosts(halt: Halt) -> Finding:
     if not holders:
         return cannot_tell("the address of any key file on our hosts")
     return refuted("no two hosts of ours run with local key files of one address")
+
+
+def runs_for_another(reading: Reading) -> t.Optional[str]:
+    """A running node whose key file is that of a host that shows nothing: the same key may run on both. None: no such one."""
+    for node in reading.nodes.values():
+        if node.data is None or node.key_address is None or node.data.signer.flag("remote") is True:
+            continue
+        unseen = [o.host for o in reading.nodes.values() if o.data is None and o.declared == node.key_address]
+        if unseen and runs(node.data):
+            return (
+                f"{clean(node.host, 40)} runs with the key that the inventory declares for {clean(unseen[0], 40)}, which "
+                "shows nothing: the key may run on both. The automation stops. A person looks at both hosts first."
+            )
+    return None
 
 
 SIGNING_STATE_MISSING = Cause(

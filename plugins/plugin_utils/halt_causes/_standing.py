@@ -15,10 +15,13 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import LAG_BLOCKS
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import Halt
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
+    REFERENCES_WANTED,
+    Halt,
+    lives_outside,
+)
 
-# So many RPCs outside the inventory have to agree before our own nodes are called the ones that are behind.
-REFERENCES_WANTED = 2
+__all__ = ["CAUSES", "NOT_HALTED", "lives_outside"]
 
 
 def _not_halted(halt: Halt) -> Finding:
@@ -39,6 +42,8 @@ def _undecided_age(reading: Reading, age: str) -> str:
         return "which chain is the true one: the nodes contradict each other (see the notes)"
     if reading.idle:
         return f"whether a block is due: {age}, and this chain makes none without transactions"
+    if reading.moved and reading.movers == 0:
+        return f"whether height {reading.height} is true: {REFERENCES_WANTED} RPCs and a quorum's votes have to show it"
     if reading.moved:
         return f"a young block: heights grow, but {age}; old blocks are being caught up, or it begins to move"
     return f"a new block between two looks: {age}, the limit is {reading.threshold_s:.0f} s"
@@ -46,6 +51,9 @@ def _undecided_age(reading: Reading, age: str) -> str:
 
 def _idle_chain(halt: Halt) -> Finding:
     reading = halt.reading
+    steps = {view.rpc.consensus.integer("step") for view in reading.views}
+    if not reading.idle and halt.standing is not False and steps & {1, 2}:
+        return cannot_tell("whether a block is due: nodes wait to begin it, and votes for it are there")
     if not reading.idle:
         return refuted(
             "a block is due: the chain makes blocks without transactions, or votes for the next one are there"
@@ -61,11 +69,6 @@ def _idle_chain(halt: Halt) -> Finding:
     if full:
         return cannot_tell(f"why no block comes although transactions wait on {', '.join(full[:6])}")
     return Finding(HOLDS, "it makes no empty blocks, no transaction waits, and no vote for a next block is there")
-
-
-def lives_outside(reading: Reading) -> bool:
-    """Whether RPCs outside the inventory show new blocks that none of our nodes has."""
-    return reading.movers == 0 and reading.outside_movers >= REFERENCES_WANTED and reading.outside_quorum
 
 
 def _node_behind(halt: Halt) -> Finding:

@@ -16,6 +16,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._text import c
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
     DOWN,
     Halt,
+    Unclear,
     current,
     reason_is,
 )
@@ -49,7 +50,7 @@ def _wrong_binary(_halt: Halt, node: Node) -> t.Optional[str]:
     kind = (
         "newer than the upgrade that is due" if current(node.data, "binary_too_new") else "older than the chain's state"
     )
-    return f"the binary {clean(node.data.binary.text('sha256'), 12)} is {kind}: {words}"
+    return f"the binary {(node.data.binary.text('sha256') or 'that it has')[:12]} is {kind}: {words}"
 
 
 def _halt_height(halt: Halt, node: Node) -> t.Optional[str]:
@@ -58,7 +59,10 @@ def _halt_height(halt: Halt, node: Node) -> t.Optional[str]:
     # A crash loop that somebody stopped has no reason of its own any more; its journal has.
     said = node.state in DOWN and any(mark.kind == "halt_height" for mark in stated(halt.reading, node, node.data))
     if not said and reason_is(node, ("halt_height",)) is None:
-        return None
+        earlier = node.state in DOWN and current(node.data, "halt_height") is not None
+        return (
+            Unclear("its journal names a halt height, and votes of it are seen that may be later") if earlier else None
+        )
     height, moment = node.data.setting("halt_height"), node.data.setting("halt_time")
     source = node.data.config.inner("halt_height")
     where = source.text("source") if source is not None else None
@@ -76,21 +80,37 @@ def _double_sign_check(_halt: Halt, node: Node) -> t.Optional[str]:
     return f"double_sign_check_height is {node.data.setting('double_sign_check_height')}: {words}"
 
 
-def _other_genesis(_halt: Halt, node: Node) -> t.Optional[str]:
-    if node.chain_ok or node.data is None:
+def _other_genesis(halt: Halt, node: Node) -> t.Optional[str]:
+    if node.data is None:
         return None
-    name, digest = node.data.genesis.text("chain_id"), node.data.genesis.text("sha256")
-    return f"its genesis is of chain {clean(name, 60)} (SHA-256 {clean(digest, 12)}), another than the others have"
+    genesis = node.data.genesis
+    name, digest = genesis.text("chain_id") or node.data.rpc.status.text("chain_id"), genesis.text("sha256")
+    words = (
+        f"its genesis is of chain {clean(name, 60) or 'not known'} (SHA-256 {digest[:12] if digest else 'not known'})"
+    )
+    if not node.chain_ok:
+        return f"{words}, another than the others have"
+    if digest is None:
+        return Unclear("its genesis file cannot be seen")
+    others = {
+        shown
+        for other in halt.reading.nodes.values()
+        if other.data is not None and other.chain_ok and (shown := other.data.genesis.text("sha256")) is not None
+    }
+    # Equally many hosts have each: nobody is set aside, and nobody is right.
+    return Unclear(f"{words}, and others have another") if others != {digest} else None
 
 
 def _genesis_in_future(_halt: Halt, node: Node) -> t.Optional[str]:
-    if node.data is None or node.data.rpc.status.ok:
+    if node.data is None:
         return None
     due, now = node.data.genesis.time("genesis_time"), node.data.now
     said = current(node.data, "genesis_future") is not None
-    if due is not None and now is not None and due > now:
-        return f"the genesis time is {_bundle.stamp(due)}, {int(due - now)} s from now: it sleeps until then"
-    return "it sleeps until the genesis time" if said and due is None else None
+    if due is not None and now is not None:
+        words = f"the genesis time is {_bundle.stamp(due)}, {int(due - now)} s from now: it sleeps until then"
+        # Only a node that is past its genesis time answers: where it does, its clock or its file is wrong.
+        return None if due <= now else Unclear(f"{words}, but it answers") if node.data.rpc.status.ok else words
+    return Unclear("it slept until the genesis time, which cannot be seen") if said else None
 
 
 UPGRADE_NEEDED = Cause(
@@ -118,7 +138,7 @@ UPGRADE_NEEDED = Cause(
 )
 WRONG_BINARY = Cause(
     "wrong_binary",
-    "the binary is not the one this height needs",
+    "the binary does not fit this height",
     "Nodes of ours run a binary that is older or newer than the state of the chain",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
@@ -147,8 +167,8 @@ HALT_HEIGHT = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'halt per configuration height'",
         "grep -E '^halt-(height|time)' ~virtengine/.virtengine/config/app.toml; systemctl cat virtengine.service",
     ),
-    next="Ask who set the halt height on {hosts}: it may be a coordinated halt. Once it is over: "
-    "-e incident_halt_is_over=HEIGHT -e incident_halt_is_over_reason='...'",
+    next="Ask who set the halt height on {hosts}: it may be a coordinated halt. The plan clears it once a person says that it "
+    "is over.",
     decide="A halt height may be a halt that operators agreed on. A person finds out, and says so with "
     "incident_halt_is_over=HEIGHT and a reason; then the plan clears it.",
     message="Nodes of ours stand at a halt height ({because}). Is this a halt that was agreed on, and is it over? Please "
@@ -206,4 +226,5 @@ GENESIS_IN_FUTURE = Cause(
     decide="Nothing is to be restarted: a start sleeps until the same time.",
 )
 
-CAUSES = (UPGRADE_NEEDED, WRONG_BINARY, HALT_HEIGHT, DOUBLE_SIGN_CHECK, OTHER_GENESIS, GENESIS_IN_FUTURE)
+# A genesis file with a time to come differs from the others' as well: the more telling first.
+CAUSES = (UPGRADE_NEEDED, WRONG_BINARY, HALT_HEIGHT, DOUBLE_SIGN_CHECK, GENESIS_IN_FUTURE, OTHER_GENESIS)

@@ -16,6 +16,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._h
     DOWN,
     SILENT,
     Halt,
+    Unclear,
+    current,
     reason_is,
 )
 
@@ -25,7 +27,7 @@ FULL_INODES = 10
 
 
 def _disk_full(_halt: Halt, node: Node) -> t.Optional[str]:
-    words = reason_is(node, ("no_space",))
+    words = reason_is(node, ("no_space",)) or _disk_unseen(node)
     disk = node.data.disk if node.data is not None else None
     if disk is not None and node.state in (*DOWN, *SILENT):
         free, inodes, total = disk.integer("free_bytes"), disk.integer("inodes_free"), disk.integer("inodes")
@@ -41,7 +43,13 @@ def _disk_unwritable(_halt: Halt, node: Node) -> t.Optional[str]:
         return None
     if node.data.disk.flag("read_only"):
         return f"the file system of {clean(node.data.disk.text('path'), 80)} is read-only"
-    return reason_is(node, ("read_only", "io_error"))
+    return reason_is(node, ("read_only", "io_error")) or _disk_unseen(node)
+
+
+def _disk_unseen(node: Node) -> t.Optional[Unclear]:
+    """Where a host takes no part, no reason is stated, and nothing shows its disk."""
+    silent = node.state in (*DOWN, *SILENT) and node.reason is None
+    return Unclear("its file system cannot be seen") if silent and node.data and not node.data.disk.ok else None
 
 
 def _database_damaged(_halt: Halt, node: Node) -> t.Optional[str]:
@@ -56,7 +64,8 @@ def _wal_lost(halt: Halt, node: Node) -> t.Optional[str]:
     refused = "round regression" in said["signing_regression"].text if "signing_regression" in said else False
     gone = node.state in DOWN and log_is_gone(halt.reading, node, node.data)
     if not gone and ("wal_missing" not in said or (node.state == "not_voting" and not refused)):
-        return None
+        lacks = current(node.data, "wal_missing") is not None or node.data.wal.flag("present") is False
+        return Unclear("a log is missing, and it may not be the one of this height") if lacks else None
     copies = [clean(copy.text("name"), 40) for copy in node.data.wal.mappings("copies")]
     there = f"; beside it lies {', '.join(copies[:3])}" if copies else ""
     return f"its write-ahead log of this height is gone, and its signing state is of this height{there}"

@@ -54,7 +54,7 @@ def test_without_the_statement_it_may_be_a_coordinated_halt() -> None:
         assert made["steps"] == []
         assert held(made)["v2"]["action"] == "clear_halt_height" and not held(made)["v2"]["break_glass"]
         assert "coordinated halt" in held(made)["v2"]["why"]
-        assert "-e incident_halt_is_over=100 -e incident_halt_is_over_reason=" in held(made)["v2"]["why"]
+        assert '-e incident_halt_is_over=100 -e "incident_halt_is_over_reason=' in held(made)["v2"]["why"]
         assert held(made)["v2"]["why"].count("100") == 2, "said more than once"
 
 

@@ -229,7 +229,7 @@ class Fleet:
         """What the module would return of ``host``."""
         now = self.now(look)
         silent = {part: bad("refused", "connection refused") for part in SILENT}
-        data = {
+        data: Data = {
             "schema": 1,
             "clock": {"now": at(now), "boot_at": at(-90000), "boot_id": "b1"},
             "access": {"uid": 0, "privileged": True},
@@ -307,7 +307,7 @@ class Fleet:
         return dict(head, ok=True, data=self.rpc(look, url, address(url), 0, without=lacks))
 
     def bundle(self, looks: int = 2) -> Data:
-        found = []
+        found: list[Data] = []
         for look in range(1, looks + 1):
             found.extend(self.observation(host, look) for host in self.hosts if host.observed)
             found.extend(self.reference(url, look) for url in self.references)

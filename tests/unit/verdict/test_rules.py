@@ -61,9 +61,9 @@ def test_dead_consensus_is_neither_absent_nor_voting() -> None:
     assert row(verdict, "vh1")["state"] == "not_voting"
 
 
-def test_down_beside_dead_consensus_is_a_symptom() -> None:
+def test_down_beside_dead_consensus_are_two_roots() -> None:
     verdict = assess(four(["dead_consensus", "voting", "voting", "stopped"]))
-    assert held(verdict) == {"consensus_failure": "root", "processes_down": "symptom"}
+    assert held(verdict) == {"consensus_failure": "root", "processes_down": "root"}
     assert verdict["causes"][1]["justifies"] == ["start_node", "thaw_node"]
 
 

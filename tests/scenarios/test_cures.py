@@ -1,0 +1,86 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reasons that a plan takes away before it starts a node: done for real, killed in the middle, and undone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.recorded.case import EVERY, VALIDATORS
+from tests.scenarios.fleet import UNIT, Fleet
+from tests.scenarios.responder import Responder, Run
+
+pytestmark = pytest.mark.fleet
+
+APP = "/var/lib/virtengine/.virtengine/config/app.toml"
+WAL = "/var/lib/virtengine/.virtengine/data/cs.wal"
+
+
+def owner_of(run: Run) -> str:
+    """Whose lock the run found."""
+    found = re.search(r"held by (run-[0-9a-f]+)", " ".join(run.output.split()))
+    assert found, run.output
+    return found.group(1)
+
+
+def test_a_halt_height_is_cleared_when_a_person_says_it_is_over(fleet: Fleet, responder: Responder) -> None:
+    fleet.on("vh1", f"rm -f {APP}.incident-*")
+    fleet.fault("halt-height", "vh1", "+5")
+    height = fleet.wait_until_halted("vh2")
+    planned = responder.run()
+    assert planned.causes[0] == "halt_height"
+    assert planned.plan["steps"] == []
+    assert "coordinated halt" in planned.output
+    before = fleet.on("vh1", f"cat {APP}")
+
+    said = ("-e", f"incident_halt_is_over={height}", "-e", "incident_halt_is_over_reason='agreed with all'")
+    wrong = responder.run("-e", f"incident_halt_is_over={height + 1}", *said[2:])
+    assert wrong.plan["steps"] == [], "a halt at another height was called over"
+    planned = responder.run(*said)
+    assert planned.steps() == [("stop_node", "vh1"), ("clear_halt_height", "vh1"), ("start_node", "vh1")]
+
+    approve = (*said, "-e", f"incident_approve={planned.digest}")
+    process = responder.start(*approve)
+    responder.kill_at(process, "step 2/3")
+    looked = responder.run(*said)
+    recovered = responder.run(*approve, "-e", f"incident_break_lock={owner_of(looked)}")
+    assert recovered.code == 0, recovered.output
+    assert recovered.entries[-1]["data"]["outcome"] == "recovered"
+    after = fleet.on("vh1", f"cat {APP}")
+    assert [line for line in after.splitlines() if line not in before.splitlines()] == ["halt-height = 0"]
+
+    undo = f"systemctl stop {UNIT} && mv {APP}.incident-* {APP} && cat {APP}"
+    assert fleet.on("vh1", undo, timeout=60) == before
+
+
+def test_a_lost_log_is_put_back_from_its_copy_on_every_validator(fleet: Fleet, responder: Responder) -> None:
+    for host in VALIDATORS:
+        fleet.fault("reject", host, "+3")
+    fleet.wait_until_halted("vh2")
+    # A single node that kept the votes of the rounds would hand them to all others.
+    for host in EVERY:
+        fleet.fault("stop", host)
+    for host in EVERY:
+        fleet.fault("wal-lost", host)
+    fleet.heal("all", "reject")
+    planned = responder.run()
+    assert planned.causes[0] == "wal_lost"
+    hosts = ("vh1", "vh2", "vh3", "vh4")
+    wanted = [(action, host) for host in hosts for action in ("stop_node", "put_wal_back", "start_node")]
+    assert planned.steps() == wanted
+
+    process = responder.start("-e", f"incident_approve={planned.digest}")
+    responder.kill_at(process, "step 2/12")
+    looked = responder.run()
+    again = responder.run("-e", f"incident_approve={planned.digest}", "-e", f"incident_break_lock={owner_of(looked)}")
+    assert again.code == 0, again.output
+    fleet.wait_for_blocks("vh2")
+    places = fleet.on("vh1", f"ls -d {WAL} {WAL}.*").split()
+    (aside,) = [place for place in places if ".incident-" in place]
+    assert f"{WAL}.bak" not in places
+
+    undo = f"systemctl stop {UNIT} && mv {WAL} {WAL}.bak && mv {aside} {WAL} && ls -d {WAL} {WAL}.*"
+    assert fleet.on("vh1", undo, timeout=60).split() == [WAL, f"{WAL}.bak"]
