@@ -5,75 +5,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-Step = tuple[str, ...]
+from tests.recorded.case import RESTART, ROOT, SYMPTOM, Case, halted
+from tests.recorded.cases_disk import CASES as OF_DISKS
+from tests.recorded.cases_node import CASES as OF_NODES
+from tests.recorded.cases_pairs import CASES as PAIRS
 
 HALT = "processes_down"
 OTHERS = "others_missing"
-DEAD = "node_dead_for_reason"
 GONE = "hosts_unreachable"
 OPEN = "cannot_tell"
 
-DEFAULT: list[dict[str, Any]] = [
-    {"name": "vh1", "power": 34},
-    {"name": "vh2", "power": 22},
-    {"name": "vh3", "power": 14},
-    {"name": "vh4", "power": 8},
-    {"name": "vs1"},
-    {"name": "vx1", "power": 22, "ours": False},
-    {"name": "vx2", "ours": False},
-]
-LAYOUTS: dict[str, list[dict[str, Any]]] = {
-    "default": DEFAULT,
-    # One of three others holds more than a third; the second other is the witness outside the inventory.
-    "others": [
-        {"name": "vh1", "power": 30},
-        {"name": "vh2", "power": 18},
-        {"name": "vs1"},
-        {"name": "vx1", "power": 36, "ours": False},
-        {"name": "vx2", "power": 16, "ours": False},
-    ],
-    # 33 of 99: exactly one third.
-    "third": [
-        {"name": "vh1", "power": 33},
-        {"name": "vh2", "power": 22},
-        {"name": "vh3", "power": 22},
-        {"name": "vx1", "power": 22, "ours": False},
-    ],
-}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One recorded case.
-
-    ``script``: what is done before the run, in order: ("fault", kind, host, ...), ("heal", host),
-    ("on", host, command), ("halted", host) until the newest block that this host shows is 33 s old, ("sleep", seconds).
-    ``causes``: id -> role; ``plan``: (action, host) of each step; ``withheld``: hosts whose start is kept back,
-    also where a thaw is planned.
-    """
-
-    name: str
-    about: str
-    script: tuple[Step, ...]
-    status: str
-    causes: dict[str, str] = field(default_factory=dict)
-    plan: tuple[tuple[str, str], ...] = ()
-    withheld: tuple[str, ...] = ()
-    layout: str = "default"
-
-
-def _halted(name: str, about: str, script: tuple[Step, ...], **more: Any) -> Case:
-    """A case in which vh2 sees the chain stand after the script."""
-    return Case(name, about, (*script, ("halted", "vh2")), "incident", **more)
-
-
-RESTART = "systemctl restart --no-block virtengine.service"
 START_VH1 = (("start_node", "vh1"),)
 
-CASES = (
+OF_HOSTS = (
     Case("healthy", "nothing was done", (("sleep", "15"),), "healthy", {"not_halted": "root"}),
     Case(
         "degraded",
@@ -82,11 +26,11 @@ CASES = (
         "degraded",
         {"not_halted": "root", HALT: "root"},
     ),
-    _halted("stopped", "unit stopped", (("fault", "stop", "vh1"),), causes={HALT: "root"}, plan=START_VH1),
-    _halted(
+    halted("stopped", "unit stopped", (("fault", "stop", "vh1"),), causes={HALT: "root"}, plan=START_VH1),
+    halted(
         "killed", "SIGKILL, unit failed", (("fault", "kill", "vh1", "stay"),), causes={HALT: "root"}, plan=START_VH1
     ),
-    _halted(
+    halted(
         "frozen",
         "SIGSTOP to the process",
         (("fault", "freeze", "vh1"),),
@@ -94,7 +38,7 @@ CASES = (
         plan=(("thaw_node", "vh1"),),
         withheld=("vh1",),
     ),
-    _halted(
+    halted(
         "frozen-cgroup",
         "the cgroup freezer stops the node",
         (("fault", "freeze-cgroup", "vh1"),),
@@ -102,62 +46,62 @@ CASES = (
         plan=(("thaw_node", "vh1"),),
         withheld=("vh1",),
     ),
-    _halted(
+    halted(
         "power-off",
         "the plug of a host is pulled",
         (("fault", "power-off", "vh1"),),
         causes={GONE: "root"},
         withheld=("vh1",),
     ),
-    _halted(
+    halted(
         "cut",
         "the network port of a host is down",
         (("fault", "cut", "vh1"),),
         causes={GONE: "root"},
         withheld=("vh1",),
     ),
-    _halted(
+    halted(
         "frozen-host",
         "a whole host is frozen: ssh hangs",
         (("fault", "freeze-host", "vh1"),),
         causes={GONE: "root"},
         withheld=("vh1",),
     ),
-    _halted(
+    halted(
         "half-unreachable",
         "two validators and the sentry are cut off",
         (("fault", "cut", "vh1"), ("fault", "cut", "vh3"), ("fault", "cut", "vs1")),
         causes={GONE: "root"},
         withheld=("vh1", "vh3"),
     ),
-    _halted(
+    halted(
         "others-missing",
         "another operator's validator and one of ours are stopped",
         (("fault", "stop", "vx1"), ("fault", "stop", "vh3")),
-        causes={OPEN: "root"},
+        causes={OPEN: ROOT, HALT: SYMPTOM},
         withheld=("vh3",),
     ),
-    _halted(
+    halted(
         "others-missing-long",
         "the same, two minutes later: the peers outside show whose votes they lack",
         (("fault", "stop", "vx1"), ("fault", "stop", "vh3"), ("halted", "vh2"), ("sleep", "90")),
         causes={HALT: "root", OTHERS: "root"},
         plan=(("start_node", "vh3"),),
     ),
-    _halted(
+    halted(
         "split",
         "the network is split 42 to 58",
         (("fault", "split", "vh1,vh4/vh2,vh3,vx1,vs1"),),
-        causes={OPEN: "root"},
+        causes={"network_split": ROOT},
     ),
-    _halted(
+    halted(
         "double-sign-check",
         "stopped, and double_sign_check_height is 10",
         (("fault", "dsch", "vh1", "10"), ("fault", "stop", "vh1")),
         causes={HALT: "root"},
         plan=(("relax_double_sign_check", "vh1"), ("start_node", "vh1"), ("restore_double_sign_check", "vh1")),
     ),
-    _halted(
+    halted(
         "double-sign-check-loop",
         "the same, and somebody started it: it crashes at every start",
         (
@@ -167,49 +111,49 @@ CASES = (
             ("on", "vh1", "systemctl start --no-block virtengine.service"),
             ("sleep", "15"),
         ),
-        causes={DEAD: "root"},
+        causes={"double_sign_check": ROOT, HALT: SYMPTOM},
         plan=(("relax_double_sign_check", "vh1"), ("start_node", "vh1"), ("restore_double_sign_check", "vh1")),
     ),
-    _halted(
+    halted(
         "standby",
         "the sentry holds a copy of the stopped validator's key",
         (("fault", "standby", "vs1", "vh1"), ("fault", "stop", "vh1")),
         causes={HALT: "root"},
         withheld=("vh1", "vs1"),
     ),
-    _halted(
+    halted(
         "panic",
         "it panics in a block and lives on",
         (("fault", "panic", "vh1", "+5"),),
-        causes={DEAD: "root"},
+        causes={"application_panics": ROOT, "consensus_failure": SYMPTOM, "block_not_executed": SYMPTOM},
         withheld=("vh1",),
     ),
-    _halted(
+    halted(
         "panic-loop",
         "the same, and somebody restarted it: it crashes at every start",
         (("fault", "panic", "vh1", "+5"), ("halted", "vh2"), ("on", "vh1", RESTART), ("sleep", "15")),
-        causes={DEAD: "root"},
+        causes={"application_panics": ROOT, HALT: SYMPTOM},
         withheld=("vh1",),
     ),
-    _halted(
+    halted(
         "halt-height",
         "halt height on one host",
         (("fault", "halt-height", "vh1", "+8"),),
-        causes={DEAD: "root"},
+        causes={"halt_height": ROOT, "consensus_failure": SYMPTOM, "block_not_executed": SYMPTOM},
         withheld=("vh1",),
     ),
-    _halted(
+    halted(
         "disk-full",
         "no byte is free on its disk",
         (("fault", "disk-full", "vh1"),),
-        causes={DEAD: "root"},
+        causes={"disk_full": ROOT},
         withheld=("vh1",),
     ),
-    _halted(
+    halted(
         "slow",
         "a block takes one node two minutes: it answers and does not vote",
         (("fault", "slow", "vh1", "120000"),),
-        causes={OPEN: "root"},
+        causes={"application_stuck": ROOT},
         withheld=("vh1",),
     ),
     Case(
@@ -217,13 +161,18 @@ CASES = (
         "14 of 100 compute another app hash, blocks come",
         (("fault", "app-hash", "vh3", "+5"), ("sleep", "30")),
         "degraded",
-        {"not_halted": "root", DEAD: "root"},
+        {
+            "not_halted": ROOT,
+            "app_hash_divergence": ROOT,
+            "node_behind": SYMPTOM,
+            "consensus_failure": SYMPTOM,
+        },
     ),
-    _halted(
+    halted(
         "app-hash-split",
         "48 of 100 compute another app hash",
         (("fault", "app-hash", "vh1", "+8"), ("fault", "app-hash", "vh3", "+8")),
-        causes={OPEN: "root"},
+        causes={"app_hash_divergence": ROOT},
     ),
     Case(
         "all-unreachable",
@@ -232,7 +181,7 @@ CASES = (
         "unknown",
         {OPEN: "root"},
     ),
-    _halted(
+    halted(
         "exactly-one-third",
         "33 of 99 are missing",
         (("fault", "stop", "vh1"),),
@@ -240,14 +189,14 @@ CASES = (
         plan=START_VH1,
         layout="third",
     ),
-    _halted(
+    halted(
         "others-only",
         "another operator's 36 of 100 are stopped",
         (("fault", "stop", "vx1"),),
         causes={OPEN: "root"},
         layout="others",
     ),
-    _halted(
+    halted(
         "others-only-long",
         "the same, two minutes later: another operator's node lacks those votes too",
         (("fault", "stop", "vx1"), ("halted", "vh2"), ("sleep", "90")),
@@ -255,3 +204,5 @@ CASES = (
         layout="others",
     ),
 )
+
+CASES = (*OF_HOSTS, *OF_DISKS, *OF_NODES, *PAIRS)

@@ -24,7 +24,8 @@ from typing import Any
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _registry
 
-from tests.recorded.cases import CASES, LAYOUTS, Case
+from tests.recorded.case import LAYOUTS, SETTINGS, Case
+from tests.recorded.cases import CASES
 from tests.scenarios.fleet import REPO, Fleet
 from tests.scenarios.responder import LONGEST_RUN_S, Responder
 from tools import site
@@ -82,6 +83,8 @@ def _do(fleet: Fleet, step: tuple[str, ...]) -> None:
     kind, *words = step
     if kind == "fault":
         fleet.fault(*words)
+    elif kind == "heal":
+        fleet.heal(*words)
     elif kind == "on":
         fleet.on(words[0], words[1])
     elif kind == "halted":
@@ -95,10 +98,13 @@ def _do(fleet: Fleet, step: tuple[str, ...]) -> None:
 def _stand(layout: str) -> Fleet:
     """The fleet in that layout, healed, with a chain that moves."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump({"hosts": LAYOUTS[layout]}, file)
+        json.dump({"hosts": LAYOUTS[layout], **SETTINGS.get(layout, {})}, file)
         file.flush()
         up = [*RIG_COMMAND, "up", "--name", RIG, "--layout", file.name, "--owner-pid", str(os.getpid())]
-        subprocess.run(up, cwd=REPO, check=True, timeout=900)
+        if subprocess.run(up, cwd=REPO, check=False, timeout=900).returncode:
+            # What the case before left cannot be healed: a fleet made anew owes nothing to it.
+            subprocess.run([*RIG_COMMAND, "down", "--name", RIG], cwd=REPO, check=True, timeout=120)
+            subprocess.run(up, cwd=REPO, check=True, timeout=900)
     where = subprocess.run(
         [*RIG_COMMAND, "inventory", "--name", RIG], cwd=REPO, check=True, capture_output=True, text=True
     ).stdout.strip()

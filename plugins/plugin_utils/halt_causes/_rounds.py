@@ -17,13 +17,14 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     refuted,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Part
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
     Halt,
     current,
     missing_power_holds,
     names,
+    sum_of,
     with_set,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._hashes import compare
@@ -33,6 +34,7 @@ SLOW_TIMES = 3
 SLOW_ROUNDS = 2  # so many of the newest five blocks needed more than one round
 # CometBFT enters step 4 when the proposal is there or its time is over.
 STEP_PREVOTE = 4
+_OBJECTIONS = ("proposal_refused", "invalid_block", "wrong_app_hash")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -51,11 +53,10 @@ def _views(halt: Halt) -> list[tuple[str, Part]]:
     return [(name, shown) for name, shown in found if (shown.integer("round") or 0) >= newest - 1]
 
 
-def _nil_power(halt: Halt) -> int:
-    """The most power that prevoted nil in one round, over all views."""
-    powers = [(row.address, row.power) for row in halt.reading.validators]
-    members = dict(powers)
-    most = 0
+def _nil_voters(halt: Halt) -> list[ValidatorRow]:
+    """Who prevoted nil in the round in which the most power did, over all views."""
+    rows = {row.address: row for row in halt.reading.validators}
+    most: list[ValidatorRow] = []
     for _name, shown in _views(halt):
         order = [row.address("address") for row in shown.mappings("validators")]
         for entry in shown.mappings("rounds"):
@@ -64,7 +65,8 @@ def _nil_power(halt: Halt) -> int:
                 for row in entry.items("prevotes")
                 if isinstance(row, list) and len(row) == 3 and row[1] == "nil" and _place(row[0], len(order))
             }
-            most = max(most, sum(members.get(address or "", 0) for address in nil))
+            found = [rows[address] for address in nil if address in rows]
+            most = max(most, found, key=sum_of)
     return most
 
 
@@ -95,10 +97,10 @@ def _proposals_late(halt: Halt) -> Finding:
         return cannot_tell("whether the proposal of a round has arrived at any node of ours")
     without = [(name, shown) for name, shown in told if not _whole(shown)]
     if not without:
-        return refuted("nodes that prevoted have the whole proposal")
+        return _came_late(halt)
     if len(without) < len(told):
         return cannot_tell("whether the proposal came too late where it has come: some nodes have it, and some do not")
-    nil = _nil_power(halt)
+    nil = sum_of(_nil_voters(halt))
     if compare(reading) is not None or nil < reading.total - reading.quorum + 1:
         return cannot_tell("rounds in which more than a third prevotes nil for want of a proposal")
     parts = [
@@ -107,6 +109,42 @@ def _proposals_late(halt: Halt) -> Finding:
         for name, shown in without
     ]
     return Finding(HOLDS, f"rounds rise, power {nil} prevoted nil in one: {'; '.join(parts[:3])}", 0, ())
+
+
+def _came_late(halt: Halt) -> Finding:
+    """The proposal is there when we look. It came too late where validators prevoted nil and nothing was wrong with it."""
+    reading = halt.reading
+    voters = [row for row in _nil_voters(halt) if row.host in reading.nodes]
+    nodes = {row.address: reading.nodes[t.cast(str, row.host)] for row in voters}
+    unread = [row for row in voters if not _journal(nodes[row.address])]
+    bare = [row for row in voters if row not in unread and not _says_why(reading, nodes[row.address])]
+    wanted = reading.total - reading.quorum + 1
+    if sum_of(bare) >= wanted and compare(reading) is None:
+        waits = sorted({str(value) for row in bare if (value := _patience(nodes[row.address])) is not None})
+        because = (
+            f"rounds rise; {names(bare)} prevoted nil in one, and nothing was wrong with the proposal, which is there now: it "
+            "came too late"
+        )
+        hosts = tuple(sorted(t.cast(str, row.host) for row in bare))
+        return Finding(HOLDS, because + (f" (timeout_propose {', '.join(waits[:3])})" if waits else ""), 0, hosts)
+    if sum_of([*bare, *unread]) >= wanted:
+        return cannot_tell(f"why {names([*bare, *unread])} prevoted nil")
+    return refuted("the whole proposal is there, and more than a third does not prevote nil without a stated reason")
+
+
+def _says_why(reading: Reading, node: Node) -> bool:
+    """Whether the journal says since the newest block what is wrong with proposals."""
+    marks = node.data.marks if node.data is not None else ()
+    return any(
+        mark.kind in _OBJECTIONS
+        and mark.current
+        and (mark.last_at is None or reading.last_block_at is None or mark.last_at > reading.last_block_at)
+        for mark in marks
+    )
+
+
+def _patience(node: Node) -> t.Optional[t.Any]:
+    return node.data.setting("timeout_propose") if node.data is not None else None
 
 
 def _whole(shown: Part) -> bool:

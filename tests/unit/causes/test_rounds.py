@@ -47,7 +47,17 @@ ROWS: Table = {
         ("none came", rising, Holds(ROOT, 0, "", "power 100 prevoted nil in one: vh2 has no proposal of round 5")),
         ("parts are missing", lambda: rising(HALF), Holds(ROOT, 0, "", "vh2 has 1 of 40 parts of round 5")),
         ("who proposes has it", lambda: change(rising(), "vh1", COME), Holds(ROOT, 0, "", "vh2 has no proposal")),
-        ("it came", lambda: rising(COME), Refuted("nodes that prevoted have the whole proposal")),
+        ("it came too late", lambda: rising(COME), Holds(ROOT, 0, "vh1 vh2 vh3 vh4", "it came too late")),
+        (
+            "it came, and they object",
+            lambda: change(rising(COME), EVERY, marks=says("rejected")),
+            Refuted("without a stated reason"),
+        ),
+        (
+            "it came, and a journal is missing",
+            lambda: change(rising(COME), EVERY, lost("journal")),
+            Open("why vh1 (40), vh2 (30)"),
+        ),
         ("it came to some", lambda: change(rising(), "vh3", COME), Open("some nodes have it, and some do not")),
         ("nobody tells", lambda: rising(NOT_TOLD), Open("whether the proposal of a round has arrived")),
         ("prevotes for a block", lambda: four(round=3, grow=2, halted_s=400), Open("more than a third prevotes nil")),

@@ -19,7 +19,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import now
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import add_look
 
-from tests.unit.probe.nodes import Timed, node, refused
+from tests.unit.probe.nodes import node, refused
 from tests.unit.probe.views import dead, endpoint
 from tests.unit.rpc.server import Server
 
@@ -59,10 +59,8 @@ def test_a_probe_opens_no_connection_to_a_host(tmp_path: Path, arguments: tuple[
 
 
 def test_without_an_endpoint_it_is_skipped_at_once(tmp_path: Path) -> None:
-    with Timed() as took:
-        found = play(tmp_path, endpoints=[])
+    found = play(tmp_path, endpoints=[])
     assert found["skipped"] is True and found["observations"] == []
-    assert took.seconds < 8
 
 
 @pytest.mark.parametrize(

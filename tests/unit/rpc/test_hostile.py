@@ -229,7 +229,6 @@ WORST = {
 }
 
 
-@pytest.mark.one_core
 @pytest.mark.parametrize("name", WORST)
 def test_ten_megabytes_in_every_answer_cost_less_than_a_hundred(name: str) -> None:
     body = http(WORST[name])

@@ -1,0 +1,129 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Evidence that gets lost: a bundle without parts of it, and what must not come of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _registry
+
+Data = dict[str, Any]
+Steps = set[tuple[str, str]]
+# What is lost of an observation: host, look, part.
+Loss = tuple[str, int, str]
+
+HALT = _registry.incident("chain_halt")
+
+WHOLE = "the whole observation"
+PARTS = (
+    "clock", "access", "unit", "process", "paths", "binary", "config", "genesis", "signer", "disk", "upgrade", "wal", "p2p",
+    "journal", "rpc",
+)  # fmt: skip
+RPC_PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
+LOSABLE = (WHOLE, *PARTS, *(f"rpc.{name}" for name in RPC_PARTS))
+
+# How a part is lost: it says so in one of these ways, or it is not there at all.
+LATE, FAILED, ABSENT = "late", "failed", "absent"
+_SAYS = {
+    LATE: {"ok": False, "error": {"kind": "late", "text": "no answer in time"}},
+    FAILED: {"ok": False, "error": {"kind": "failed", "text": "lost"}},
+}
+
+
+class Judged(NamedTuple):
+    """What a bundle comes to."""
+
+    verdict: Data
+    plan: Data
+
+
+def judge(bundle: Data, reason: str | None = None) -> Judged:
+    """Verdict and plan of a bundle."""
+    verdict = HALT.assess(bundle)
+    return Judged(verdict, HALT.plan(bundle, verdict, reason))
+
+
+def hosts_of(bundle: Data) -> list[str]:
+    return sorted({entry["host"] for entry in bundle["observations"]})
+
+
+def answers(data: Data) -> Data:
+    """What RPC shows; of a reference outside the inventory that is all there is."""
+    return cast(Data, data.get("rpc", data))
+
+
+def without(bundle: Data, losses: Iterable[Loss], how: str = LATE) -> Data:
+    """The bundle without these. A whole observation that is lost is not there; of a part ``how`` says what is left."""
+    lost: dict[tuple[str, int], set[str]] = {}
+    for host, look, part in losses:
+        lost.setdefault((host, look), set()).add(part)
+    kept = []
+    for entry in bundle["observations"]:
+        parts = lost.get((entry["host"], entry["look"]), set())
+        if WHOLE not in parts:
+            kept.append(_less(entry, parts, how) if parts and entry["ok"] else entry)
+    return _bundle.check(dict(bundle, observations=kept))
+
+
+def _less(entry: Data, parts: set[str], how: str) -> Data:
+    data = dict(entry["data"])
+    rpc = answers(data)
+    if rpc is not data:
+        data["rpc"] = rpc = dict(rpc)
+    for part in parts:
+        room, name = (rpc, part[4:]) if part.startswith("rpc.") else (data, part)
+        if how == ABSENT:
+            room.pop(name, None)
+        else:
+            room[name] = _SAYS[how]
+    return dict(entry, data=data)
+
+
+def steps(plan: Data) -> Steps:
+    return {(step["action"], step["host"]) for step in plan["steps"]}
+
+
+def refused(plan: Data) -> Steps:
+    """What is withheld whatever a person says."""
+    return {(entry["action"], entry["host"]) for entry in plan["withheld"] if not entry["break_glass"]}
+
+
+def named(verdict: Data, kind: str = "causes") -> set[str]:
+    """The causes that hold, or that are in another list of the verdict."""
+    return {entry["id"] for entry in verdict[kind]}
+
+
+def roots(verdict: Data) -> set[str]:
+    return {cause["id"] for cause in verdict["causes"] if cause["role"] == "root"}
+
+
+def broken_rules(before: Judged, after: Judged, how: str = LATE) -> list[str]:
+    """What less evidence made of verdict and plan that must not come of it.
+
+    An answer that comes late is an observation of its own (a node that hangs), and may show a cause that the full answer
+    refuted; a part that failed or is not there shows nothing.
+    """
+    was, now = before.verdict["status"], after.verdict["status"]
+    found = []
+    if now == "healthy" and was != "healthy":
+        found.append(f"{was} became healthy")
+    if now == "degraded" and was == "incident":
+        found.append("an incident became degraded")
+    if now == "incident" and after.verdict["confirmed"] and was in ("healthy", "degraded"):
+        found.append(f"{was} became a confirmed incident")
+    if how != LATE:
+        risen = (named(after.verdict) - named(before.verdict) - {"cannot_tell"}) & named(before.verdict, "refuted")
+        found += [f"{cause} was refuted, and holds" for cause in sorted(risen)]
+    if steps(after.plan) & refused(before.plan):
+        found.append(f"what was refused is planned: {sorted(steps(after.plan) & refused(before.plan))}")
+    more = steps(after.plan) - steps(before.plan)
+    stopped = next((cause for cause in before.verdict["causes"] if cause["id"] == "key_on_two_hosts"), None)
+    if stopped is not None:
+        # It stops every automation, as long as it is seen. Where it is not, other hosts are what they are without it.
+        more = {(action, host) for action, host in more if host in stopped["hosts"]}
+    if more:
+        found.append(f"more is planned: {sorted(more)}")
+    return found

@@ -1,0 +1,233 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the pages about the causes of a halt from the causes themselves and from the bundles that are kept.
+
+Started by ``tests.recorded.table``. ``docs/causes-of-a-halt.md`` has the table of all bundles, and a page beside it for
+each file of ``halt_causes``. With ``--check`` nothing is written, and the exit code is 1 when a page is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import CAUSES, NOTHING_EXPLAINS
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes import (
+    _application,
+    _network,
+    _power,
+    _rounds,
+    _signing,
+    _standing,
+    _stated,
+    _storage,
+)
+
+from tests.recorded import losses
+from tests.recorded.kept import Kept, kept, unrecorded
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+INDEX = DOCS / "causes-of-a-halt.md"
+FOLDER = DOCS / "causes-of-a-halt"
+COMMAND = "python3 -m tests.recorded.table"
+WIDTH = 119
+
+# Page -> its title and its causes, in the order of the pages.
+PAGES: dict[str, tuple[str, tuple[Cause, ...]]] = {
+    "standing": ("Is it a halt at all", (*_standing.CAUSES, NOTHING_EXPLAINS)),
+    "power": ("Voting power that is missing", _power.CAUSES),
+    "network": ("Between the hosts: network and clocks", _network.CAUSES),
+    "rounds": ("Rounds and proposals", (*_rounds.CAUSES, *_rounds.ASIDE)),
+    "application": ("Inside the node: consensus and application", _application.CAUSES),
+    "stated": ("What a setting, the genesis or the binary explains", _stated.CAUSES),
+    "storage": ("Disk, databases and the write-ahead log", _storage.CAUSES),
+    "signing": ("Keys, signers and signing state", _signing.CAUSES),
+}
+_PAGE_OF = {cause.id: page for page, (_title, causes) in PAGES.items() for cause in causes}
+_ORDER = [cause.id for cause in CAUSES]
+_CODE = re.compile("`[^`]*`")
+_NOTE = f"<!-- Written by `{COMMAND}` from the causes and the kept bundles: change those, not this. -->"
+
+
+def pages() -> dict[Path, str]:
+    """Every page with its text."""
+    bundles = kept()
+    return {INDEX: _index(bundles), **{FOLDER / f"{page}.md": _page(page, bundles) for page in PAGES}}
+
+
+def _index(bundles: list[Kept]) -> str:
+    composed = sum(one.composed for one in bundles)
+    lines = [
+        "# The causes of a halt, made and diagnosed",
+        "",
+        _NOTE,
+        "",
+        *_wrapped(
+            f"`chain_halt` knows {len(CAUSES)} causes. Below, {len(bundles) - composed} bundles that were recorded on a "
+            f"fleet of real hosts and {composed} that were composed: what was made, and what the verdict on the evidence "
+            "is today. The rules by which causes are told are in [causes.md](causes.md)."
+        ),
+        "",
+    ]
+    for page, (title, causes) in PAGES.items():
+        named = ", ".join(f"[{cause.id}]({FOLDER.name}/{page}.md#{cause.id})" for cause in causes)
+        lines.append(f"* **[{title}]({FOLDER.name}/{page}.md)**: {named}")
+    lines += [
+        "",
+        "## The bundles",
+        "",
+        *_wrapped(
+            "The evidence of a case is `tests/data/recorded/CASE.json`, of a composed one `tests/data/bundles/CASE.json`; "
+            "`-e incident_evidence=FILE` shows the verdict on it without a host. `python3 -m tests.recorded.record CASE` "
+            "makes a case anew on the fleet, with no name all of them; `python3 -m tests.recorded.matrix` prints the "
+            "confusion matrix, and what becomes of the verdicts when evidence gets lost. How it was made: the commands of "
+            "`tests/fleet/README.md`, one after the other."
+        ),
+        "",
+        *_wrapped(
+            "Seconds are from the start of `ansible-playbook` to the first answer, and to the end of the run: the confirmed "
+            "verdict, the plan, the record and its report. A composed bundle has none. (s): a symptom."
+        ),
+        "",
+        "| cause | how it was made | recorded case | verdict | seconds to first answer / verdict |",
+        "|---|---|---|---|---|",
+        *(_row(one) for one in sorted(bundles, key=_place)),
+    ]
+    never = [cause for cause in _ORDER if not any(cause in one.causes for one in bundles)]
+    if never:
+        lines += [
+            "",
+            *_wrapped(f"In no bundle, and made by composed fleets of the unit tests only: {_quoted(never)}."),
+        ]
+    if unrecorded():
+        lines += [
+            "",
+            *_wrapped(f"Cases that have not been recorded: {_quoted(unrecorded())}."),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _place(one: Kept) -> tuple[bool, int]:
+    """Cases of one cause before those of two, each by the first of its causes."""
+    roots = _sorted(one.roots - {"not_halted"}) or _sorted(one.roots)
+    return (len(roots) > 1, min((_ORDER.index(cause) for cause in roots), default=len(_ORDER)))
+
+
+def _row(one: Kept) -> str:
+    verdict = losses.judge(one.bundle()).verdict
+    found = {cause["id"]: "" if cause["role"] == "root" else " (s)" for cause in verdict["causes"]}
+    named = ", ".join(f"{cause}{role}" for cause, role in found.items())
+    status = "" if verdict["status"] == "incident" else f"{verdict['status']}: "
+    seconds = "{:.1f} / {:.1f}".format(*one.seconds) if one.seconds is not None else "-"
+    case = f"`{one.name}`" + (" (composed)" if one.composed else "")
+    made = one.about if one.composed else f"`{one.made}`: {one.about}" if one.made != "nothing" else one.about
+    cells = (_listed(_sorted(one.roots)), made, case, f"{status}{named}", seconds)
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _listed(causes: list[str]) -> str:
+    return ", ".join(f"[{cause}]({FOLDER.name}/{_PAGE_OF[cause]}.md#{cause})" for cause in causes)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _sorted(causes: set[str]) -> list[str]:
+    return sorted(causes, key=_ORDER.index)
+
+
+def _page(page: str, bundles: list[Kept]) -> str:
+    title, causes = PAGES[page]
+    lines = [
+        f"# {title}",
+        "",
+        _NOTE,
+        "",
+        *_wrapped(
+            f"[All causes]({'../' + INDEX.name}) · [the rules](../causes.md). The commands are for a node with its RPC at "
+            "`127.0.0.1:26657`, its home in `~virtengine/.virtengine`, and `jq` at hand. The answer of `/dump_consensus_state` "
+            "has its votes under `votes`, that of `/consensus_state` under `height_vote_set`."
+        ),
+    ]
+    for cause in causes:
+        lines += ["", *_section(cause, bundles)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(cause: Cause, bundles: list[Kept]) -> list[str]:
+    severity = cause.severity or "none of its own"
+    severity += ", also while blocks come" if cause.lasting else ""
+    # The step has a number, and a line that begins with one would be a list.
+    step = f"* **Runbook**: {cause.runbook_step}. **Severity**: {severity}."
+    lines = [f"## {cause.id}", "", *_wrapped(f"*{cause.statement}.*"), "", step]
+    for head, text in (
+        ("Shows", cause.signs),
+        ("Next", _plain(cause.next)),
+        ("A person decides", _plain(cause.decide)),
+        ("Actions", f"justifies {_actions(cause.justifies)}; forbids {_actions(cause.forbids)}."),
+        ("Bundles", _shown_by(cause, bundles)),
+    ):
+        lines += _wrapped(f"* **{head}**: {text}", "  ") if text else []
+    return [*lines, "* **By hand**:", "", *(f"      {command}" for command in cause.by_hand)]
+
+
+def _plain(text: str) -> str:
+    """A text of a cause without the values that only a verdict has."""
+    return text.replace("{hosts}", "these hosts").replace("{height}", "this height").replace("{because}", "...")
+
+
+def _actions(names: tuple[str, ...]) -> str:
+    return _quoted(names) or "nothing"
+
+
+def _shown_by(cause: Cause, bundles: list[Kept]) -> str:
+    """Which bundles have it as a root, and how many as a symptom."""
+    having = [f"`{one.name}`{' (composed)' if one.composed else ''}" for one in bundles if cause.id in one.roots]
+    beside = Counter(role for one in bundles for made, role in one.causes.items() if made == cause.id)["symptom"]
+    symptom = f"a symptom in {beside}" if beside else ""
+    return "; ".join(filter(None, (", ".join(having), symptom))) + "." if having or symptom else "none."
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    """Lines of a paragraph; what is code is not broken."""
+    whole = _CODE.sub(lambda code: code[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(whole, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\0", " ") for line in lines]
+
+
+def stale() -> list[Path]:
+    """Pages that are not what would be written, and files beside them that nothing writes."""
+    wanted = pages()
+    there = set(FOLDER.glob("*"))
+    wrong = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    return sorted([*wrong, *(there - set(wanted))])
+
+
+def main() -> int:
+    """Write the pages, or with ``--check`` say which are out of date."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 when a page is out of date")
+    options = parser.parse_args()
+    old = stale()
+    if options.check:
+        print("\n".join(f"out of date: {path.relative_to(DOCS.parent)}" for path in old) or "all pages are up to date")
+        return 1 if old else 0
+    FOLDER.mkdir(exist_ok=True)
+    for path in set(FOLDER.glob("*")) - set(pages()):
+        path.unlink()
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+    print("\n".join(f"written: {path.relative_to(DOCS.parent)}" for path in old) or "nothing has changed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pages about the causes are what the causes and bundles say, and composed bundles show what they are said to."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import CAUSES
+
+from tests.recorded import losses, tabulator
+from tests.recorded.composed import COMPOSED, Composed
+from tests.recorded.kept import BUNDLES, kept
+
+BY_NAME = {one.name: one for one in kept()}
+
+
+def test_the_pages_are_what_the_generator_writes() -> None:
+    """When this fails: python3 -m tests.recorded.table."""
+    assert tabulator.stale() == []
+
+
+def test_every_cause_is_on_one_page() -> None:
+    shown = [cause.id for _title, causes in tabulator.PAGES.values() for cause in causes]
+    assert sorted(shown) == sorted(cause.id for cause in CAUSES)
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=[cause.id for cause in CAUSES])
+def test_every_cause_says_how_it_shows(cause: Cause) -> None:
+    assert 40 <= len(cause.signs) <= 400
+    assert cause.signs.endswith((".", '".'))
+
+
+def test_every_line_that_the_pages_link_to_is_there() -> None:
+    pages = tabulator.pages()
+    for page, text in pages.items():
+        for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text):
+            path = (page.parent / target).resolve()
+            assert path in pages or path.is_file(), f"{page.name} links to {target}"
+            assert not anchor or f"\n## {anchor}\n" in pages[path], f"{page.name} links to {target}#{anchor}"
+
+
+def test_every_composed_bundle_has_an_entry() -> None:
+    assert sorted(path.stem for path in BUNDLES.glob("*.json")) == sorted(one.name for one in COMPOSED)
+
+
+@pytest.mark.parametrize("one", COMPOSED, ids=[one.name for one in COMPOSED])
+def test_a_composed_bundle_gives_the_verdict_of_its_entry(one: Composed) -> None:
+    verdict = losses.judge(BY_NAME[one.name].bundle()).verdict
+    seen = {cause["id"]: cause["role"] for cause in verdict["causes"]}
+    assert (verdict["status"], seen) == (one.status, one.causes)
