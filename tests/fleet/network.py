@@ -14,6 +14,8 @@ from tests.fleet.names import Names, port
 from tests.fleet.run import attempt, call
 
 SPLIT = "fleet_split"
+CLOSED = "fleet_closed"
+P2P_PORT = 26656
 
 
 def existing() -> set[str]:
@@ -81,6 +83,19 @@ def split(names: Names, groups: Sequence[Sequence[str]]) -> None:
 def join_again(names: Names) -> None:
     """End a split; without one nothing happens."""
     attempt(["ip", "netns", "exec", names.control, "nft", "delete", "table", "bridge", SPLIT])
+
+
+def close_p2p(names: Names, host: str) -> None:
+    """The host's firewall drops what comes in for the p2p port; connections that the host opens go on."""
+    rules = f"table inet {CLOSED} {{\n  chain input {{\n    type filter hook input priority 0; policy accept;\n"
+    rules += f"    tcp dport {P2P_PORT} drop\n  }}\n}}\n"
+    open_p2p(names, host)
+    call("ip", "netns", "exec", names.machine(host), "nft", "-f", "-", stdin=rules)
+
+
+def open_p2p(names: Names, host: str) -> None:
+    """Take that rule away; without one nothing happens."""
+    attempt(["ip", "netns", "exec", names.machine(host), "nft", "delete", "table", "inet", CLOSED])
 
 
 def remove(namespaces: Iterable[str]) -> None:

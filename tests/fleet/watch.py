@@ -141,6 +141,15 @@ def table(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def signers(box: Box) -> set[str]:
+    """Consensus addresses of the validator set, as this host's node sees it; empty when it does not answer."""
+    answer: Any = box.rpc("validators?per_page=100")
+    try:
+        return {str(row["address"]) for row in answer["validators"]}
+    except (KeyError, TypeError):
+        return set()
+
+
 def wait_for_blocks(
     names: Names, found: Record, more: int = 2, timeout: float = 90, hosts: Sequence[str] | None = None
 ) -> int:

@@ -166,6 +166,7 @@ OF_HOSTS = (
             "app_hash_divergence": ROOT,
             "node_behind": SYMPTOM,
             "consensus_failure": SYMPTOM,
+            "proposer_silent": SYMPTOM,
         },
     ),
     halted(

@@ -16,7 +16,6 @@ CASES = (
         "34 of 100 have a genesis of another chain id over their data",
         (("fault", "genesis", "vh1", "other"),),
         causes={"other_genesis": ROOT},
-        withheld=VH1,
     ),
     halted(
         "genesis-future",
@@ -99,6 +98,12 @@ CASES = (
         "14 of 100 computed another app hash and were restarted, blocks come",
         (("fault", "app-hash", "vh3", "+5"), ("sleep", "20"), ("on", "vh3", RESTART), ("sleep", "20")),
         "degraded",
-        {"not_halted": ROOT, "diverged_and_restarted": ROOT},
+        {
+            "not_halted": ROOT,
+            "diverged_and_restarted": ROOT,
+            "app_hash_divergence": SYMPTOM,
+            "node_behind": SYMPTOM,
+            "proposer_silent": SYMPTOM,
+        },
     ),
 )

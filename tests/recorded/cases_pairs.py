@@ -147,8 +147,13 @@ CASES = (
         "upgrade-and-stopped",
         "the height of an upgrade is reached, and one node was stopped before it",
         (("fault", "upgrade", "+30"), STOP_VH3, ("sleep", "20")),
-        causes={"upgrade_needed": ROOT, DOWN: ROOT, FAILED: SYMPTOM},
-        withheld=("vh1", "vh2", "vh3", "vh4", "vs1"),
+        causes={
+            "upgrade_needed": ROOT,
+            "processes_down": SYMPTOM,
+            "consensus_failure": SYMPTOM,
+            "block_not_executed": SYMPTOM,
+        },
+        withheld=("vh1", "vh2", "vh3", "vh4"),
     ),
     halted(
         "no-peers-and-signing-state-ahead",

@@ -61,6 +61,11 @@ def _app_hash(halt: Halt) -> Finding:
         if rows and halt.reading.total > 0:
             return halt.judged(rows, words, hosts, struck=True)
         return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=halt.standing is not False)
+    if restarted := halt.struck[DIVERGED_AND_RESTARTED.id]:
+        power = sum(one.row.power for one in restarted if one.row is not None)
+        hosts = tuple(sorted(one.node.host for one in restarted))
+        because = f"on {', '.join(hosts[:6])}: it refuses the blocks of the others for their hash"
+        return Finding(HOLDS, because, power, hosts, symptom=True, explained=True)
     aside = [node.host for node in halt.reading.nodes.values() if node.data is not None and not node.chain_ok]
     if aside:
         return cannot_tell(f"what {', '.join(aside[:6])} computed: of another genesis or chain, so it is not compared")

@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
@@ -27,9 +28,11 @@ _PLAN = re.compile(r'UPGRADE \\?"([^"\\]{1,64})\\?" NEEDED at height: (\d{1,19})
 CURE_OF_DOUBLE_SIGN_CHECK = ("relax_double_sign_check", "start_node", "restore_double_sign_check")
 
 
-def _upgrade_needed(_halt: Halt, node: Node) -> t.Optional[str]:
-    if reason_is(node, ("upgrade_needed",)) is None or node.data is None or node.reason is None:
+def _upgrade_needed(halt: Halt, node: Node) -> t.Optional[str]:
+    if node.data is None:
         return None
+    if reason_is(node, ("upgrade_needed",)) is None or node.reason is None:
+        return _has_the_binary_that_lacks_it(halt, node, node.data)
     plan = _PLAN.search(node.reason.text)
     file = node.data.upgrade.inner("plan")
     if plan is not None:
@@ -41,6 +44,18 @@ def _upgrade_needed(_halt: Halt, node: Node) -> t.Optional[str]:
     there = node.data.upgrade.flag("upgrade_binary_present")
     binary = {True: "its binary lies there", False: "its binary is not there", None: "the binary that runs lacks it"}
     return f"{due}, {binary[there]}"
+
+
+def _has_the_binary_that_lacks_it(halt: Halt, node: Node, data: NodeEvidence) -> t.Optional[str]:
+    """A node that went down before the upgrade was due would run into it at its start."""
+    mine = data.binary.text("sha256")
+    if node.state not in DOWN or node.reason is not None or mine is None:
+        return None
+    for other in halt.reading.nodes.values():
+        waits = other.data is not None and reason_is(other, ("upgrade_needed",)) is not None
+        if waits and other.data is not None and other.data.binary.text("sha256") == mine:
+            return f"it is down, and has the binary that lacks the upgrade on {clean(other.host, 40)}"
+    return None
 
 
 def _wrong_binary(_halt: Halt, node: Node) -> t.Optional[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import types
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
@@ -21,7 +22,10 @@ REPLAY = f"Error: error during handshake: error on replay: halt per configuratio
 LOST = f'ERR Error on catchup replay err="cannot replay height 101. WAL does not contain #ENDHEIGHT for {r.HEIGHT}"'
 REGRESSION = 'ERR failed signing vote err="error signing vote: round regression at height 101. Got 0, last round 7"'
 STARTED = "2026-01-30T12:00:00Z"
-SAID = {"halt_is_over": r.HEIGHT, "reason": "call of 12:05, all operators"}
+Said = t.Optional[t.Mapping[str, t.Any]]
+SAID: t.Mapping[str, t.Any] = types.MappingProxyType(
+    {"halt_is_over": r.HEIGHT, "reason": "call of 12:05, all operators"}
+)
 
 HALT_ACTIONS = ["stop_node", "clear_halt_height", "start_node"]
 WAL_ACTIONS = ["stop_node", "put_wal_back", "start_node"]
@@ -78,19 +82,18 @@ def judged(net: Net) -> dict[str, t.Any]:
     return made
 
 
-def evidence(net: Net, looks: tuple[int, ...] = (1, 2), said: dict[str, t.Any] | None = SAID) -> dict[str, t.Any]:
-    made: dict[str, t.Any] = _bundle.check(_bundle.with_said(bundle(net, looks), said))
+def evidence(net: Net, looks: tuple[int, ...] = (1, 2), said: Said = SAID) -> dict[str, t.Any]:
+    stated = None if said is None else dict(said)
+    made: dict[str, t.Any] = _bundle.check(_bundle.with_said(bundle(net, looks), stated))
     return made
 
 
-def make(
-    net: Net, said: dict[str, t.Any] | None = SAID, reason: str | None = None, **changes: t.Any
-) -> dict[str, t.Any]:
+def make(net: Net, said: Said = SAID, reason: str | None = None, **changes: t.Any) -> dict[str, t.Any]:
     made: dict[str, t.Any] = plan(evidence(net, said=said), {**judged(net), **changes}, reason)
     return made
 
 
-def check(net: Net, made: dict[str, t.Any], step: dict[str, t.Any], said: t.Any = SAID) -> dict[str, t.Any]:
+def check(net: Net, made: dict[str, t.Any], step: dict[str, t.Any], said: Said = SAID) -> dict[str, t.Any]:
     found: dict[str, t.Any] = check_step(evidence(net, (2, 3), said), made, step)
     return found
 

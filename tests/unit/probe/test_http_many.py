@@ -39,8 +39,7 @@ def ask(urls: t.Sequence[str], seconds: float = 5, cap: int = CAP, **more: t.Any
 
 def one(answer: Answer, seconds: float = 5, cap: int = CAP) -> Reply:
     with Server({"/x": answer}) as server:
-        (reply,) = ask([server.url], seconds, cap).values()
-    return reply
+        return ask([server.url], seconds, cap)[server.url]
 
 
 def kind(reply: Reply) -> t.Optional[str]:
