@@ -24,6 +24,7 @@ MAX_VALUES = 400000
 MAX_DEPTH = 40
 MAX_LOOK = 1000000
 MAX_REASON = 300
+MAX_CHAIN_ID = 100  # CometBFT allows 50 (types/genesis.go: MaxChainIDLen)
 
 _ADDRESS = re.compile(r"[0-9A-F]{40}")
 _INCIDENT = re.compile(r"[a-z][a-z0-9_]{0,60}")
@@ -94,8 +95,11 @@ def new(
     inventory: dict[str, dict[str, t.Any]],
     not_looked_at: t.Sequence[str] = (),
     said: t.Optional[dict[str, t.Any]] = None,
+    declared: t.Optional[str] = None,
 ) -> Bundle:
     """An empty bundle. ``not_looked_at``: hosts of the inventory that this run does not ask. ``said``: see ``with_said``.
+
+    ``declared``: see ``with_chain``.
 
     BadEvidence where ``inventory`` or ``taken_at`` (RFC 3339) are not of the contract's shape.
     """
@@ -111,7 +115,18 @@ def new(
             "observations": [],
         }
     )
-    return with_said(made, said)
+    return with_chain(with_said(made, said), declared)
+
+
+def with_chain(bundle: Bundle, declared: t.Optional[str]) -> Bundle:
+    """The bundle with the chain id that a person declares, which wins over what anybody shows; None: as it is.
+
+    BadEvidence where it is no chain id.
+    """
+    if declared is None:
+        return bundle
+    _check_declared(declared)
+    return dict(bundle, declared_chain_id=declared, chain_id=declared)
 
 
 def with_said(bundle: Bundle, said: t.Optional[dict[str, t.Any]]) -> Bundle:
@@ -151,7 +166,8 @@ def extend(bundle: Bundle, added: t.Iterable[Observation]) -> Bundle:
         kept.pop(_key(observation), None)
         kept[_key(observation)] = observation
     observations = list(kept.values())
-    return dict(bundle, observations=observations, chain_id=chain_id(observations) or bundle["chain_id"])
+    chain = bundle.get("declared_chain_id") or chain_id(observations) or bundle["chain_id"]
+    return dict(bundle, observations=observations, chain_id=chain)
 
 
 def chain_id(observations: list[Observation]) -> t.Optional[str]:
@@ -223,6 +239,13 @@ def check(obj: t.Any) -> Bundle:
 def _check_statement(bundle: Bundle) -> None:
     if "said" in bundle:
         _check_said(bundle["said"])
+    if "declared_chain_id" in bundle:
+        _check_declared(bundle["declared_chain_id"])
+
+
+def _check_declared(name: t.Any) -> None:
+    if not isinstance(name, str) or not name or name != clean(name, MAX_CHAIN_ID):
+        raise BadEvidence("declared_chain_id", f"is no text of one line, 1 to {MAX_CHAIN_ID} characters")
 
 
 def _check_said(said: t.Any) -> None:

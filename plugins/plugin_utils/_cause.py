@@ -49,7 +49,9 @@ class Cause:
     by_hand: tuple[str, ...] = ()  # two or three commands that show the same to a person
     next: str = ""  # what a person does next; {hosts} stands for the hosts it is about
     decide: str = ""  # why no automatic act is right, and what a person must decide
-    message: str = ""  # to the operators of other validators, where they have to know; {hosts}, {height}, {because}
+    message: str = (
+        ""  # to the operators of other validators, where they have to know; {height} is where the chain stands
+    )
     lasting: bool = False  # its severity holds as well while the chain runs
 
 

@@ -16,6 +16,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes import (
     _application,
+    _divergence,
     _network,
     _power,
     _rounds,
@@ -39,6 +40,7 @@ EXPLAINING = (
     *_signing.CAUSES,
     *_stated.CAUSES,
     *_storage.CAUSES,
+    *_divergence.CAUSES,
     *_application.CAUSES,
     *_network.CAUSES,
     *_rounds.CAUSES,

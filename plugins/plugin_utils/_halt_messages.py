@@ -21,7 +21,16 @@ _KEEP_SAFE = (
 )
 
 
-_MESSAGES = {cause.id: cause.message for cause in CAUSES if cause.message}
+_START = (
+    "Please look whether your node runs, has peers and votes. If it is stopped, start it. If it cannot start, tell us the "
+    f"last lines of its log. {_KEEP_SAFE}"
+)
+# Where something else than missing power is the matter, another message says what to do.
+_LOOK_ONLY = (
+    "Please look whether your node runs, has peers and votes, and tell us the last lines of its log. Start, restart, reset "
+    "and roll back nothing yet: another message of ours says what is the matter."
+)
+_MESSAGES = {cause.id: cause for cause in CAUSES if cause.message}
 
 
 def messages(reading: Reading, causes: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
@@ -34,24 +43,28 @@ def messages(reading: Reading, causes: list[dict[str, t.Any]]) -> list[dict[str,
     silent = [row for row in theirs if row.state != "voted_at"]
     voted = [row for row in theirs if row.state == "voted_at"]
     groups = [
-        (silent, "No vote of yours for this height has been seen."),
+        (silent, "missing votes", "No vote of yours for this height has been seen."),
         (
             voted,
+            "votes that may be old",
             "A vote of yours for this height was seen, but it may be old. We cannot tell whether your node still runs.",
         ),
     ]
-    sent = [_message(reading, rows, known) for rows, known in groups if rows]
+    of_all = [cause for cause in causes if cause["role"] == "root" and cause["id"] in _MESSAGES]
+    sent = [_message(reading, rows, about, known, bool(of_all)) for rows, about, known in groups if rows]
     everybody = [row for row in reading.validators if row.owner == "theirs" and row.power > 0]
-    for cause in causes:
-        if everybody and cause["role"] == "root" and cause["id"] in _MESSAGES:
-            sent.append(_about(reading, everybody, _verdict.filled(_MESSAGES[cause["id"]], cause, reading.height)))
+    for cause in of_all:
+        if everybody:
+            known = _MESSAGES[cause["id"]]
+            words = _verdict.filled(known.message, cause, reading.height)
+            sent.append(_about(reading, everybody, known.title, words))
     return sent
 
 
-def _about(reading: Reading, rows: list[ValidatorRow], words: str) -> dict[str, t.Any]:
+def _about(reading: Reading, rows: list[ValidatorRow], title: str, words: str) -> dict[str, t.Any]:
     rows = sorted(rows, key=lambda row: (-row.power, row.address))
     text = f"{_stands(reading)}. {words}"
-    return {"to": [_addressee(row) for row in rows], "text": text}
+    return {"to": [_addressee(row) for row in rows], "about": title, "text": text}
 
 
 def _addressee(row: ValidatorRow) -> dict[str, t.Any]:
@@ -65,15 +78,13 @@ def _stands(reading: Reading) -> str:
     return stands
 
 
-def _message(reading: Reading, rows: list[ValidatorRow], known: str) -> dict[str, t.Any]:
+def _message(reading: Reading, rows: list[ValidatorRow], about: str, known: str, only_look: bool) -> dict[str, t.Any]:
     rows = sorted(rows, key=lambda row: (-row.power, row.address))
     power = sum(row.power for row in rows)
     missing = max(0, reading.quorum - reading.voting)
     who = ", ".join(f"{clean(row.name, 40)} ({row.address}, voting power {row.power})" for row in rows)
     text = (
         f"{_stands(reading)}. Voting power {reading.voting} of {reading.total} votes, {reading.quorum} is needed, {missing} is "
-        f"missing. This goes to the operators of {who}, together {power}. {known} "
-        "Please look whether your node runs, has peers and votes. If it is stopped, start it. If it cannot start, tell "
-        f"us the last lines of its log. {_KEEP_SAFE}"
+        f"missing. This goes to the operators of {who}, together {power}. {known} {_LOOK_ONLY if only_look else _START}"
     )
-    return {"to": [_addressee(row) for row in rows], "text": text}
+    return {"to": [_addressee(row) for row in rows], "about": about, "text": text}

@@ -26,6 +26,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
     VOTING,
     rows,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_trust import (
+    SUPPORT,
+    age_of_strangers,
+    voices,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import (
     PRECOMMIT,
     PREVOTE,
@@ -60,8 +65,6 @@ __all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "View", "V
 # bundle holds nothing: neither says that it cannot be reached.
 NOT_ASKED = "not_asked"
 NOTHING_HEARD = "absent"
-# How many strangers have to say the same where there are only strangers.
-SUPPORT = 2
 
 
 @dataclass
@@ -101,18 +104,22 @@ def _sight(bundle: _bundle.Bundle) -> _Sight:
     doubtful = False
     for number in looks.numbers:
         own_notes = notes if number == looks.numbers[-1] else []
-        kept, doubt = believable(sources(looks, number, chain_id, aside, rpc_only), own_notes)
+        heard = voices(sources(looks, number, chain_id, aside, rpc_only), own_notes)
+        kept, doubt = believable(heard, own_notes)
         by_look.append(kept)
         doubtful = doubtful or doubt
     chain = read_chain(chain_id, by_look, float(bundle["min_seconds_between_looks"]), notes)
     chain.split = chain.split or doubtful
+    borne_out = age_of_strangers(by_look[-1], chain.height or 0) if by_look and rpc_only else None
+    if borne_out is not None:
+        chain.age_s, chain.block_time = borne_out
     chosen = agreed_set(by_look[-1] if by_look else [], chain.height, notes)
     if not chosen and len(by_look) == 2:
         chosen = agreed_set(by_look[0], chain.height, [])
         if chosen:
             notes.append("No node shows the validator set now; the one of the look before is taken.")
-    # Of three strangers or more one may lie about votes without being believed.
-    support = SUPPORT if rpc_only and by_look and len(by_look[-1]) > SUPPORT else 1
+    # Of strangers one may lie about votes without being believed.
+    support = SUPPORT if rpc_only and by_look and len(by_look[-1]) >= SUPPORT else 1
     book = read_votes(by_look, chosen, chain.height, support)
     notes.extend(
         f"Two different votes of validator {address[:12]} at height, round, step {hrs}: double signing?"
@@ -210,6 +217,7 @@ def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
         heard={address: book.heard.votes(address) for address in book.heard.raw} if book.heard is not None else {},
         movers=chain.movers,
         outside_movers=chain.outside_movers,
+        outside_standing=chain.outside_standing,
         outside_quorum=_outside_quorum(sight),
         ahead=chain.ahead,
         notes=tuple(dict.fromkeys(clean(note) for note in notes)),

@@ -52,6 +52,9 @@ class Source:
     block_hash: t.Optional[str]
     block_time: t.Optional[float]
     members: t.Optional[ValidatorSet]
+    stranger: bool = (
+        False  # an RPC outside the inventory; where no host is asked, it counts as ours, and stays a stranger
+    )
 
 
 @dataclass
@@ -81,7 +84,8 @@ class Chain:
     apart: bool = False
     split: bool = False
     movers: int = 0  # how many sources went beyond every height of the earlier look, if one of them is ours
-    outside_movers: int = 0  # how many of them are references
+    outside_movers: int = 0  # how many of them are strangers
+    outside_standing: int = 0  # how many strangers show no new block
     ahead: frozenset[str] = frozenset()  # our hosts whose clock is ahead
 
 
@@ -158,11 +162,13 @@ def sources(
             rpc = rpc_of(entry["data"])
             at = _bundle.seconds(entry["at"])
             if chain is None or rpc.status.text("chain_id") == chain:
-                found.append(_source(clean(name, 100), rpc_only, at, at, rpc))
+                found.append(_source(clean(name, 100), rpc_only, at, at, rpc, stranger=True))
     return sorted(found, key=lambda source: (source.name, source.ours))
 
 
-def _source(name: str, ours: bool, now: t.Optional[float], at: t.Optional[float], rpc: Rpc) -> Source:
+def _source(
+    name: str, ours: bool, now: t.Optional[float], at: t.Optional[float], rpc: Rpc, stranger: bool = False
+) -> Source:
     height = rpc.status.integer("height")
     if height is not None and height < 0:
         height = None
@@ -176,6 +182,7 @@ def _source(name: str, ours: bool, now: t.Optional[float], at: t.Optional[float]
         rpc.status.text("block_hash"),
         rpc.status.time("block_time"),
         validator_set(rpc),
+        stranger,
     )
 
 
@@ -338,9 +345,11 @@ def _movement(result: Chain, older: list[Source], newest: list[Source], min_apar
     known = [(then, now) for then, now in pairs if then.height is not None and now.height is not None]
     # A node that catches up grows as well, so only what goes beyond every height of the earlier look is a new block.
     grown = [now for then, now in known if (now.height or 0) > was and (now.height or 0) > (then.height or 0)]
-    result.moved = bool(grown)
-    result.movers = len(grown) if any(now.ours for now in grown) else 0
-    result.outside_movers = sum(1 for now in grown if not now.ours)
+    enough = any(not now.stranger for now in grown) or len(grown) > 1
+    result.moved = enough
+    result.movers = len(grown) if enough and any(now.ours for now in grown) else 0
+    result.outside_movers = sum(1 for now in grown if now.stranger)
+    result.outside_standing = sum(1 for then, now in known if now.stranger and now.height == then.height)
     # One source that claims the top and stands there does not hold still those that grow below it; and one that says it
     # catches up says that the top is elsewhere.
     below = sum(1 for then, now in known if now.ours and (now.height or 0) > (then.height or 0))

@@ -127,6 +127,7 @@ class Reading:
     heard: dict[str, tuple[Vote, ...]]  # votes that references show: they count for no power, but for guards
     movers: int  # sources that show new blocks between the looks; 0 where none of ours does
     outside_movers: int  # references that do
+    outside_standing: int  # references that show no new block between the looks
     outside_quorum: bool  # the newest commits that references show hold the votes of a quorum
     ahead: frozenset[str]  # hosts whose clock is ahead of the others
     notes: tuple[str, ...]

@@ -130,25 +130,27 @@ def read_votes(
 
 
 def _drop_unsupported(book: VoteBook, by_look: list[list[Source]], height: int, support: int) -> None:
-    """Leave out votes that fewer than ``support`` sources show."""
-    holders: dict[tuple[str, HRS], set[str]] = {}
+    """Of each vote keep what most sources show of it; leave out those that fewer than ``support`` show alike."""
+    shown: dict[tuple[str, HRS], dict[tuple[t.Any, t.Any], set[str]]] = {}
     for found in by_look:
         for entry in found:
             alone = VoteBook(book.chosen)
             _collect(alone, entry, book.chosen)
             _commits(alone, entry.rpc, height)
             for address, votes in alone.raw.items():
-                for hrs in votes:
-                    holders.setdefault((address, hrs), set()).add(entry.name)
-    for address, votes in list(book.raw.items()):
-        book.raw[address] = {
-            hrs: vote for hrs, vote in votes.items() if len(holders.get((address, hrs), ())) >= support
-        }
-        signed = [hrs[0] for hrs in book.raw[address] if hrs[2] == PRECOMMIT and hrs[0] <= book.signed.get(address, -1)]
-        if address in book.signed:
-            book.signed[address] = max(signed, default=-1)
-        if not book.raw[address]:
-            del book.raw[address]
+                for hrs, vote in votes.items():
+                    shown.setdefault((address, hrs), {}).setdefault(vote, set()).add(entry.name)
+    book.raw, book.conflicts = {}, set()
+    for (address, hrs), contents in shown.items():
+        borne_out = {vote: names for vote, names in contents.items() if len(names) >= support}
+        if borne_out:
+            best = max(borne_out, key=lambda vote: (len(borne_out[vote]), str(vote)))
+            book.raw.setdefault(address, {})[hrs] = best
+        if len({vote[0] for vote in borne_out if isinstance(vote[0], str)}) > 1:
+            book.conflicts.add((address, hrs))
+    for address in list(book.signed):
+        signed = [hrs[0] for hrs in book.raw.get(address, {}) if hrs[2] == PRECOMMIT and hrs[0] <= book.signed[address]]
+        book.signed[address] = max(signed, default=-1)
 
 
 def _present(entry: Source, height: int) -> t.Optional[int]:

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence, Part, Rpc
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import Chain
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import (
+    VOTE_TIME_TOLERANCE_S,
+    Chain,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Vote
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_votes import VoteBook
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
@@ -245,7 +248,7 @@ def alive_state(
     status = node.rpc.status
     if not status.ok:
         return _silent(node)
-    if any(mark.current and mark.kind == "consensus_failure" for mark in node.marks):
+    if _consensus_is_dead(node, before, address, known):
         reason = fatal_mark(node)
         failure = next(mark for mark in node.marks if mark.kind == "consensus_failure" and mark.current)
         at = _of_this_run(failure, node)
@@ -257,6 +260,24 @@ def alive_state(
             "running", node.unit.time("started_at"), _lag(node, known) or f"at height {status.integer('height')}"
         )
     return _member(node, before, t.cast(str, address), known)
+
+
+def _consensus_is_dead(
+    node: NodeEvidence, before: t.Optional[NodeEvidence], address: t.Optional[str], known: Situation
+) -> bool:
+    """Whether the failure that the journal tells of has ended it: who votes or stores blocks after it has outlived it."""
+    failure = next((mark for mark in node.marks if mark.current and mark.kind == "consensus_failure"), None)
+    if failure is None:
+        return False
+    vote = known.book.newest(address) if address is not None else None
+    told, voted = failure.last_at, vote.at if vote is not None else None
+    if told is not None and voted is not None and voted > told + VOTE_TIME_TOLERANCE_S:
+        return False
+    now, then = node.rpc.status.integer("height"), before.rpc.status.integer("height") if before is not None else None
+    began = before.now if before is not None else None
+    return not (
+        now is not None and then is not None and now > then and told is not None and began is not None and told < began
+    )
 
 
 def _silent(node: NodeEvidence) -> State:

@@ -30,6 +30,8 @@ _UNSEEN = ("unknown",)
 _SEVERITY = {INCIDENT: "SEV-1", DEGRADED: "SEV-3"}
 _LASTING = frozenset(cause.id for cause in CAUSES if cause.lasting)
 _NEXT = {cause.id: cause.next for cause in CAUSES if cause.next}
+# Votes of a quorum make no block where these hold.
+_VOTES_APART = frozenset(("network_split", "few_peers", "app_hash_divergence", "proposals_late", "proposals_refused"))
 # What a person does about these is said with the status itself.
 _SAID = ("not_halted", "cannot_tell")
 
@@ -54,7 +56,8 @@ def of_reading(reading: Reading) -> Verdict:
     shown = {row.host for row in reading.validators}
     troubles = _troubles(reading)
     status = _status(reading, troubles)
-    if status == HEALTHY and any(cause["id"] in _LASTING for cause in judged["causes"]):
+    if status == HEALTHY and any(cause["severity"] and cause["hosts"] for cause in judged["causes"]):
+        # Something is wrong on hosts of ours, although all of them take part: a jailed key, two of one, a wrong clock.
         status = DEGRADED
     elif status == HEALTHY and _keys_unseen(reading):
         status = UNKNOWN
@@ -191,7 +194,9 @@ def _borne_out(reading: Reading) -> bool:
 
     One RPC that lies must not make a halted chain healthy.
     """
-    return reading.voting >= reading.quorum and reading.movers >= witnesses_wanted(reading)
+    # Among strangers those that stand speak against those that move.
+    denied = reading.rpc_only and reading.outside_standing >= reading.outside_movers
+    return reading.voting >= reading.quorum and reading.movers >= witnesses_wanted(reading) and not denied
 
 
 def _severity(reading: Reading, status: str, causes: list[dict[str, t.Any]]) -> t.Optional[str]:
@@ -233,6 +238,12 @@ def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], trou
     why = " ".join(f"{cause['statement']} (power {cause['power']})." for cause in roots if cause["id"] != "cannot_tell")
     if not why:
         why = "None of the known causes is established."
+    if reading.voting >= reading.quorum and any(cause["id"] in _VOTES_APART for cause in roots):
+        # A full bar over a halted chain: nobody is missing, and yet no block gets its quorum.
+        power = (
+            f"{reading.voting} of {reading.total} voting power votes{open_power}, but not for one block in one place, "
+            f"where {reading.quorum} is needed."
+        )
     if missing_power_holds(reading):
         power += f" {reading.absent} is missing for certain."
     confirmed = "in two looks" if reading.stands_still else "in one look; the second has to confirm it"
@@ -246,7 +257,12 @@ def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], trou
 def _unknown_summary(reading: Reading, wrong: str) -> str:
     heard = [node for node in reading.nodes.values() if node.ok]
     if reading.rpc_only:
-        hosts = f"{_where(reading)}: unknown. {len(reading.views)} RPC endpoints answer"
+        answering = len(reading.views)
+        if not answering:
+            return f"{_where(reading)}: unknown. None of the RPC endpoints answers: the height is not known."
+        hosts = f"{_where(reading)}: unknown. {answering} RPC endpoint{'s answer' if answering > 1 else ' answers'}"
+        if reading.height is None:
+            return f"{hosts}, but none shows a height that counts."
     elif not heard:
         return (
             f"{_where(reading)}: unknown. None of our {len(reading.nodes)} hosts gave evidence, so nobody can tell "
@@ -309,10 +325,16 @@ def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]
 
 def _next_unknown(reading: Reading) -> list[str]:
     heard = [node for node in reading.nodes.values() if node.ok]
+    if reading.rpc_only and not reading.views:
+        return [
+            "Name other RPC endpoints in incident_reference_rpcs, and see that the controller reaches them. Run again."
+        ]
     if not heard and not reading.views:
         return ["Get one host to answer (network, ssh, power), or set incident_reference_rpcs, and run again."]
     if reading.split:
         return ["Do nothing by automation. Compare the nodes with an RPC you trust, and call the next level."]
+    if reading.rpc_only and reading.height is None:
+        return ["Name more RPC endpoints in incident_reference_rpcs: two that agree are needed. Run again."]
     if reading.height is None:
         return [
             "Get one RPC to answer: a full node without a signing key is the safest to start by hand.",

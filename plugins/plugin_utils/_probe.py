@@ -25,6 +25,7 @@ IN_FULL = 16
 MOST_IN_FULL = 24
 EACH_SIDE = 2
 SHOWN_URLS = 6
+SHOWN_NODES = 20
 SHOWN_HASHES = 6
 SHOWN_HEIGHTS = 5
 # The runbook calls a chain halted after 30 s without a block.
@@ -82,11 +83,34 @@ def views(observations: t.Iterable[Observation], chain: t.Optional[str] = None) 
 
 
 def chain_of(observations: t.Iterable[Observation], declared: t.Optional[str] = None) -> t.Optional[str]:
-    """The chain that is judged: the declared one, else the one that most endpoints name, of equally many the first."""
+    """The chain that is judged: the declared one, else the one that most nodes name, of equally many the first."""
     if declared:
         return clean(declared, 100)
-    names = Counter(name for view in views(observations) if (name := view.status.text("chain_id")))
+    # A node that is listed under a name and found under its address is one.
+    nodes = {
+        (name, view.status.text("node_id") or view.url)
+        for view in views(observations)
+        if (name := view.status.text("chain_id"))
+    }
+    names = Counter(name for name, _node in nodes)
     return min(names, key=lambda name: (-names[name], name)) if names else None
+
+
+def same_node(observations: t.Iterable[Observation]) -> list[dict[str, t.Any]]:
+    """Endpoints that give the same node id: ``[{"node_id", "count", "urls"}]``, by id, with six endpoints of each.
+
+    Either one node that has two addresses, or one that copies the id of another: none is left out for the other's sake.
+    """
+    named: dict[str, list[str]] = {}
+    for view in views(observations):
+        node_id = view.status.text("node_id")
+        if node_id:
+            named.setdefault(node_id, []).append(view.url)
+    return [
+        {"node_id": node_id, "count": len(urls), "urls": urls[:SHOWN_URLS]}
+        for node_id, urls in sorted(named.items())
+        if len(urls) > 1
+    ][:SHOWN_NODES]
 
 
 def tally(observations: t.Iterable[Observation]) -> dict[str, int]:

@@ -49,6 +49,7 @@ def lines(
         *_clocks(found),
         *_disagreements(observations, chain),
         *_elsewhere(observations, chain),
+        *_same_node(observations),
         *_silent(observations),
         *_discovery(discovered, skipped or {}),
     ]
@@ -165,6 +166,13 @@ def _elsewhere(observations: t.Sequence[Observation], chain: t.Optional[str]) ->
     text = "; ".join(f"{cut(name, 30)}: {_named(others[name][:2], len(others[name]))}" for name in order[:3])
     more = f"; {len(order) - 3} chains more" if len(order) > 3 else ""
     return _line("Other chain", f"set aside: {text}{more}", most=3)
+
+
+def _same_node(observations: t.Sequence[Observation]) -> list[str]:
+    said: list[str] = []
+    for entry in _probe.same_node(observations)[:3]:
+        said += _line("Same node", f"{cut(entry['node_id'], 12)}: {_named(entry['urls'][:2], entry['count'])}")
+    return said
 
 
 def _silent(observations: t.Sequence[Observation]) -> list[str]:

@@ -94,7 +94,7 @@ def blocks(record: Record) -> list[Block]:
     """The whole report. ``record``: id, entries (of the journal, oldest first), verdict, plan or None, head."""
     verdict, plan, entries = record["verdict"], record["plan"], record["entries"]
     made: list[Block] = [*_top(verdict, entries), *_table(verdict), *_why(verdict)]
-    made += _plan(plan) if plan is not None else []
+    made += _plan(plan, verdict) if plan is not None else []
     made += [*_actions(entries), *_clocks(verdict, entries), *_history(entries), *_help(), *_check(record)]
     return made
 
@@ -176,7 +176,7 @@ def _why(verdict: dict[str, t.Any]) -> list[Block]:
     return made
 
 
-def _plan(plan: dict[str, t.Any]) -> list[Block]:
+def _plan(plan: dict[str, t.Any], verdict: dict[str, t.Any]) -> list[Block]:
     made: list[Block] = [Heading("Plan")]
     if plan["steps"]:
         made.append(Paragraph(f"Digest: {tidy(plan.get('digest'), 60)}"))
@@ -188,7 +188,7 @@ def _plan(plan: dict[str, t.Any]) -> list[Block]:
     if plan.get("decision"):
         made.append(Paragraph(tidy(plan["decision"], 1000)))
     if plan["withheld"]:
-        made += [Paragraph("Not done, and why:"), Items([_withheld(entry) for entry in plan["withheld"]])]
+        made += [Paragraph("Not done, and why:"), Items([_withheld(entry, verdict) for entry in plan["withheld"]])]
     if plan["messages"]:
         made.append(Heading("Messages to the operators of other validators"))
         for message in plan["messages"]:
@@ -196,7 +196,8 @@ def _plan(plan: dict[str, t.Any]) -> list[Block]:
                 f"{tidy(who.get('name'), 60)} {tidy(who.get('address'), 40)} (power {number(who.get('power'))})"
                 for who in message.get("to") or []
             )
-            made += [Paragraph(f"To {to}:"), Verbatim(tidy(message.get("text"), 20000))]
+            about = f", about: {tidy(message['about'], 40)}" if message.get("about") else ""
+            made += [Paragraph(f"To {to}{about}:"), Verbatim(tidy(message.get("text"), 20000))]
     return made
 
 
@@ -212,9 +213,11 @@ def _step(step: dict[str, t.Any]) -> tuple[str, ...]:
     )
 
 
-def _withheld(entry: dict[str, t.Any]) -> str:
+def _withheld(entry: dict[str, t.Any], verdict: dict[str, t.Any]) -> str:
     broken = " Break-glass, with a reason, would make it a step." if entry.get("break_glass") else ""
-    return f"{_screen_plan.what(entry)}: {tidy(entry.get('why'), 800)}{broken}"
+    alone = _screen_plan.left_alone(entry, verdict)
+    words = f"leave {tidy(entry.get('host'), 40)} alone" if alone else _screen_plan.what(entry)
+    return f"{words}: {tidy(entry.get('why'), 800)}{broken}"
 
 
 def _actions(entries: list[dict[str, t.Any]]) -> list[Block]:

@@ -22,6 +22,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text i
     power_bar,
     sentence,
     tidy,
+    typed,
     width,
     wrap,
 )
@@ -42,12 +43,19 @@ _BEFORE_ACTING = ("planned", "refused")
 _MOST_NEXT = 6
 _MOST_CAUSES = 6
 _MOST_RIVALS = 4
+_MOST_TYPED = 6
 _NO_CAUSE = "cannot_tell"
+_NO_HALT = "not_halted"
+# What stands above everything else, whether the chain runs or not.
+_ALARMS = {"key_on_two_hosts": "ONE KEY RUNS ON TWO HOSTS: SECURITY INCIDENT"}
 
 
 def headline(verdict: Verdict) -> str:
     """The verdict in a few words."""
     status = verdict.get("status")
+    for cause, said in _ALARMS.items():
+        if any(entry.get("id") == cause for entry in verdict["causes"]):
+            return said
     if status == "incident":
         return "THE CHAIN IS HALTED" if verdict.get("confirmed") else "THE CHAIN SEEMS HALTED, NOT CONFIRMED YET"
     if status == "unknown" and verdict.get("severity") is None:
@@ -99,7 +107,7 @@ def final(
     if outcome != "recovered":
         screen += ["", "WHY", *_why(verdict)]
     if plan is not None:
-        screen += _plan(plan, outcome, record_path is not None)
+        screen += _plan(verdict, plan, outcome, record_path is not None)
     screen += ["", "WHAT TO DO NEXT", *_next(verdict, plan, approve_command, outcome)]
     screen += ["", *_record(record_path, head_hash)]
     return [fitted(line) for line in screen]
@@ -133,12 +141,16 @@ def _why(verdict: Verdict) -> list[str]:
 
 
 def _by_hand(verdict: Verdict) -> list[str]:
-    """The commands that show the first root to a person; those that do not fit a line stand in the report."""
-    root = next((cause for cause in verdict["causes"] if cause.get("role") == "root"), None)
+    """The commands that show the first root to a person, as many as a few lines hold; the report has all of them."""
+    roots = [cause for cause in verdict["causes"] if cause.get("role") == "root"]
+    # That blocks come is seen; what else is the matter is the question.
+    root = next((cause for cause in roots if cause.get("id") != _NO_HALT), roots[0] if roots else None)
     if root is None or verdict.get("status") == "healthy":
         return []
-    shown = [typed for text in root.get("by_hand") or [] if width(typed := tidy(text)) <= COLUMNS - 6]
-    return [f"{INDENT}see it by hand:", *(f"{INDENT * 2}{typed}" for typed in shown[:3])] if shown else []
+    lines: list[str] = []
+    for text in (root.get("by_hand") or [])[:3]:
+        lines += typed(tidy(text), _MOST_TYPED - len(lines)) or []
+    return [f"{INDENT}see it by hand:", *lines] if lines else []
 
 
 def _undecided(entries: list[dict[str, t.Any]]) -> list[str]:
@@ -158,13 +170,13 @@ def _title(entry: dict[str, t.Any]) -> str:
     return tidy(entry.get("title") or entry.get("statement"), 60)
 
 
-def _plan(plan: Plan, outcome: str, in_report: bool) -> list[str]:
+def _plan(verdict: Verdict, plan: Plan, outcome: str, in_report: bool) -> list[str]:
     lines: list[str] = []
     if plan["steps"]:
         title = "THE PLAN THAT WAS CARRIED OUT" if outcome == "recovered" else "THE PLAN"
         lines += ["", f"{title}: {cut(plan.get('digest'), 60)}", *_screen_plan.steps(plan)]
     if outcome != "recovered":
-        held = _screen_plan.withheld(plan)
+        held = _screen_plan.withheld(plan, verdict)
         decision = wrap(plan["decision"], INDENT, most=4) if plan.get("decision") else []
         if held or decision:
             lines += ([] if plan["steps"] else ["", "NO STEP IS PLANNED"]) + decision + held
@@ -209,11 +221,11 @@ def _approval(plan: Plan, approve_command: str | None) -> list[str]:
             "now.",
             INDENT,
         )
-    typed = command(approve_command)
-    if typed is None:
+    lines = command(approve_command)
+    if lines is None:
         said = f"Read the plan. To carry it out, run the same command again with -e incident_approve={plan['digest']}"
         return wrap(said, INDENT)
-    return [INDENT + "Read the plan. To carry it out:", *typed]
+    return [INDENT + "Read the plan. To carry it out:", *lines]
 
 
 def _listed(lines: t.Sequence[str]) -> list[str]:

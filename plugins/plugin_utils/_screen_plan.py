@@ -34,6 +34,8 @@ _ACTIONS = {
     "clear_halt_height": "take the halt height out of app.toml on",
     "put_wal_back": "put the old write-ahead log back on",
 }
+# States of a node that a start or a thaw may bring back.
+_DOWN = ("stopped", "crashed", "frozen")
 
 
 def action_words(step: Step) -> str:
@@ -66,8 +68,8 @@ def steps(plan: Plan) -> list[str]:
         first, last = number(same[0].get("number")), number(same[-1].get("number"))
         span = first if first == last else f"{first}-{last}"
         lines += wrap(f"{words} {hosts}", f"{INDENT}{span}. ", INDENT + "    ", most=60)
-    ends = dict(made[-1], power_online_before=made[0].get("power_online_before"))
-    lines += [f"{INDENT}    {power_words(ends)}"] if power_words(ends) else []
+        power = power_words(dict(same[-1], power_online_before=same[0].get("power_online_before")))
+        lines += [f"{INDENT}    {power}"] if power else []
     return lines + [line for step in made if step.get("break_glass") for line in _broken(step)]
 
 
@@ -85,17 +87,26 @@ def _broken(step: Step) -> list[str]:
     return wrap(f"({cut(step.get('host'), 40)}) {step.get('risk')}", INDENT + "   BREAK-GLASS ", most=4)
 
 
-def withheld(plan: Plan) -> list[str]:
+def left_alone(entry: dict[str, t.Any], verdict: dict[str, t.Any]) -> bool:
+    """Whether what was withheld is the start of a node that is not down, so that "start" is no word for it."""
+    rows = [row for row in (*verdict["validators"], *(verdict.get("nodes") or [])) if isinstance(row, dict)]
+    down = any(row.get("host") == entry.get("host") and row.get("state") in _DOWN for row in rows)
+    return entry.get("action") == "start_node" and not down
+
+
+def withheld(plan: Plan, verdict: dict[str, t.Any]) -> list[str]:
     """What is not done and why; hosts with the same reason share it."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for entry in plan["withheld"]:
-        words = _ACTIONS.get(str(entry.get("action")), "act on")
+        alone = left_alone(entry, verdict)
+        words = "left alone: " if alone else f"not done: {_ACTIONS.get(str(entry.get('action')), 'act on')} "
         hosts = reasons.setdefault((words, tidy(entry.get("why"), 600)), [])
         hosts.append(cut(entry.get("host"), 40))
     lines = []
     for (words, why), hosts in list(reasons.items())[:MOST_REASONS]:
         shown = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
-        lines += wrap(f"{words} {shown}: {why}", INDENT + "not done: ", INDENT + "    ", most=3)
+        lead, rest = words.split(": ")
+        lines += wrap(f"{rest}{shown}: {why}", f"{INDENT}{lead}: ", INDENT + "    ", most=3)
     if len(reasons) > MOST_REASONS:
         lines.append(f"{INDENT}... {len(reasons) - MOST_REASONS} more reasons are in the report.")
     return lines
@@ -108,10 +119,11 @@ def messages(plan: Plan, in_report: bool) -> list[str]:
         to = [who for who in message.get("to") or [] if isinstance(who, dict)]
         shown = ", ".join(f"{cut(who.get('name'), 24)} ({number(who.get('power'))})" for who in to[:6])
         shown += f" and {len(to) - 6} more" if len(to) > 6 else ""
+        about = f", about: {cut(message['about'], 40)}" if message.get("about") else ""
         if in_report:
-            lines += wrap(f"{shown}. The text is in the report, ready to copy.", INDENT + "to ", most=3)
+            lines += wrap(f"{shown}{about}. The text is in the report, ready to copy.", INDENT + "to ", most=3)
         else:
-            lines += wrap(f"{shown}:", INDENT + "to ", most=3)
+            lines += wrap(f"{shown}{about}:", INDENT + "to ", most=3)
             lines += wrap(message.get("text"), INDENT + INDENT)
     return lines
 

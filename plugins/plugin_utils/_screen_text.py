@@ -20,6 +20,8 @@ COLUMNS = 100
 INDENT = "  "
 BAR_CELLS = 50
 
+# What the shell takes for one word: blanks in quotes belong to it.
+_SHELL_WORD = re.compile(r"""(?:'[^']*'|"[^"]*"|[^\s'"])+""")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 
 
@@ -144,6 +146,26 @@ def command(text: str) -> list[str] | None:
             lines[-1] += "\\"
             lines.append(piece)
     return lines
+
+
+def typed(text: str, most: int) -> list[str] | None:
+    """A line for a shell with pipes, quotes and a comment, in at most ``most`` lines that may be pasted as they are.
+
+    It is continued between two words, outside of quotes. A comment that no longer fits stands above it. None where a
+    word is too long for a line, or more lines are needed.
+    """
+    if width(text) + 4 <= COLUMNS:
+        return ["    " + text] if most else None
+    words = _SHELL_WORD.findall(text)
+    begin = next((place for place, word in enumerate(words) if word.startswith("#")), len(words))
+    lines = ["    " + " ".join(words[begin:])] if begin < len(words) else []
+    lines.append("   ")
+    for word in words[:begin]:
+        if width(lines[-1]) + width(word) + 3 > COLUMNS:
+            lines[-1] += " \\"
+            lines.append("       ")
+        lines[-1] += " " + word
+    return lines if len(lines) <= most and all(width(line) <= COLUMNS for line in lines) else None
 
 
 def _quoted(word: str, columns: int) -> t.Iterator[str]:

@@ -17,7 +17,11 @@ BECAUSE_LIMIT = 600
 
 
 def judge(causes: t.Sequence[Cause], ask: t.Callable[[Cause], Finding]) -> dict[str, list[dict[str, t.Any]]]:
-    """Ask every cause. Those that hold come roots first, then by the power they cost; the others in their own order."""
+    """Ask every cause; the others than those that hold come in their own order.
+
+    Of those that hold roots come first. Among these the lasting ones, which are an incident of their own also while the
+    chain runs, stand before what is only about the chain; then it is by the power they cost.
+    """
     holding: list[dict[str, t.Any]] = []
     refuted: list[dict[str, t.Any]] = []
     undecided: list[dict[str, t.Any]] = []
@@ -30,7 +34,14 @@ def judge(causes: t.Sequence[Cause], ask: t.Callable[[Cause], Finding]) -> dict[
             refuted.append({**_named(cause), "because": because})
         else:
             undecided.append({**_named(cause), "missing": because})
-    holding.sort(key=lambda entry: (entry["role"] != "root", -entry["power"]))
+    lasting = {cause.id for cause in causes if cause.lasting}
+    holding.sort(
+        key=lambda entry: (
+            entry["role"] != "root",
+            entry["role"] == "root" and entry["id"] not in lasting,
+            -entry["power"],
+        )
+    )
     return {"causes": holding, "refuted": refuted, "cannot_tell": undecided}
 
 

@@ -21,6 +21,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import CAUSES, NOTHING_EXPLAINS
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes import (
     _application,
+    _divergence,
     _network,
     _power,
     _rounds,
@@ -45,7 +46,7 @@ PAGES: dict[str, tuple[str, tuple[Cause, ...]]] = {
     "power": ("Voting power that is missing", _power.CAUSES),
     "network": ("Between the hosts: network and clocks", _network.CAUSES),
     "rounds": ("Rounds and proposals", (*_rounds.CAUSES, *_rounds.ASIDE)),
-    "application": ("Inside the node: consensus and application", _application.CAUSES),
+    "application": ("Inside the node: consensus and application", (*_divergence.CAUSES, *_application.CAUSES)),
     "stated": ("What a setting, the genesis or the binary explains", _stated.CAUSES),
     "storage": ("Disk, databases and the write-ahead log", _storage.CAUSES),
     "signing": ("Keys, signers and signing state", _signing.CAUSES),

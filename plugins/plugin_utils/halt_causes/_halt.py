@@ -186,6 +186,16 @@ class Halt:
         return "; ".join(f"{name_of(row)} ({row.power}): {clean(row.detail, 100)}" for row in rows[:3]) or "nobody"
 
     @functools.cached_property
+    def genesis_files(self) -> frozenset[str]:
+        """SHA-256 of the genesis files of all our hosts that are not set aside."""
+        shown = (
+            node.data.genesis.text("sha256")
+            for node in self.reading.nodes.values()
+            if node.data is not None and node.chain_ok
+        )
+        return frozenset(digest for digest in shown if digest is not None)
+
+    @functools.cached_property
     def seen(self) -> bool:
         """Whether any host of ours gave evidence."""
         return any(node.data is not None for node in self.reading.nodes.values())
@@ -264,7 +274,9 @@ def open_on(found: list[Struck]) -> str:
 
 def lives_outside(reading: Reading) -> bool:
     """Whether RPCs outside the inventory show new blocks that none of our nodes has."""
-    return reading.movers == 0 and reading.outside_movers >= REFERENCES_WANTED and reading.outside_quorum
+    outnumbered = reading.outside_movers > reading.outside_standing
+    moves = reading.outside_movers >= REFERENCES_WANTED and reading.outside_quorum
+    return reading.movers == 0 and moves and outnumbered
 
 
 def standing(reading: Reading) -> t.Optional[bool]:

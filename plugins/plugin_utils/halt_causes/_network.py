@@ -242,7 +242,8 @@ NETWORK_SPLIT = Cause(
     next="Mend the network between the parts (firewall, routing, security groups), then wait: peers are dialled again.",
     decide="A restart makes no network. Once it is open again both ways, nodes dial again by themselves within seconds to "
     "hours; a person may restart sentries first, and a validator alone and last.",
-    message="The network is split: {because}. Please look whether your node has peers on both sides, and which of them it can "
+    message="The network seems split: our nodes see votes of parts that do not hear each other. Please look whether your "
+    "node has peers on both sides, and which of them it can "
     "reach on port 26656. Do not restart a node that votes.",
 )
 FEW_PEERS = Cause(

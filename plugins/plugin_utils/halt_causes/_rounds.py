@@ -174,8 +174,10 @@ def _proposals_refused(halt: Halt) -> Finding:
     if saying and power and halt.standing is not False:
         hosts = tuple(sorted(t.cast(str, row.host) for row in saying))
         because = f"since the last block, the application of {names(saying)} rejected proposals"
-        enough = _power.halts(reading.total, power + reading.absent)
-        return Finding(HOLDS, because, power, hosts, symptom=not (enough and halt.standing))
+        # One bad proposal is rejected by all and stops nothing: it is the rounds that pass which show the rest.
+        enough = _power.halts(reading.total, power + reading.absent) and reading.rounds_grow
+        beside = not (enough and halt.standing)
+        return Finding(HOLDS, because, power, hosts, symptom=beside, forbids=() if beside else None)
     if ever:
         return cannot_tell(
             f"whether that goes on: {names([row for row, _mark in ever])} rejected proposals in this run"
@@ -268,8 +270,8 @@ PROPOSALS_LATE = Cause(
     with_set(_proposals_late),
     forbids=("start_node", "thaw_node"),
     signs="Rounds grow; more than a third of the power prevoted nil in one; the nodes that prevoted have no "
-    "proposal, or not all its parts. Refuted where one has the whole proposal, or where no round ends "
-    "between the looks.",
+    "proposal, or not all its parts; or it is there now, and no journal has anything against it: it came "
+    "too late. Refuted where no round ends between the looks, or where journals say what is wrong with it.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/dump_consensus_state | jq '.result.round_state | .round, .proposal, "
         ".proposal_block_parts'   # null or parts missing at step 4 and later",
@@ -278,7 +280,7 @@ PROPOSALS_LATE = Cause(
     ),
     next="Look at who proposes and how large its blocks are; look at the bandwidth between proposers and the rest.",
     decide="Longer timeout_propose on all nodes lets large or slow proposals arrive: operators have to agree on it.",
-    message="Enough validators vote, and rounds pass because proposals do not arrive in time: {because}. Please look at your "
+    message="Enough validators vote, and rounds pass because proposals do not arrive in time. Please look at your "
     "bandwidth and timeout_propose, and do not restart a node that votes.",
 )
 PROPOSALS_REFUSED = Cause(
@@ -297,7 +299,7 @@ PROPOSALS_REFUSED = Cause(
     ),
     next="Compare the binaries of proposers and of {hosts}; send the developers a rejected proposal's height and round.",
     decide="Either the proposals are wrong or their judges are: developers find out which binary is right.",
-    message="Our applications reject the proposals at height {height} ({because}). Please tell us the version and SHA-256 of "
+    message="Our applications reject the proposals above height {height}. Please tell us the version and SHA-256 of "
     "your binary, and whether yours rejects them too. Do not restart a node that votes.",
 )
 PROPOSER_SILENT = Cause(

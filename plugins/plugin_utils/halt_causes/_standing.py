@@ -49,9 +49,16 @@ def _undecided_age(reading: Reading, age: str) -> str:
     return f"a new block between two looks: {age}, the limit is {reading.threshold_s:.0f} s"
 
 
+# Every step of CometBFT's consensus.
+_STEPS = frozenset(range(1, 9))
+
+
 def _idle_chain(halt: Halt) -> Finding:
     reading = halt.reading
     steps = {view.rpc.consensus.integer("step") for view in reading.views}
+    if not reading.idle and halt.standing is not False and not steps & _STEPS:
+        # Without a step nobody knows whether nodes wait to begin a block; votes that are there make it due all the same.
+        return cannot_tell("whether a block is due: no RPC that counts shows a step of consensus")
     if not reading.idle and halt.standing is not False and steps & {1, 2}:
         return cannot_tell("whether a block is due: nodes wait to begin it, and votes for it are there")
     if not reading.idle:

@@ -107,11 +107,7 @@ def _other_genesis(halt: Halt, node: Node) -> t.Optional[str]:
         return f"{words}, another than the others have"
     if digest is None:
         return Unclear("its genesis file cannot be seen")
-    others = {
-        shown
-        for other in halt.reading.nodes.values()
-        if other.data is not None and other.chain_ok and (shown := other.data.genesis.text("sha256")) is not None
-    }
+    others = halt.genesis_files
     # Equally many hosts have each: nobody is set aside, and nobody is right.
     return Unclear(f"{words}, and others have another") if others != {digest} else None
 
@@ -147,7 +143,7 @@ UPGRADE_NEEDED = Cause(
     next="Install the named binary on {hosts}, compare its checksum with the release, then start the unit.",
     decide="Which binary is the right one is not a thing an automation may guess: a person installs the released one. "
     "Nothing is rolled back, and the upgrade is not skipped unless more than two thirds of the power agree to.",
-    message="The chain stands at height {height}, where a planned upgrade is due ({because}). It goes on when more than two "
+    message="The chain stands at height {height}, where a planned upgrade is due. It goes on when more than two "
     "thirds of the power run the released binary. Please install it, compare its checksum, start your node on the same "
     "host with the same data, and do not roll back or reset anything.",
 )
@@ -186,7 +182,7 @@ HALT_HEIGHT = Cause(
     "is over.",
     decide="A halt height may be a halt that operators agreed on. A person finds out, and says so with "
     "incident_halt_is_over=HEIGHT and a reason; then the plan clears it.",
-    message="Nodes of ours stand at a halt height ({because}). Is this a halt that was agreed on, and is it over? Please "
+    message="Nodes of ours stand at a halt height, at {height}. Is this a halt that was agreed on, and is it over? Please "
     "tell us before you change yours.",
 )
 DOUBLE_SIGN_CHECK = Cause(

@@ -181,6 +181,7 @@ def reading(nodes: list[Node], rows: list[ValidatorRow] | None = None, **changes
         "heard": {},
         "movers": 0,
         "outside_movers": 0,
+        "outside_standing": 0,
         "views": (),
         "rpc_only": False,
         "outside_quorum": False,

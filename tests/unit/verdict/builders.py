@@ -110,7 +110,9 @@ class Fleet:
     def votes(self, look: int) -> list[tuple[str, float]]:
         """(address, when) of the votes that stand at the present height."""
         since = self.block_at(look)
-        found = [(host.address, since + host.vote_seconds) for host in self.hosts if host.votes]
+        found = [
+            (host.address, since + host.vote_seconds) for host in self.hosts if host.votes and not self._died(host)
+        ]
         return found + [(address(other.name), since + other.vote_seconds) for other in self.others if other.vote]
 
     # -- what RPC shows ------------------------------------------------------------------------------------------
@@ -126,11 +128,15 @@ class Fleet:
         ]
         return [{"round": number, "prevotes": rows, "precommits": []}]
 
+    def _died(self, host: Host) -> bool:
+        """While blocks come, one with a dead consensus neither votes nor moves."""
+        return self.moving and host.doing == "dead_consensus"
+
     def signers(self) -> list[str]:
         ours = [
             host.address
             for host in self.hosts
-            if host.power and (host.votes or (not self.moving and host.vote is None))
+            if host.power and (host.votes or (not self.moving and host.vote is None)) and not self._died(host)
         ]
         return ours + [address(other.name) for other in self.others if other.signs]
 
@@ -223,6 +229,9 @@ class Fleet:
             )
         return found
 
+    def _behind(self, host: Host, look: int) -> int:
+        return host.behind + (self.height(look) - HEIGHT if self._died(host) else 0)
+
     # -- evidence ------------------------------------------------------------------------------------------------
 
     def evidence(self, host: Host, look: int) -> Data:
@@ -280,7 +289,9 @@ class Fleet:
             "journal": ok(
                 {"since": at(-3600), "lines_read": 9, "truncated": False, "last_line_at": at(now), "marks": host.marks}
             ),
-            "rpc": self.rpc(look, host.name, host.address, host.power, host.behind) if host.answers else silent,
+            "rpc": self.rpc(look, host.name, host.address, host.power, self._behind(host, look))
+            if host.answers
+            else silent,
         }
         if host.doing == "blind":
             data["unit"] = data["process"] = data["signer"] = data["journal"] = bad("privilege", "needs root")

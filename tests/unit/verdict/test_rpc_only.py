@@ -99,13 +99,106 @@ def test_a_lying_height_heals_nothing() -> None:
     assert _halt_verdict.assess(bundle)["status"] in ("incident", "unknown")
 
 
-def test_another_hash_at_the_same_height_stops_every_automation() -> None:
-    bundle = strangers(moving=True)
-    for data in answers(bundle, "b.example"):
-        data["status"]["data"]["block_hash"] = "EE" * 32
-    verdict = _halt_verdict.assess(bundle)
+def other_block(bundle: Data, *names: str) -> Data:
+    for name in names:
+        for data in answers(bundle, f"{name}.example"):
+            data["status"]["data"]["block_hash"] = "EE" * 32
+    return bundle
+
+
+def test_another_hash_of_one_is_set_aside_and_of_two_it_stops_everything() -> None:
+    names = ("a", "b", "c", "d")
+    verdict = _halt_verdict.assess(other_block(strangers(names, moving=True), "b"))
+    assert verdict["status"] == "healthy"
+    assert any("b.example has another block" in note for note in verdict["notes"])
+    verdict = _halt_verdict.assess(other_block(strangers(names, moving=True), "b", "c"))
     assert verdict["status"] == "unknown"
     assert any("Two different blocks" in note for note in verdict["notes"])
+
+
+Lie = t.Callable[[Data, Data, Data], None]
+
+
+def old_block_above(entry: Data, status: Data, _consensus: Data) -> None:
+    status.update(height=status["height"] + 15, block_time="2026-01-01T00:00:00Z", block_hash="CC" * 32)
+
+
+def new_blocks(entry: Data, status: Data, _consensus: Data) -> None:
+    status.update(height=status["height"] + entry["look"], block_time=entry["at"], block_hash="CC" * 32)
+
+
+def another_block(_entry: Data, status: Data, _consensus: Data) -> None:
+    status["block_hash"] = "EE" * 32
+
+
+def impossible_height(_entry: Data, status: Data, _consensus: Data) -> None:
+    status.update(height=10**12, block_hash="CC" * 32)
+
+
+def another_set(_entry: Data, status: Data, consensus: Data) -> None:
+    consensus["validators"] = [{"address": "AA" * 20, "power": 1}]
+    status["height"] += 1
+
+
+def fresh_votes(entry: Data, _status: Data, consensus: Data) -> None:
+    for row in consensus["rounds"][0]["prevotes"]:
+        row[2] = entry["at"]
+
+
+def other_votes(_entry: Data, _status: Data, consensus: Data) -> None:
+    for row in consensus["rounds"][0]["prevotes"]:
+        row[1] = "nil"
+
+
+def young_block(entry: Data, status: Data, _consensus: Data) -> None:
+    status["block_time"] = entry["at"]
+
+
+LIES: tuple[Lie, ...] = (
+    old_block_above, new_blocks, another_block, impossible_height, another_set, fresh_votes, other_votes, young_block,
+)  # fmt: skip
+
+
+def lied(bundle: Data, name: str, lie: Lie) -> Data:
+    """The bundle with one endpoint that lies."""
+    lying = copy.deepcopy(bundle)
+    for entry in lying["observations"]:
+        if f"//{name}.example" in entry["host"]:
+            lie(entry, entry["data"]["status"]["data"], entry["data"]["consensus"]["data"])
+    return _bundle.check(lying)
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_one_liar_among_honest_strangers_changes_nothing_that_counts(moving: bool) -> None:
+    others = [Other("v1", 40, vote=moving), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
+    honest = strangers(tuple("abcdefgh"), others=others, moving=moving)
+    kept = ("status", "severity", "power", "height")
+    before = _halt_verdict.assess(honest)
+    for lie in LIES:
+        name, after = lie.__name__, _halt_verdict.assess(lied(honest, "a", lie))
+        assert {key: after[key] for key in kept} == {key: before[key] for key in kept}, name
+        assert {cause["id"] for cause in after["causes"] if cause["role"] == "root"} == {
+            cause["id"] for cause in before["causes"] if cause["role"] == "root"
+        }, name
+
+
+def test_one_node_by_two_names_is_one_voice() -> None:
+    others = [Other("v1", 40, vote=False), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
+    bundle = strangers(("a", "b"), others=others)
+    for data in answers(bundle, "b.example"):
+        data["status"]["data"]["node_id"] = next(answers(bundle, "a.example"))["status"]["data"]["node_id"]
+    assert held(_halt_verdict.assess(bundle)) == {"cannot_tell": "root"}
+
+
+def test_two_that_move_do_not_outvote_those_that_stand() -> None:
+    bundle = strangers(tuple("abcdefgh"))
+    for entry in bundle["observations"]:
+        if entry["host"][8] in "ab":
+            status = entry["data"]["status"]["data"]
+            status.update(height=status["height"] + 2 * entry["look"], block_time=entry["at"], block_hash="CC" * 32)
+    verdict = _halt_verdict.assess(_bundle.check(bundle))
+    assert (verdict["status"], verdict["severity"]) != ("healthy", None)
+    assert verdict["status"] in ("unknown", "incident")
 
 
 def test_another_chain_is_set_aside() -> None:
