@@ -17,6 +17,8 @@ from tools import children, places, static
 from tools.environment import FLOOR, Core, variables
 
 STAGES = ("lint", "sanity", "unit", "fleet")
+# The long scenarios: run when they are asked for. What a run without names leaves out is counted and printed.
+MORE = "more"
 FLEET_TESTS = "tests/scenarios"
 # What `python3 -m tests.fleet check` answers on a machine that cannot carry hosts.
 CANNOT_CARRY_HOSTS = 3
@@ -49,6 +51,10 @@ def run(stages: tuple[str, ...], cores: list[Core]) -> int:
             _unit(cores, tally)
         if "fleet" in stages:
             _fleet(cores, tally)
+        if MORE in stages:
+            _more(tally)
+        elif "fleet" in stages:
+            print(f"\n{_count_more()} long fleet scenarios were left out: ./dev test {MORE} runs them.", flush=True)
     print(f"\n{time.monotonic() - start:.0f} s in all", flush=True)
     if tally.bad_stages:
         print(f"failed: {', '.join(tally.bad_stages)}")
@@ -163,7 +169,7 @@ def _fleet(cores: list[Core], tally: Tally) -> None:
         tally.bad("fleet")
         return
     for core in cores:
-        marker = "fleet" if core == FLOOR else "fleet and both_cores"
+        marker = "fleet and not more" if core == FLOOR else "fleet and both_cores"
         _headline(f"fleet tests on {core.name}")
         _settle(_pytest("fleet", core, [FLEET_TESTS, "-m", marker]), tally)
     for scenario in scenarios:
@@ -173,6 +179,17 @@ def _fleet(cores: list[Core], tally: Tally) -> None:
         _say(done.returncode == 0, f"molecule {scenario}", time.monotonic() - start)
         if done.returncode:
             tally.bad(f"molecule {scenario}")
+
+
+def _more(tally: Tally) -> None:
+    _headline(f"long fleet scenarios on {FLOOR.name}")
+    _settle(_pytest("fleet", FLOOR, [FLEET_TESTS, "-m", "fleet and more"]), tally)
+
+
+def _count_more() -> int:
+    command = [str(FLOOR.python), "-m", "pytest", "--collect-only", "-q", "-m", "fleet and more", FLEET_TESTS]
+    listed = children.run(command, env=variables(FLOOR), cwd=places.REPO, capture=True)
+    return sum("::" in line for line in listed.stdout.splitlines())
 
 
 def _not_run(scenarios: list[str], why: str, tally: Tally) -> None:

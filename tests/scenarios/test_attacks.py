@@ -78,6 +78,7 @@ def test_two_responders_never_act_together(fleet: Fleet, responder: Responder) -
     fleet.wait_for_blocks("vh1")
 
 
+@pytest.mark.more
 def test_a_record_host_that_is_away_stops_no_recovery(fleet: Fleet, responder: Responder) -> None:
     inventory = responder.site / "validators"
     lines = inventory.read_text(encoding="utf-8")

@@ -49,6 +49,7 @@ def test_killed_process_and_a_stopped_one_come_back_by_power(fleet: Fleet, respo
     assert all(entry["ok"] for entry in finished)
 
 
+@pytest.mark.more
 def test_unreachable_host_is_named_and_not_acted_on(fleet: Fleet, responder: Responder) -> None:
     fleet.fault("cut", "vh1")
     fleet.wait_until_halted("vh2")

@@ -56,6 +56,7 @@ def test_a_halt_height_is_cleared_when_a_person_says_it_is_over(fleet: Fleet, re
     assert fleet.on("vh1", undo, timeout=60) == before
 
 
+@pytest.mark.more
 def test_a_lost_log_is_put_back_from_its_copy_on_every_validator(fleet: Fleet, responder: Responder) -> None:
     for host in VALIDATORS:
         fleet.fault("reject", host, "+3")
