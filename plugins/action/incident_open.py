@@ -30,6 +30,7 @@ SHARED_VARIABLES = frozenset(
         "incident_approve",
         "incident_break_glass_reason",
         "incident_break_lock",
+        "incident_chain_id",
         "incident_evidence",
         "incident_fail_on",
         "incident_halt_is_over",
@@ -42,8 +43,11 @@ SHARED_VARIABLES = frozenset(
         "incident_record_dir",
         "incident_record_host",
         "incident_record_host_dir",
+        "incident_reference_ca_path",
+        "incident_reference_deadline",
         "incident_reference_discover",
         "incident_reference_rpcs",
+        "incident_reference_validate_certs",
         "incident_target",
         "incident_validator_address",
     }
@@ -63,12 +67,13 @@ class ActionModule(ControllerAction):
         "target": {"type": "str", "required": True},
         "hosts": {"type": "list", "elements": "str", "required": True},
         "observed": {"type": "list", "elements": "str", "required": True},
-        "record_dir": {"type": "path", "required": True},
+        "record_dir": {"type": "path"},
         "evidence": {"type": "path"},
         "approve": {"type": "raw"},
         "halt_is_over": {"type": "raw"},
         "halt_is_over_reason": {"type": "raw"},
         "endpoints": {"type": "list", "elements": "str"},
+        "chain_id": {"type": "str"},
     }
 
     def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -116,11 +121,13 @@ class ActionModule(ControllerAction):
             "replay": replay,
             "rpc_only": rpc_only,
             "target": args["target"],
-            "record_dir": args["record_dir"],
+            # Ansible's workers stay where the command was typed, wherever the playbook lies; PWD may be another's.
+            "record_dir": args["record_dir"] or os.path.join(os.getcwd(), "incidents"),
             "approve": plain(args["approve"]),
         }
         said = statement(plain(args["halt_is_over"]), plain(args["halt_is_over_reason"]))
         bundle = _bundle.with_said(self._first_bundle(args, task_vars, replay), said)
+        bundle = with_chain(bundle, plain(args["chain_id"]))
         state = RunState.create(facts)
         state.keep("bundle", bundle)
         return {
@@ -176,6 +183,18 @@ class ActionModule(ControllerAction):
         if bundle["incident"] != args["incident"]:
             raise Refusal(f"{path} is evidence of '{bundle['incident']}', not of '{args['incident']}'.")
         return bundle
+
+
+def with_chain(bundle: dict[str, t.Any], name: str | None) -> dict[str, t.Any]:
+    """The bundle with the declared chain id in it, where one is declared. Refusal where it is none."""
+    try:
+        found: dict[str, t.Any] = _bundle.with_chain(bundle, name)
+    except _bundle.BadEvidence as error:
+        raise Refusal(
+            f"incident_chain_id {clean(name, 60)!r} {error.what}. Give the chain id as the genesis file has it, or leave "
+            "it out. Nothing was done."
+        ) from error
+    return found
 
 
 def statement(height: t.Any, reason: t.Any) -> dict[str, t.Any] | None:

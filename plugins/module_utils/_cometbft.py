@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import secrets
 import threading
 import time
@@ -31,6 +32,7 @@ _STREAM_CAP = 64 * 1024 * 1024
 # After these errors of /dump_consensus_state the smaller /consensus_state may still answer.
 _ASK_SHORT = ("http", "rpc", "malformed", "too_large", "late", "failed")
 _LAST_SECOND = 253402300799  # of the year 9999
+_WEIGHT = 8  # what a consensus state weighs before it is shaped, by the estimate of _rpc_json, in sizes of afterwards
 _MOVED = 3  # looks at /consensus_state until its height stands still between two of them
 
 Shape = t.Callable[[t.Any], t.Any]
@@ -44,22 +46,24 @@ def gather(
     validate_certs: bool = True,
     ca_path: t.Optional[str] = None,
     tree: t.Optional[threading.Lock] = None,
+    size: t.Optional[int] = None,
 ) -> dict[str, dict[str, t.Any]]:
     """Ask one node's RPC for everything at once.
 
     base_url: "http://host:port" or "https://host:port"; deadline_s: seconds for all of it together;
     commits: how many of the newest commits to read; parts: names out of PARTS, all when None;
     validate_certs, ca_path: see ``_http.target``; tree: what is held while an answer is a tree in memory, to be shared
-    by calls that run at the same time.
+    by calls that run at the same time; size: bytes of JSON that all parts together may have, for a stranger's RPC.
     Returns {name: part} in at most ``deadline_s``, and raises nothing for what the node does: each part is
-    ``{"ok": True, "data": ...}`` or ``{"ok": False, "error": {"kind", "text"}}``.
+    ``{"ok": True, "data": ...}`` or ``{"ok": False, "error": {"kind", "text"}}``. Of kind ``too_large`` are, in the
+    order of PARTS, those that ``size`` has no room for.
     """
     wanted = [name for name in PARTS if parts is None or name in parts]
     try:
         where = _http.target(base_url, validate_certs, ca_path)
     except ValueError as error:
         return {name: failed("cannot_tell", str(error)) for name in wanted}
-    look = _Look(where, time.monotonic() + deadline_s, commits, tree or threading.Lock())
+    look = _Look(where, time.monotonic() + deadline_s, commits, tree or threading.Lock(), size)
     return look.parts(wanted)
 
 
@@ -101,13 +105,17 @@ class _Jobs:
 class _Look:
     """One look at one RPC."""
 
-    def __init__(self, where: _http.Target, until: float, commits: int, tree: threading.Lock) -> None:
+    def __init__(
+        self, where: _http.Target, until: float, commits: int, tree: threading.Lock, size: t.Optional[int]
+    ) -> None:
         self._where = where
         self._until = until
         self._commits = commits
         self._jobs = _Jobs(until)
         # One tree at a time: a hostile answer to every question would cost the memory of all of them together.
         self._tree = tree
+        self._size = size
+        self._kept_cap = _rpc_json.KEPT_CAP if size is None else min(_WEIGHT * size, _rpc_json.KEPT_CAP)
 
     def parts(self, wanted: list[str]) -> dict[str, dict[str, t.Any]]:
         calls = {
@@ -127,7 +135,20 @@ class _Look:
         for name in PARTS:
             if name in needed:
                 self._jobs.start(name, calls[name])
-        return {name: self._part(name) for name in wanted}
+        found = {name: self._part(name) for name in wanted}
+        return found if self._size is None else self._bounded(found, self._size)
+
+    def _bounded(self, found: dict[str, dict[str, t.Any]], room: int) -> dict[str, dict[str, t.Any]]:
+        kept = {}
+        for name, part in found.items():
+            weight = len(json.dumps(part))
+            if part["ok"] and weight > room:
+                text = f"it takes {weight} bytes, and {self._size} are kept of all that one endpoint shows"
+                kept[name] = failed("too_large", f"{name} of {self._where.url}: {text}")
+            else:
+                room -= weight
+                kept[name] = part
+        return kept
 
     def _part(self, name: str) -> dict[str, t.Any]:
         try:
@@ -161,7 +182,7 @@ class _Look:
                 return self._one_tree(lambda: shape(result_of(body, answer), False))
             pieces: t.Iterator[_rpc_json.Bytes] = itertools.chain([body], answer.chunks())
             pieces = _at_most(pieces, _STREAM_CAP)
-            return shape(_result(_rpc_json.prune(pieces, _cometbft_consensus.WANTED), answer), True)
+            return shape(_result(_rpc_json.prune(pieces, _cometbft_consensus.WANTED, self._kept_cap), answer), True)
 
     def _consensus(self) -> dict[str, t.Any]:
         # Half the time, so that an answer too long for it leaves time to ask for the shorter one.

@@ -68,10 +68,12 @@ def dumped(result: t.Any, truncated: bool) -> dict[str, t.Any]:
     rounds = _votes.rounds(state.objects("votes"), roll, height)
     before = _votes.Roll([])
     last = None
+    size = len(validators)
     # At the first height there is neither.
     if state.has("last_commit") and state.has("last_validators"):
         before.addresses = [row["address"] for row in validator_rows(state.inner("last_validators"))]
         # In step 8 the block of this height is decided and not yet applied: the last commit is still the one before.
+        size = max(size, len(before.addresses))
         last = _votes.last_commit(state.inner("last_commit").items("votes"), before, height - 1)
     proposer = state.inner("validators").inner("proposer") if state.inner("validators").has("proposer") else None
     return {
@@ -86,7 +88,7 @@ def dumped(result: t.Any, truncated: bool) -> dict[str, t.Any]:
         "validators": validators,
         "rounds": rounds,
         "last_commit": last,
-        "peers": _peers(answer),
+        "peers": _peers(answer, size),
         "dropped_votes": roll.dropped + before.dropped,
         "truncated": truncated,
     }
@@ -152,8 +154,12 @@ def _block_parts(state: Obj) -> t.Optional[list[int]]:
     return [have, total]
 
 
-def _peers(answer: Obj) -> list[dict[str, t.Any]]:
-    """What the node knows of its peers; a peer that has not said anything yet is left out."""
+def _peers(answer: Obj, size: int) -> list[dict[str, t.Any]]:
+    """What the node knows of its peers; a peer that has not said anything yet is left out.
+
+    An array of more bits than ``size`` is None. It is of the set at another height, where the peer has been, or it is
+    made to fill the memory: in neither case does it tell who votes.
+    """
     found = []
     for peer in answer.objects("peers"):
         if not peer.has("peer_state"):
@@ -170,8 +176,13 @@ def _peers(answer: Obj) -> list[dict[str, t.Any]]:
                 # -1: the peer has not entered a round of this height.
                 "round": state.integer("round", low=-1, high=_INT32),
                 "step": state.integer("step", high=_STEP),
-                "prevotes": state.match("prevotes", _BITS) if state.has("prevotes") else None,
-                "precommits": state.match("precommits", _BITS) if state.has("precommits") else None,
+                "prevotes": _bits(state, "prevotes", size),
+                "precommits": _bits(state, "precommits", size),
             }
         )
     return found
+
+
+def _bits(state: Obj, key: str, size: int) -> t.Optional[str]:
+    bits = state.match(key, _BITS) if state.has(key) else ""
+    return bits if state.has(key) and len(bits) <= size else None

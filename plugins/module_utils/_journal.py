@@ -106,7 +106,43 @@ _PEER_MODULES = frozenset({"p2p", "pex"})
 # Titles and texts that any account can put on the chain are logged by the application's modules.
 _OF_APPLICATION = frozenset({"upgrade_needed", "wrong_app_version", "binary_too_new"})
 # What only one module says: block sync validates a header only after more than 2/3 signed it.
-_ONLY_OF = {"sync_refuses_block": "blocksync"}
+_ONLY_OF = {"consensus_failure": "consensus", "sync_refuses_block": "blocksync"}
+# Whole statements: they are true only as the begin of a message, anywhere else somebody quotes them.
+_STATEMENTS = (
+    *("CONSENSUS FAILURE", "prevote step: ", "Genesis time ", "found conflicting vote ", "Failed to reconnect "),
+    *("verified new evidence ", "Verified new evidence "),
+)
+# Modules whose errors repeat what peers, proposers and callers of the RPC wrote; "" is a line that names no module.
+_REPEATING = frozenset(
+    {"", "baseapp", "consensus", "blocksync", "evidence", "statesync", "mempool"}
+    | {"rpc", "rpc-server", "grpc-server", "api-server"}
+)
+# Behind these such a module's error is the node's own: its panic, its application, its log, its signature.
+_OF_ITSELF = re.compile(
+    r"CONSENSUS FAILURE!!!|failed to apply block|[Ee]rror on (?:catchup )?replay|.*\b(?:WAL|wal)\b|Corrupted entry\. Skipping"
+    r"|Error flushin|error on flush data to disk|(?:client )?error (?:in|during) proxyAppConn\."
+    r"|failed signing vote|propose step; |failed to get private validator pubkey"
+)
+# The reason a block is refused for quotes its header, which is the proposer's free text (its ChainID).
+_REFUSES_BLOCK = (
+    "prevote step: ",
+    "Error in validation",
+    "precommit step; +2/3 prevoted",
+    "+2/3 committed an invalid block",
+)
+_OF_BLOCKS = frozenset(
+    {"wrong_app_hash", "invalid_block", "sync_refuses_block", "proposal_refused", "consensus_failure"}
+)
+# Nothing behind these is the node's own: header fields of a proposer, name and text of an upgrade plan.
+_QUOTES = re.compile(
+    r"(wrong Block\.Header\.\w+\.|BINARY UPDATED BEFORE TRIGGER!|upgrade handler is missing for|UPGRADE )"
+    r"(?:.*( NEEDED at height:))?.*",
+    re.DOTALL,
+)
+# How the operating system words it, so that a peer's version or network name cannot.
+_NO_FILES = re.compile(r"(?:accept|dial|open) .*: too many open files\Z", re.DOTALL)
+# Time and level in front of a message, as the SDK ("9:26PM ERR ") and CometBFT ("E[2026-01-02|03:04:05.678] ") write them.
+_LEVEL = re.compile(r"(?:[0-9][\w:.,+-]{0,40} )?(?:TRC|DBG|INF|WRN|ERR|FTL|PNC) +|[A-Z]\[[^\]]{1,40}\] +")
 
 _FIELDS = "MESSAGE,_PID,_SYSTEMD_INVOCATION_ID,INVOCATION_ID,USER_INVOCATION_ID,MESSAGE_ID,_BOOT_ID"
 _EXITED = "98e322203f7a4ed290d09fe03c09fe15"
@@ -135,7 +171,8 @@ _WORTH = re.compile(
         ]
     )
 )
-_FIELD = re.compile(r'[ \t]([A-Za-z_][\w./-]*)=("(?:[^"\\]|\\.)*"|[^\s"]*)')
+# A quoted value that is cut reaches to the end: nothing in it is a field.
+_FIELD = re.compile(r'[ \t]([A-Za-z_][\w./-]*)=("(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^\s"]*)', re.DOTALL)
 _JOURNAL_TIME = re.compile(rb'"__REALTIME_TIMESTAMP"\s*:\s*"(\d{1,18})"')
 _INVOCATION = re.compile(rb'"_SYSTEMD_INVOCATION_ID"\s*:\s*"([0-9a-f]{32})"')
 
@@ -145,51 +182,89 @@ class Said(t.NamedTuple):
 
     text: str
     module: str
+    # The message without time and level, and the error without quotes; ``logged``: a logger wrote the line.
+    message: str
+    error: str
+    logged: bool
 
 
-def said(message: str) -> Said:
+def said(line: str) -> Said:
     """Take a line apart. Values of other fields are what peers and accounts may have written, and are left out."""
-    if message.startswith("{"):
-        try:
-            content = json.loads(message)
-        except (ValueError, RecursionError):
-            content = None
-        if isinstance(content, dict):
-            words = [content.get(name) for name in ("message", "msg", "_msg", "err", "error")]
-            return Said(" ".join(clean(word, 2000) for word in words if word), clean(content.get("module", "")))
-    if message.startswith((*_PANIC, "Error: ")):
-        return Said(message, "")
-    first = _FIELD.search(message)
-    if first is None:
-        return Said(message, "")
-    parts, module = [message[: first.start()]], ""
-    for found in _FIELD.finditer(message, first.start()):
-        name, value = found.groups()
-        if name in ("err", "error"):
-            parts.append(f"{name}={value}")
-        elif name == "module":
-            module = value
-    return Said(" ".join(parts), module)
+    if line.startswith("{"):
+        return _said_in_json(line)
+    if line.startswith((*_PANIC, "Error: ")):
+        return Said(line, "", line, "", False)
+    level = _LEVEL.match(line)
+    fields = list(_FIELD.finditer(line))
+    words = line[: fields[0].start()] if fields else line
+    errors = [(name, value) for name, value in (found.groups() for found in fields) if name in ("err", "error")]
+    modules = {value for name, value in (found.groups() for found in fields) if name == "module"}
+    return Said(
+        " ".join([words, *(f"{name}={value}" for name, value in errors)]),
+        # A second module stands in somebody's text.
+        modules.pop() if len(modules) == 1 else "",
+        words[level.end() :] if level else words,
+        " ".join(value.strip('"') for _name, value in errors),
+        bool(level or fields),
+    )
+
+
+def _said_in_json(line: str) -> Said:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        # Cut or broken: which of its words are the node's own cannot be told.
+        return Said("", "", "", "", True)
+    message, error = (
+        " ".join(clean(content[name], 2000) for name in names if content.get(name))
+        for names in (("message", "msg", "_msg"), ("err", "error"))
+    )
+    return Said(f"{message} {error}".strip(), clean(content.get("module", "")), message, error, True)
 
 
 def kinds(line: Said) -> list[str]:
     """The kinds of the contract a line of the node belongs to; usually none."""
+    allowed, own_error = _believed(line)
+    error = line.error if own_error or _NO_FILES.match(line.error) else ""
+    # An error that begins like a message must not pass for one.
+    own = _QUOTES.sub(r"\1\2", f"{line.message} {error}"[:4000].rstrip())
     found = [
         kind
         for kind, texts in MARKS.items()
-        if _ONLY_OF.get(kind, line.module) == line.module and any(_holds(line.text, text) for text in texts)
+        if (allowed is None or kind in allowed)
+        and (own_error or kind == "too_many_open_files" or line.message.startswith(_begins(texts)))
+        and _ONLY_OF.get(kind, line.module) == line.module
+        and any(_holds(own, text) for text in texts)
     ]
-    if line.text.startswith(_PANIC):
+    if not line.logged and line.message.startswith(_PANIC):
         found.append("panic")
-    if line.module in _PEER_MODULES:
-        return [kind for kind in found if kind in _OF_PEERS]
-    if line.module.startswith("x/"):
-        return [kind for kind in found if kind in _OF_APPLICATION]
     return found
 
 
+def _believed(line: Said) -> tuple[frozenset[str] | None, bool]:
+    """Which kinds a line may state (None: all), and whether its error is the node's own."""
+    if line.module in _PEER_MODULES:
+        return _OF_PEERS, False
+    if line.module.startswith("x/"):
+        return _OF_APPLICATION, False
+    itself = not line.logged or line.module not in _REPEATING or _OF_ITSELF.match(line.message) is not None
+    if line.message.startswith(_REFUSES_BLOCK) or (itself and line.error.startswith(_REFUSES_BLOCK)):
+        return _OF_BLOCKS, True
+    if line.message.startswith("failed to process message"):
+        return frozenset({"evidence"}), line.error.startswith("conflicting votes from validator")
+    return None, itself
+
+
+def _begins(texts: tuple[str | tuple[str, ...], ...]) -> tuple[str, ...]:
+    return tuple(text if isinstance(text, str) else text[0] for text in texts)
+
+
 def _holds(text: str, wanted: str | tuple[str, ...]) -> bool:
-    return wanted in text if isinstance(wanted, str) else all(piece in text for piece in wanted)
+    if isinstance(wanted, tuple):
+        return all(piece in text for piece in wanted)
+    return text.startswith(wanted) if wanted.startswith(_STATEMENTS) else wanted in text
 
 
 def plain_message(value: t.Any) -> str:
@@ -199,7 +274,8 @@ def plain_message(value: t.Any) -> str:
             value = bytes(value).decode("utf-8", "replace")
         except (ValueError, TypeError):
             return ""
-    return clean(value, 20_000) if isinstance(value, str) else ""
+    # Above what journald keeps of a line (48 kB), so that a JSON line stays whole.
+    return clean(value, 64_000) if isinstance(value, str) else ""
 
 
 class Reader:

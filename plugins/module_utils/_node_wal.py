@@ -46,11 +46,12 @@ class Group(t.NamedTuple):
     newest: float | None
 
 
-def read(home: str, wal_file: str | None, until: float) -> dict[str, t.Any]:
+def read(home: str, wal_file: str | None, until: float, runs: bool | None = None) -> dict[str, t.Any]:
     """The contract's ``wal`` data. ``wal_file`` is the setting: the log's newest file, relative to ``home`` or absolute.
 
-    The logs are read only where copies are there, to be told apart. What is not read a second before ``until``, a
-    reading of ``time.monotonic()``, is null. Raises PartError ``cannot_tell``, OSError where a folder cannot be read.
+    The logs are read only where copies are there, to be told apart, and the node's own where no process ``runs`` too:
+    the only copy may be in its place by now. What is not read a second before ``until``, a reading of
+    ``time.monotonic()``, or in SCAN_S, is null. Raises PartError ``cannot_tell``, OSError where a folder cannot be read.
     """
     folder, head = os.path.split(os.path.join(home, wal_file or ""))
     if not wal_file or not head:
@@ -64,7 +65,7 @@ def read(home: str, wal_file: str | None, until: float) -> dict[str, t.Any]:
     return {
         "path": clean(folder),
         "present": bool(own.files),
-        **_facts(own, stop if copies else None),
+        **_facts(own, stop if copies or runs is False else None),
         "copies": [{"name": name, **_facts(files, stop)} for name, files in copies[:COPIES]],
     }
 

@@ -82,15 +82,15 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def prune(pieces: t.Iterator[Bytes], wanted: t.Any) -> t.Any:
+def prune(pieces: t.Iterator[Bytes], wanted: t.Any, cap: int = KEPT_CAP) -> t.Any:
     """Read one JSON text from a stream and keep of it what ``wanted`` names.
 
     ``wanted`` is SCALAR, a dict of the keys to keep and what to keep of each, or Items. A value of another kind than
     wanted becomes OTHER, which is no JSON value; null stays None. What is left out is skipped without being built, and
     checked for brackets and quotes only.
-    Raises PartError: malformed, or too_large when what is to be kept is more than KEPT_CAP.
+    Raises PartError: malformed, or too_large when what is to be kept weighs more than ``cap``.
     """
-    source = _Source(pieces)
+    source = _Source(pieces, cap)
     try:
         kept = source.read(wanted)
         if source.peek_or_end():
@@ -103,8 +103,9 @@ def prune(pieces: t.Iterator[Bytes], wanted: t.Any) -> t.Any:
 class _Source:
     """The text of a stream, of which only the piece at hand is in memory."""
 
-    def __init__(self, pieces: t.Iterator[Bytes]) -> None:
+    def __init__(self, pieces: t.Iterator[Bytes], cap: int) -> None:
         self._pieces = pieces
+        self._cap = cap
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._at = 0
@@ -138,7 +139,7 @@ class _Source:
 
     def _pay(self, cost: int) -> None:
         self._cost += cost
-        if self._cost > KEPT_CAP:
+        if self._cost > self._cap:
             raise PartError("too_large", "the answer holds more than can be kept in memory")
 
     def _more(self) -> bool:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import stat
 import time
 import typing as t
@@ -13,6 +15,10 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.module_utils import _node_places, _node_service, _node_wal
 from ansible_collections.virtengine.incident.plugins.module_utils._halt_height import run_name
 from ansible_collections.virtengine.incident.plugins.module_utils._host import part_error
+
+# In /proc/self/mountinfo a space, a tab, a newline and a backslash of a path are written as octal numbers.
+_MOUNTS = "/proc/self/mountinfo"
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 # Reading up to nine logs of two files each; on the disks of validators a second is enough.
 READ_S = 20.0
@@ -34,7 +40,8 @@ class Log(t.NamedTuple):
 def put_back(unit: str, home: t.Optional[str], run: str, height: int, check: bool) -> dict[str, t.Any]:
     """Put the only copy whose last marker ends ``height`` in place of the log, which is kept under another name.
 
-    Two renames. A run that was killed between them is finished by the next one: the log's place is empty then. Returns
+    Two renames. Where the second fails the first is taken back. A run that was killed between them is finished by the
+    next one: the log's place is empty then. Returns
     ``changed``, ``path``, ``copy`` and ``aside`` (names; None where there was nothing), ``last_end_height`` and
     ``actions``. Raises Refused, _node_service.Refused, PartError, OSError.
     """
@@ -51,15 +58,16 @@ def put_back(unit: str, home: t.Optional[str], run: str, height: int, check: boo
         return {**result, "changed": False, "copy": None, "aside": None, "actions": []}
     copy = _suitable(seen["copies"], height)
     _refuse_other_owner(log, copy, there)
+    _refuse_other_disk(log, copy, there)
     aside_name = log.name + aside if there else None
     actions = [f"rename {log.name} to {aside_name}"] if aside_name else []
     actions.append(f"rename {copy} to {log.name}")
     if aside_name and os.path.lexists(os.path.join(log.parent, aside_name)):
         raise Refused(f"{os.path.join(log.parent, aside_name)} is there already. Nothing was done.")
     if not check:
-        if aside_name:
-            _rename(log, log.name, aside_name)
-        _rename(log, copy, log.name)
+        # Reading the logs took its time: somebody may have started the node since.
+        _node_service.at_rest(unit)
+        _exchange(log, copy, aside_name)
     return {**result, "changed": True, "copy": copy, "aside": aside_name, "actions": actions}
 
 
@@ -121,6 +129,39 @@ def _refuse_other_owner(log: Log, copy: str, there: bool) -> None:
                 f"{path} belongs to user {found.st_uid}, the node's log to user {owner}: the node could not write it. Give it to "
                 "the node's user first. Nothing was done."
             )
+
+
+def _refuse_other_disk(log: Log, copy: str, there: bool) -> None:
+    """What a rename could not move, or would move only in name. Raises Refused.
+
+    The folder around both may be a file system of its own: nothing is renamed but inside it.
+    """
+    device = os.stat(log.parent).st_dev
+    mounted = _mounts()
+    for path in [os.path.join(log.parent, copy), *([log.folder] if there else [])]:
+        if os.lstat(path).st_dev != device or os.path.realpath(path) in mounted:
+            raise Refused(f"{path} is mounted from elsewhere: it cannot be renamed. Nothing was done.")
+
+
+def _mounts() -> set[str]:
+    """Where something is mounted: a folder of the same file system that is bound there has no other device number."""
+    with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
+        fields = [line.split(" ", 5)[4] for line in stream if line.count(" ") >= 5]
+    return {_OCTAL.sub(lambda found: chr(int(found[1], 8)), field) for field in fields}
+
+
+def _exchange(log: Log, copy: str, aside: t.Optional[str]) -> None:
+    """The log out of its place, the copy into it. Where the copy cannot go there, the log comes back. Raises OSError."""
+    if aside:
+        _rename(log, log.name, aside)
+    try:
+        _rename(log, copy, log.name)
+    except OSError:
+        # The copy may be in place already, where only its way to the disk failed: then nothing is taken back.
+        if aside and not os.path.lexists(log.folder):
+            with contextlib.suppress(OSError):
+                _rename(log, aside, log.name)
+        raise
 
 
 def _rename(log: Log, old: str, new: str) -> None:

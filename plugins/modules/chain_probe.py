@@ -19,6 +19,8 @@ description:
     for their consensus state and their peers, too. Half of these stand at the greatest heights and half at the height that most
     name, spread over the network. Of each side of a disagreement two are added, up to 24 in all.
   - The first four of them and those that disagree are asked for everything that M(virtengine.incident.cometbft_info) reads.
+  - Of what one endpoint shows beyond its status, 512 KiB are kept, twice what an honest one with 200 validators needs. A part that has no
+    room is an error of kind V(too_large).
   - Each endpoint gives an observation of the contract, whatever it answered. A chain id, height or hash that others
     contradict is kept as evidence. The task fails only on wrong options.
   - Once some have answered, an endpoint that has kept its status back for three seconds, or for a third of O(deadline) where
@@ -43,7 +45,8 @@ options:
     description:
       - Whether to look for more endpoints among the peers of those that answer, breadth first, during the first half of O(deadline).
       - An endpoint may name any address as its peer. Only public addresses are dialled, and only by number. Loopback, link-local,
-        private, multicast and reserved addresses are not, whatever form they have, nor are names, nor ports below 1024 other than 80 and 443.
+        private, multicast and reserved addresses are not, whatever form they have, nor are the controller's own, nor names, nor ports
+        below 1024 other than 80 and 443.
     type: bool
     default: false
   discover_limit:
@@ -224,7 +227,7 @@ other:
   type: int
   sample: 0
 chain_id:
-  description: The chain that is judged, O(chain_id) or the one that most endpoints name; null where none answered.
+  description: The chain that is judged, O(chain_id) or the one that most of them name, a node id counted once; null where none answered.
   returned: success
   type: str
   sample: rig-1
@@ -253,6 +256,17 @@ disagreements:
           count: 1
           urls: ['http://192.0.2.11:26657']
       more: 0
+same_node:
+  description:
+    - Endpoints that give the same node id, the first 20 of these ids, with at most six endpoints of each. It is one node under two addresses, or one that
+      copies the id of another. The observations of all of them are kept.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - node_id: fb298171698249523ccd998a41b5d622f7e8bec2
+      count: 2
+      urls: ['http://192.0.2.7:26657', 'http://198.51.100.4:26657']
 discovered:
   description: The endpoints that were not listed, each with the one whose peer it is.
   returned: success
@@ -264,9 +278,9 @@ discovered:
 skipped_addresses:
   description:
     - How many addresses of peers were not dialled, by reason.
-    - V(loopback), V(private), V(link_local), V(multicast), V(reserved), V(unspecified) and V(name) never are.
+    - V(loopback), V(private), V(link_local), V(multicast), V(reserved), V(unspecified), V(name) and V(own), an address of the controller's, never are.
     - V(no_rpc) is a peer that names no RPC, or one that listens on loopback. V(port) is one at a well-known port.
-    - V(limit) is one beyond O(discover_limit), or a fifth at one address. V(same_node) is a node that was asked under another address already.
+    - V(limit) is one beyond O(discover_limit), or a fifth at one IPv4 address or in one /64 of IPv6.
   returned: success
   type: dict
   sample:

@@ -37,9 +37,10 @@ options:
     elements: str
     required: true
   record_dir:
-    description: The directory under which each incident has a directory with its record.
+    description:
+      - The directory under which each incident has a directory with its record. By default C(incidents) in the working directory of
+        C(ansible-playbook).
     type: path
-    required: true
   evidence:
     description: A saved evidence bundle. With it no host is asked and nothing can be acted on.
     type: path
@@ -58,6 +59,11 @@ options:
         approved.
     type: list
     elements: str
+  chain_id:
+    description:
+      - The chain that is meant, as its genesis file has it. Hosts and endpoints of another chain are set aside, however many they are.
+      - By default it is the one that most hosts that answer name.
+    type: str
 attributes:
   check_mode:
     support: full

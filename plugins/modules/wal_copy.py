@@ -19,9 +19,11 @@ description:
   - Looks beside the log's folder for folders whose names begin like it, C(cs.wal.bak) for one. The only one whose last
     C(#ENDHEIGHT) is of O(height) is put in the log's place; the log that is there is kept as C(cs.wal.incident-RUN).
     The undo is to rename both back.
-  - Two renames. A run that is killed between them leaves the log's place empty, and the next run finishes.
+  - Two renames. A run that is killed between them leaves the log's place empty, and the next run finishes. Where
+    the second fails, the first is taken back.
   - Deletes and copies nothing. Refuses where the unit is not down, or any process of the node runs on the host; where
-    no copy or more than one fits; and where the copy belongs to another user than the log.
+    no copy or more than one fits; where the copy belongs to another user than the log; and where the copy or the log is
+    a link or mounted from elsewhere.
 options:
   unit:
     description:

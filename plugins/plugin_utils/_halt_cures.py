@@ -26,6 +26,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
 
 DOUBLE_SIGN_CHECK = "double_sign_check"
 HALT_HEIGHT = "halt_height"
+HALT_TIME = "halt_time"
 WAL_MISSING = "wal_missing"
 
 NONE: frozenset[str] = frozenset()
@@ -71,7 +72,8 @@ def cured(
     halt is over.
     """
     found = set()
-    if (HALT_HEIGHT in planned or halt_is_cleared(data)) and is_over(reading, node, data, stands_at).state == CLEAR:
+    gone = HALT_HEIGHT in planned or halt_is_cleared(reading, node, data, stands_at)
+    if gone and is_over(reading, node, data, stands_at).state == CLEAR:
         found.add(HALT_HEIGHT)
     if WAL_MISSING in planned or wal_is_back(reading, node, data):
         found.add(WAL_MISSING)
@@ -84,24 +86,49 @@ def settings(data: NodeEvidence) -> tuple[t.Optional[int], t.Optional[int]]:
     return height, at
 
 
-def halt_is_cleared(data: NodeEvidence) -> bool:
-    """Whether a start would halt at no height and at no time."""
-    return settings(data) == (0, 0)
+def reached(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optional[int]) -> t.Optional[dict[str, int]]:
+    """The halt height and halt time that a start would halt at again, by name; None where that cannot be told.
+
+    A value that lies ahead is not why the node halted: a height above its newest block, a time after the last block's
+    (the node compares it with the time of the block, not with a clock: SDK baseapp/abci.go, ``checkHalt``).
+    """
+    height, at = settings(data)
+    newest = node.height if node.height is not None else stands_at
+    if height is None or at is None or newest is None or (at and reading.last_block_at is None):
+        return None
+    found = {}
+    if 0 < height <= newest:
+        found[HALT_HEIGHT] = height
+    if at and at <= (reading.last_block_at or 0.0):
+        found[HALT_TIME] = at
+    return found
+
+
+def halt_is_cleared(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optional[int]) -> bool:
+    """Whether a start would not halt again where the node stands. A halt that lies in the future may be configured."""
+    return reached(reading, node, data, stands_at) == {}
+
+
+def halted_by(reading: Reading, node: Node, data: NodeEvidence) -> t.Optional[tuple[int, int]]:
+    """Halt height and halt time that the last run halted by, as its journal names them; 0 for one that was not set."""
+    newest = None
+    for mark in host_guards.stated(reading, node, data):
+        found = _HALTED.search(mark.text)
+        if found and (newest is None or (mark.last_at or 0.0) > newest[0]):
+            newest = (mark.last_at or 0.0, (int(found.group(1)), int(found.group(2))))
+    return newest[1] if newest is not None else None
 
 
 def halts_at(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optional[int]) -> t.Optional[int]:
-    """The height that a person has to name: the configured one; where the node halts by time, the one it stands at.
+    """The height that a person has to name: the one of the journal; where the node halted by time, the one it stands at.
 
-    Once it is cleared the journal still names it.
+    The configuration is asked only where the journal names nothing: it may name the next halt already.
     """
-    height, at = settings(data)
-    if height:
+    newest = node.height if node.height is not None else stands_at
+    said = halted_by(reading, node, data)
+    height = said[0] if said is not None else settings(data)[0]
+    if height and newest is not None and height <= newest:
         return height
-    if not at:
-        for mark in host_guards.stated(reading, node, data):
-            found = _HALTED.search(mark.text)
-            if found and int(found.group(1)) > 0:
-                return int(found.group(1))
     return stands_at
 
 
@@ -113,8 +140,8 @@ def is_over(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optio
     if said is None:
         return refused(
             name,
-            f"{node.host} halted at height {height}, as its configuration says. This may be a coordinated halt: ask the "
-            f"other operators. Once it is over, run again with -e incident_halt_is_over={height} "
+            f"{node.host} halted at height {height}{_by(data, height)}. This may be a coordinated halt: ask the other "
+            f"operators. Once it is over, run again with -e incident_halt_is_over={height} "
             "-e \"incident_halt_is_over_reason='who said so'\".",
         )
     if said[0] != height:
@@ -124,6 +151,11 @@ def is_over(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optio
             "is said about that one.",
         )
     return clear(name, f'A person said that the halt at {height} is over: "{said[1]}".')
+
+
+def _by(data: NodeEvidence, height: t.Optional[int]) -> str:
+    """Where the halt is named, beside the journal."""
+    return ", as its configuration says" if height is not None and settings(data)[0] == height else ""
 
 
 def _said(reading: Reading) -> t.Optional[tuple[int, str]]:

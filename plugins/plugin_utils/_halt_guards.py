@@ -127,7 +127,7 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
     unfit = _unfit(reading, node, plan, step)
     if unfit:
         return dict(result, because=unfit)
-    needed, because = _needed(reading, node, step, moving)
+    needed, because = _needed(reading, node, step, moving, plan["height"])
     if needed is not True:
         # A node that is busy for a moment is looked at again before anything is made of it.
         wait = needed is None and node.state == "busy" and step["action"] in cure_guards.ACTIONS
@@ -146,21 +146,36 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
 def _guards_of(reading: Reading, node: Node, plan: Plan, step: Step, moving: bool) -> tuple[Guard, ...]:
     """The guards of an action. Putting back what the plan changed has none: it makes nothing run.
 
-    What takes a reason against the start away is done only where the start itself would be clear then.
+    What takes a reason against the start away, and a stop before it, is done only where the start itself would be clear
+    then.
     """
     action, stands_at = step["action"], plan["height"]
     if action == RESTORE:
         return ()
     if action == THAW:
         return thaw_guards(reading, node)
-    if action == STOP:
-        return cure_guards.stop_guards(reading, node, moving)
     of_start = start_guards(reading, node, _still_to_come(plan, step), stands_at)
-    if action == CLEAR_HALT:
-        return (*cure_guards.clear_guards(reading, node, stands_at), *of_start)
-    if action == PUT_WAL:
-        return (*cure_guards.put_guards(reading, node, stands_at), *of_start)
-    return of_start
+    if action == STOP:
+        # A node that is stopped and cannot be started again has lost its evidence for nothing.
+        cures = [
+            guard
+            for other in plan["steps"]
+            if other["host"] == step["host"] and other["number"] > step["number"]
+            for guard in _cure_guards(reading, node, other, stands_at, stopping=True)
+        ]
+        return (*cure_guards.stop_guards(reading, node, moving), *cures, *of_start)
+    return (*_cure_guards(reading, node, step, stands_at), *of_start)
+
+
+def _cure_guards(
+    reading: Reading, node: Node, step: Step, stands_at: int | None, stopping: bool = False
+) -> tuple[Guard, ...]:
+    """The guards of what this step cures; none for other steps."""
+    if step["action"] == CLEAR_HALT:
+        return cure_guards.clear_guards(reading, node, stands_at, stopping, step.get("expected", {}))
+    if step["action"] == PUT_WAL:
+        return cure_guards.put_guards(reading, node, stands_at, stopping)
+    return ()
 
 
 def _still_to_come(plan: Plan, step: Step) -> frozenset[str]:
@@ -172,11 +187,11 @@ def _still_to_come(plan: Plan, step: Step) -> frozenset[str]:
     )
 
 
-def _needed(reading: Reading, node: Node, step: Step, moving: bool) -> tuple[bool | None, str]:
+def _needed(reading: Reading, node: Node, step: Step, moving: bool, stands_at: int | None) -> tuple[bool | None, str]:
     """True: still to be done. False: done already. None: the host is in a state that the plan was not made for."""
     action, host = step["action"], node.host
     if action in cure_guards.ACTIONS and node.data is not None:
-        return cure_guards.needed(reading, node, node.data, action, moving)
+        return cure_guards.needed(reading, node, node.data, action, moving, stands_at)
     if action == RESTORE:
         relaxed = node.data is None or not signer_guards.needs_relaxing(node, node.data)
         return relaxed, f"double_sign_check_height on {host} is back."

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_cures as cures
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import (
@@ -49,14 +50,23 @@ def stop_guards(reading: Reading, node: Node, moving: bool = False) -> tuple[Gua
     return (_halted(reading, moving), _not_voting(reading, node), _dead(reading, node, data))
 
 
-def clear_guards(reading: Reading, node: Node, stands_at: t.Optional[int], stopping: bool = False) -> tuple[Guard, ...]:
-    """All guards of clearing the halt height, beside those of the start that follows. ``stopping``: a stop precedes."""
+def clear_guards(
+    reading: Reading,
+    node: Node,
+    stands_at: t.Optional[int],
+    stopping: bool = False,
+    expected: t.Optional[t.Mapping[str, int]] = None,
+) -> tuple[Guard, ...]:
+    """All guards of clearing the halt height, beside those of the start that follows.
+
+    ``stopping``: a stop precedes. ``expected``: the values of the approved step; None while the plan is made.
+    """
     data = node.data
     if data is None:
         return (_unseen(node),)
     return (
         cures.is_over(reading, node, data, stands_at),
-        _configuration(node, data),
+        _configuration(reading, node, data, stands_at, expected),
         _at_rest(node, data, stopping),
     )
 
@@ -69,7 +79,9 @@ def put_guards(reading: Reading, node: Node, stands_at: t.Optional[int], stoppin
     return (_copy(reading, node, data, stands_at), _at_rest(node, data, stopping))
 
 
-def needed(reading: Reading, node: Node, data: NodeEvidence, action: str, moving: bool) -> tuple[t.Optional[bool], str]:
+def needed(
+    reading: Reading, node: Node, data: NodeEvidence, action: str, moving: bool, stands_at: t.Optional[int]
+) -> tuple[t.Optional[bool], str]:
     """True: still to be done. False: done already, or the reason is gone. None: not what the plan was made for."""
     host = node.host
     if node.state == "voting":
@@ -83,7 +95,8 @@ def needed(reading: Reading, node: Node, data: NodeEvidence, action: str, moving
     if runs and moving and ill == cures.WAL_MISSING:
         return False, f"The chain moves: the node on {host} takes part from the next height on, without its old log."
     if action == CLEAR_HALT:
-        return not cures.halt_is_cleared(data), f"No halt height is configured on {host} any more."
+        cleared = cures.halt_is_cleared(reading, node, data, stands_at)
+        return not cleared, f"No halt height that {host} has come to is configured there any more."
     if action == PUT_WAL:
         return not cures.wal_is_back(reading, node, data), f"The log on {host} is in its place."
     if is_up(data) is False:
@@ -97,8 +110,11 @@ def _halted(reading: Reading, moving: bool) -> Guard:
     name = "halted"
     if moving:
         return clear(name, "The chain moves again by the steps before.")
-    if reading.stands_still is True and reading.confirmed:
-        return clear(name, "The chain stands still, seen in two looks.")
+    # The plan needed two looks some seconds apart. Before a step the looks may follow each other faster; the newest block
+    # is old all the same, and none came since.
+    old = reading.age_s is not None and reading.age_s > reading.threshold_s
+    if reading.stands_still is True or (old and not (reading.moved or reading.split or reading.idle)):
+        return clear(name, "The chain stands still: its newest block is too old, and none came between the looks.")
     return refused(name, "It is not established that the chain stands still. On a chain that runs no node is stopped.")
 
 
@@ -136,12 +152,25 @@ def _silent_at_this_height(reading: Reading, node: Node) -> Guard:
     return clear(name, f"It has lost its log, and no vote of it for height {height} is seen anywhere.")
 
 
-def _configuration(node: Node, data: NodeEvidence) -> Guard:
+def to_clear(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optional[int]) -> dict[str, int]:
+    """Both values as app.toml has to name them when they are cleared: 0 for one that is not set."""
+    found = cures.reached(reading, node, data, stands_at) or {}
+    return {key: found.get(key, 0) for key in (cures.HALT_HEIGHT, cures.HALT_TIME)}
+
+
+def _configuration(
+    reading: Reading,
+    node: Node,
+    data: NodeEvidence,
+    stands_at: t.Optional[int],
+    expected: t.Optional[t.Mapping[str, int]],
+) -> Guard:
     name = "configuration"
-    for key in ("halt_height", "halt_time"):
+    values = dict(zip((cures.HALT_HEIGHT, cures.HALT_TIME), cures.settings(data)))
+    reached, halted_by = cures.reached(reading, node, data, stands_at), cures.halted_by(reading, node, data)
+    for index, (key, value) in enumerate(values.items()):
         entry = data.config.inner(key)
         source = entry.text("source") if entry is not None else None
-        value = cures.settings(data)[key == "halt_time"]
         if value is None:
             return refused(name, f"{key} on {node.host} cannot be read, so it is not changed.")
         if value and source != "app.toml":
@@ -149,6 +178,29 @@ def _configuration(node: Node, data: NodeEvidence) -> Guard:
             return refused(
                 name, f"{key} on {node.host} is {value} by {where} of the unit. A person takes it away there."
             )
+        if value and reached is not None and key not in reached:
+            return refused(
+                name,
+                f"{key} on {node.host} is {value}, which lies ahead: it is not why the node halted, and nobody said that "
+                "it is over. A person changes the file.",
+            )
+        if value and halted_by is not None and halted_by[index] != value:
+            return refused(
+                name,
+                f"{key} on {node.host} is {value}, but the node halted by {halted_by[index] or 'none'}: it was set since. "
+                "A person finds out why.",
+            )
+    if reached is None:
+        return refused(
+            name, f"Whether {node.host} has come to its halt time cannot be told: nobody shows the last block's."
+        )
+    if expected is not None and dict(expected) != to_clear(reading, node, data, stands_at):
+        return refused(
+            name,
+            f"The approved step clears halt height {expected.get(cures.HALT_HEIGHT)} and halt time "
+            f"{expected.get(cures.HALT_TIME)}, but {node.host} names {values[cures.HALT_HEIGHT]} and "
+            f"{values[cures.HALT_TIME]} now. Diagnose again.",
+        )
     return clear(name, "The halt height stands in app.toml and nowhere else.")
 
 
@@ -179,6 +231,17 @@ def _copy(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optiona
             name,
             f"No copy of the log beside it on {node.host} ends with height {height}. Find the old log, or leave the node "
             "as it is until the chain moves. Never delete a log in a halt.",
+        )
+    # Once the chain went on, the height that its votes are of is decided, and its age says nothing.
+    newest = cures.fitting_copies(data, height)[0].time("newest_at")
+    if reading.height == stands_at and (
+        newest is None or reading.last_block_at is None or newest < reading.last_block_at
+    ):
+        return refused(
+            name,
+            f"{fit[0]} on {node.host} was written to last at {_bundle.stamp(newest) or 'an unknown time'}, block {height} "
+            f"was made at {_bundle.stamp(reading.last_block_at) or 'an unknown time'}: it cannot hold the votes of the "
+            "height that is being decided. Find a newer copy.",
         )
     return clear(name, f"{fit[0]} ends with {height}, the last block of the node.")
 

@@ -23,9 +23,10 @@ LEAST_FREE_BYTES = 100_000_000
 LEAST_FREE_INODES = 100
 
 # Journal lines that name no reason why a node would not run: a unit that ended (also by SIGKILL), peers that went away,
-# and a signer that refused to go back: a node that is restarted within a round writes that when it reads its own votes
-# again (seen on a real fleet). The signing state itself is looked at by a guard of its own.
-_HARMLESS = ("exited", "peers_given_up", "peers_backoff", "signing_regression")
+# a block that somebody else proposed and the application refused, and a signer that refused to go back: a node that is
+# restarted within a round writes that when it reads its own votes again (seen on a real fleet). The signing state itself
+# is looked at by a guard of its own.
+_HARMLESS = ("exited", "peers_given_up", "peers_backoff", "proposal_refused", "signing_regression")
 # What a node may have written and voted on, and that still forbids its start.
 _NOT_OUTLIVED = ("conflicting_vote", "evidence")
 # Somebody signed twice. Whether it was this validator is not in the line.

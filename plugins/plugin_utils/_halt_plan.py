@@ -107,7 +107,7 @@ def _fill(built: Builder) -> None:
 
 def _bring_back(built: Builder, node: Node, row: ValidatorRow | None, action: str) -> None:
     """Start what is down, thaw what is frozen."""
-    reason = not_for_us(node, row, built.taken)
+    reason = not_for_us(built.reading, node, row, built.taken)
     if reason:
         built.withhold(node, row, action, reason)
         return

@@ -22,6 +22,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_c
     is_up,
     put_guards,
     stop_guards,
+    to_clear,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import Guard, needs_relaxing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_plan_parts import (
@@ -46,11 +47,12 @@ def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
     if data is None:
         return
     cure = _CURE_FOR[ill]
-    done = cures.halt_is_cleared(data) if cure == CLEAR_HALT else cures.wal_is_back(reading, node, data)
+    cleared = ill == cures.HALT_HEIGHT and cures.halt_is_cleared(reading, node, data, reading.height)
+    done = cleared or (ill == cures.WAL_MISSING and cures.wal_is_back(reading, node, data))
     stopping = is_up(data) is not False
     actions = [*([STOP] if stopping else []), *([] if done else [cure]), START]
     named = START if done else cure
-    reason = not_for_us(node, row, built.taken)
+    reason = not_for_us(reading, node, row, built.taken)
     if reason:
         built.withhold(node, row, named, reason)
         return
@@ -64,7 +66,8 @@ def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
     for action in actions:
         if action == START and relaxing:
             built.relax(node, row, weighed.keys)
-        built.add(action, node, row, _texts(action, ill, reading, node, row, weighed), weighed.keys)
+        expected = to_clear(reading, node, data, reading.height) if action == CLEAR_HALT else None
+        built.add(action, node, row, _texts(action, ill, reading, node, row, weighed), weighed.keys, expected)
 
 
 def _guards(reading: Reading, node: Node, actions: list[str], relaxing: bool) -> list[Guard]:
@@ -94,7 +97,7 @@ def _texts(action: str, ill: str, reading: Reading, node: Node, row: ValidatorRo
         return _clear_texts(reading, node, weighed)
     if action == PUT_WAL:
         return _put_texts(reading, node, weighed)
-    reason = "without its halt height" if ill == cures.HALT_HEIGHT else "with its own log"
+    reason = "past its halt height" if ill == cures.HALT_HEIGHT else "with its own log"
     return {
         "why": f"{node.host} is {what(row)}. It starts {reason} and takes part again.",
         "undo": undo_of_start(node, row),

@@ -35,9 +35,18 @@ class Builder:
         self._relaxed: list[tuple[Node, ValidatorRow | None, list[str]]] = []
 
     def add(
-        self, action: str, node: Node, row: ValidatorRow | None, texts: Texts, taken_over: t.Sequence[str] = ()
+        self,
+        action: str,
+        node: Node,
+        row: ValidatorRow | None,
+        texts: Texts,
+        taken_over: t.Sequence[str] = (),
+        expected: dict[str, int] | None = None,
     ) -> None:
-        """One more step. ``taken_over``: keys of the open guards that a person has to take over for it."""
+        """One more step. ``taken_over``: keys of the open guards that a person has to take over for it.
+
+        ``expected``: the values that the step changes, and that have to be there still when it is taken.
+        """
         brings = row.power if row is not None and action in BRINGING and row.counts_as != "voting" else 0
         self.steps.append(
             {
@@ -54,6 +63,7 @@ class Builder:
                 "risk": texts["risk"],
                 "break_glass": bool(taken_over),
                 "taken_over": sorted(taken_over),
+                **({"expected": expected} if expected is not None else {}),
             }
         )
         self.online += brings
@@ -132,7 +142,7 @@ class Weighed:
         return f"Break-glass, not excluded: {open_ones}" if open_ones else otherwise
 
 
-def not_for_us(node: Node, row: ValidatorRow | None, taken: t.Container[str]) -> str | None:
+def not_for_us(reading: Reading, node: Node, row: ValidatorRow | None, taken: t.Container[str]) -> str | None:
     """Why this node is left alone whatever its guards say, or None."""
     if not node.target:
         return "It is not among the hosts this run may act on (incident_target)."
@@ -141,11 +151,29 @@ def not_for_us(node: Node, row: ValidatorRow | None, taken: t.Container[str]) ->
             f"The inventory declares validator {node.declared[:12]} for it, which is not in the set: jailed, tombstoned or "
             "unbonded, perhaps. A person finds out first."
         )
+    if row is None and node.key_address is not None and _may_be_jailed(reading, node.key_address):
+        return (
+            f"It holds the key of {node.key_address[:12]}, which is not in the set, and it is not excluded that this is a "
+            "validator that is jailed or tombstoned. A person finds out first."
+        )
     if row is not None and row.counts_as == "voting":
         return "This validator votes, so its key is in use elsewhere. A second node with it would sign twice."
     if row is not None and row.address in taken:
         return "Another host of this plan starts the same validator. One key signs on one machine only."
     return None
+
+
+def _may_be_jailed(reading: Reading, address: str) -> bool:
+    """Whether the chain names this key as jailed, or no node of ours shows all that it names.
+
+    Every node has a key file, a sentry as well: only the chain says that its key is no validator's.
+    """
+    lists = [
+        node.data.rpc.jailed for node in reading.nodes.values() if node.ok and node.data is not None and node.chain_ok
+    ]
+    if any(row.address("address") == address for part in lists for row in part.mappings("jailed")):
+        return True
+    return not any(part.ok and part.flag("truncated") is False for part in lists)
 
 
 def what(row: ValidatorRow | None) -> str:

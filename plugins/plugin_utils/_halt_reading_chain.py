@@ -108,7 +108,13 @@ def gather(bundle: _bundle.Bundle) -> Looks:
 def set_aside(bundle: _bundle.Bundle, looks: Looks, notes: list[str]) -> tuple[t.Optional[str], dict[str, str]]:
     """The chain that is judged, and the hosts that are on another one (host -> why)."""
     shown = [entry for by_look in looks.observed.values() for entry in by_look.values()]
-    chain = _bundle.chain_id(shown) or (clean(bundle["chain_id"], 100) or None) or _named_by_references(looks)
+    # What a person declared goes before what anybody says.
+    chain = (
+        clean(bundle.get("declared_chain_id"), 100)
+        or _bundle.chain_id(shown)
+        or (clean(bundle["chain_id"], 100) or None)
+        or _named_by_references(looks)
+    )
     aside: dict[str, str] = {}
     genesis: dict[str, str] = {}
     for host, by_look in looks.evidence.items():

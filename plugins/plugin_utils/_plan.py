@@ -29,8 +29,9 @@ def canonical(value: t.Any) -> str:
 
 
 def identity(step: Step) -> tuple[t.Any, ...]:
-    """What a step does, and to whom: the part of it that a person approves."""
-    return (step["action"], step["host"], step["address"], list(step["taken_over"]))
+    """What a step does, and to whom: the part of it that a person approves. Values only where it changes such."""
+    values = (step["expected"],) if "expected" in step else ()
+    return (step["action"], step["host"], step["address"], list(step["taken_over"]), *values)
 
 
 def digest(plan: Plan) -> str:
@@ -88,6 +89,8 @@ def describe(step: Step) -> str:
     words = f"{str(step['action']).replace('_', ' ')} on {step['host']}"
     if step["address"]:
         words += f" (validator {step['address'][:12]})"
+    if "expected" in step:
+        words += f" ({', '.join(f'{name} {value}' for name, value in step['expected'].items()).replace('_', ' ')})"
     return words + (" [break-glass]" if step["break_glass"] else "")
 
 

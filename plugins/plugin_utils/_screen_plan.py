@@ -69,18 +69,22 @@ def steps(plan: Plan) -> list[str]:
         span = first if first == last else f"{first}-{last}"
         lines += wrap(f"{words} {hosts}", f"{INDENT}{span}. ", INDENT + "    ", most=60)
         power = power_words(dict(same[-1], power_online_before=same[0].get("power_online_before")))
-        lines += [f"{INDENT}    {power}"] if power else []
+        _add_power(lines, power)
     return lines + [line for step in made if step.get("break_glass") for line in _broken(step)]
 
 
 def _step(step: Step) -> list[str]:
     power = power_words(step)
     lines = wrap(what(step), f"{INDENT}{number(step.get('number'))}. ")
+    _add_power(lines, power)
+    return lines + (_broken(step) if step.get("break_glass") else [])
+
+
+def _add_power(lines: list[str], power: str) -> None:
     if power and width(lines[-1]) + 3 + width(power) > COLUMNS:
         lines.append(INDENT + "   " + power)
     elif power:
         lines[-1] += "   " + power
-    return lines + (_broken(step) if step.get("break_glass") else [])
 
 
 def _broken(step: Step) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.fleet import cgroups, chain, governance, hooks, image, network, record, unitfreezer, watch
+from tests.fleet import cgroups, chain, governance, hooks, image, network, record, unfinished, unitfreezer, watch
 from tests.fleet.faults.kind import Saved
 from tests.fleet.host import Box
 from tests.fleet.run import Failed, say
@@ -237,18 +237,19 @@ HEALINGS: dict[str, Healing] = {
     "no-peers": _heal_no_peers,
     "jail": lambda box, _saved: governance.unjail(box),
 }
-# What must be as it was before the node runs again, whatever is healed beside it: it would sign a height twice.
-FIRST = ("signing-state", "clone")
 
 
-def _undo(box: Box, kind: str, saved: Saved) -> None:
-    if kind == "signing-state":
+def _undo(box: Box, kind: str, saved: Saved | None) -> None:
+    """``saved``: None where nothing was changed that has to be put back."""
+    if kind == "signing-state" and saved is not None:
         _heal_signing_state(box, saved)
     _revive(box)
     if kind == "jail":
         _start(box)
-    if kind in HEALINGS:
+    if kind in HEALINGS and saved is not None:
         HEALINGS[kind](box, saved)
+    if saved is None and kind in ("standby", "clone"):
+        shutil.rmtree(box.directory / "own-key", ignore_errors=True)
     _start(box)
 
 
@@ -287,27 +288,33 @@ def _heal(rig: Rig, where: str, kind: str | None) -> list[dict[str, Any]]:
     found = rig.record
     meant = [fault for fault in found.faults if where in ("all", fault["where"]) and kind in (None, fault["kind"])]
     meant.reverse()
-    # Of the kinds in FIRST the sort, which keeps the order of equals, makes the first; upgrades need the rest to run.
-    meant.sort(key=lambda fault: (fault["kind"] not in FIRST, fault["kind"] == "upgrade"))
+    # What a node signs with must be as it was before the node runs again, whatever is healed beside it: it would sign a
+    # height twice. So that is what the sort, which keeps the order of equals, puts first; upgrades need the rest to run.
+    meant.sort(key=lambda fault: (fault["kind"] not in unfinished.SIGNING, fault["kind"] == "upgrade"))
     _refuse_to_start_twice(found.faults, meant)
     for fault in meant:
         if fault["kind"] == "split":
             network.join_again(rig.names)
+        elif fault["kind"] == "upgrade" and fault.get("begun"):
+            raise Failed("the upgrade failed half-way, and may be decided: take the rig down and up again")
         elif fault["kind"] == "upgrade":
             _heal_upgrade(rig, fault["saved"])
         else:
-            _undo(rig.box(fault["where"]), fault["kind"], fault["saved"])
+            box, saved = rig.box(fault["where"]), fault["saved"]
+            if fault.get("begun"):
+                saved = unfinished.kept(found.signers.get(box.name), box, fault["kind"], fault["arguments"])
+            _undo(box, fault["kind"], saved)
         found.faults.remove(fault)
         found.save(rig.names)
     return meant
 
 
 def _refuse_to_start_twice(made: list[dict[str, Any]], meant: list[dict[str, Any]]) -> None:
-    """A host whose signing state is behind is started by no other healing."""
+    """A host whose signing state is behind, or whose key another host may run, is started by no other healing."""
     for fault in made:
         others = any(there["where"] == fault["where"] for there in meant)
-        if fault["kind"] == "signing-state" and fault not in meant and others:
-            raise Failed(f"{fault['where']}: heal its signing-state first, a start could sign a height twice")
+        if fault["kind"] in unfinished.SIGNING and fault not in meant and others:
+            raise Failed(f"{fault['where']}: heal its {fault['kind']} first, a start could sign a height twice")
 
 
 def _set_is_whole(rig: Rig, witness: str) -> None:

@@ -24,7 +24,11 @@ _WAITS = ("halted", "sleep")
 
 @dataclass(frozen=True)
 class Kept:
-    """A kept bundle. ``causes``: what was made, id -> role. ``seconds``: to the first answer and to the end of the run."""
+    """A kept bundle. ``causes``: what was made, id -> role.
+
+    Of a recorded one ``seconds`` is how long that run took to the first answer and to its end, and ``then`` what its
+    verdict was: status, and id -> role.
+    """
 
     name: str
     about: str
@@ -33,6 +37,7 @@ class Kept:
     path: Path
     composed: bool
     seconds: tuple[float, float] | None = None
+    then: tuple[str, dict[str, str]] | None = None
 
     def bundle(self) -> dict[str, Any]:
         return _bundle.check(json.loads(self.path.read_text(encoding="utf-8")))
@@ -49,9 +54,10 @@ def kept() -> list[Kept]:
     for case in CASES:
         path = RECORDED / f"{case.name}.json"
         if path.is_file() and case.name in index:
-            times = index[case.name]["seconds"]
-            seconds = (times["first_answer"], times["end"])
-            found.append(Kept(case.name, case.about, _made(case.script), case.causes, path, False, seconds))
+            run = index[case.name]
+            seconds = (run["seconds"]["first_answer"], run["seconds"]["end"])
+            then = (run["status"], run["causes"])
+            found.append(Kept(case.name, case.about, _made(case.script), case.causes, path, False, seconds, then))
     for one in COMPOSED:
         found.append(Kept(one.name, one.about, one.about, one.causes, BUNDLES / f"{one.name}.json", True))
     return found

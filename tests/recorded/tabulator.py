@@ -31,7 +31,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes im
     _storage,
 )
 
-from tests.recorded import losses
+from tests.recorded import cases_pairs, losses
 from tests.recorded.kept import Kept, kept, unrecorded
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -93,11 +93,15 @@ def _index(bundles: list[Kept]) -> str:
         ),
         "",
         *_wrapped(
-            "Seconds are from the start of `ansible-playbook` to the first answer, and to the end of the run: the confirmed "
-            "verdict, the plan, the record and its report. A composed bundle has none. (s): a symptom."
+            "Seconds are those of the run that recorded the bundle, from the start of `ansible-playbook` to the first answer, "
+            "and to its end: the confirmed verdict, the plan, the record and its report. The verdict is what the evidence "
+            'comes to today; where that run said something else, it stands behind "then": rules were mended since. A '
+            "composed bundle was no run. (s): a symptom."
         ),
         "",
-        "| cause | how it was made | recorded case | verdict | seconds to first answer / verdict |",
+        *_wrapped(_one_root()),
+        "",
+        "| cause | how it was made | recorded case | verdict | seconds of that run: first answer / end |",
         "|---|---|---|---|---|",
         *(_row(one) for one in sorted(bundles, key=_place)),
     ]
@@ -123,14 +127,34 @@ def _place(one: Kept) -> tuple[bool, int]:
 
 def _row(one: Kept) -> str:
     verdict = losses.judge(one.bundle()).verdict
-    found = {cause["id"]: "" if cause["role"] == "root" else " (s)" for cause in verdict["causes"]}
-    named = ", ".join(f"{cause}{role}" for cause, role in found.items())
-    status = "" if verdict["status"] == "incident" else f"{verdict['status']}: "
+    found = {cause["id"]: cause["role"] for cause in verdict["causes"]}
+    shown = _said(verdict["status"], found)
+    if one.then is not None and one.then != (verdict["status"], found):
+        shown += f"; then: {_said(*one.then)}"
     seconds = "{:.1f} / {:.1f}".format(*one.seconds) if one.seconds is not None else "-"
     case = f"`{one.name}`" + (" (composed)" if one.composed else "")
     made = one.about if one.composed else f"`{one.made}`: {one.about}" if one.made != "nothing" else one.about
-    cells = (_listed(_sorted(one.roots)), made, case, f"{status}{named}", seconds)
+    cells = (_listed(_sorted(one.roots)), made, case, shown, seconds)
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _said(status: str, causes: dict[str, str]) -> str:
+    named = ", ".join(f"{cause}{'' if role == 'root' else ' (s)'}" for cause, role in causes.items())
+    return named if status == "incident" else f"{status}: {named}"
+
+
+def _one_root() -> str:
+    """Why two faults may have one root."""
+    roots = {case.name: [cause for cause, role in case.causes.items() if role == "root"] for case in cases_pairs.CASES}
+    single = [name for name, found in roots.items() if len(found) == 1 and found != ["cannot_tell"]]
+    untold = [name for name, found in roots.items() if found == ["cannot_tell"]]
+    return (
+        f"Of two faults at once both are roots where each costs power that the chain lacks. {_quoted(single)} have one root: "
+        "without the second fault the chain would stand all the same, and to mend it alone brings no block, so it is named "
+        f"as a symptom. In {_quoted(untold)} the root is that nobody can tell: seen from inside, another operator's "
+        "validator that is silent looks the same as our being cut off, and without its power the fault of ours does not "
+        "suffice for a halt."
+    )
 
 
 def _listed(causes: list[str]) -> str:

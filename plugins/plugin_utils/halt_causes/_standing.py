@@ -89,6 +89,10 @@ def _node_behind(halt: Halt) -> Finding:
         if node.height is not None and reading.height is not None and node.height < reading.height - LAG_BLOCKS
     )
     if reading.height is None or halt.standing is None:
+        if reading.rpc_only:
+            return cannot_tell(
+                "whether the network makes blocks: no host of ours is looked at, and the RPCs do not show it"
+            )
         return cannot_tell("whether the network makes blocks that ours do not have (set incident_reference_rpcs)")
     if behind and (lives_outside(reading) or reading.movers > 0):
         heights = ", ".join(f"{clean(host, 40)} at {reading.nodes[host].height}" for host in behind[:6])

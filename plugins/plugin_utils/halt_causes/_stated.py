@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import halted_by
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
@@ -81,11 +82,15 @@ def _halt_height(halt: Halt, node: Node) -> t.Optional[str]:
     height, moment = node.data.setting("halt_height"), node.data.setting("halt_time")
     source = node.data.config.inner("halt_height")
     where = source.text("source") if source is not None else None
+    by = halted_by(halt.reading, node, node.data)
+    # What the journal names is why it stopped; the configuration may name the next halt already.
+    before = f"it stopped at halt-height {by[0]}, and now " if by and by[0] and by[0] != height else ""
     if isinstance(height, int) and height > 0:
-        return f"halt-height is {height}" + (f" ({where})" if where else "")
+        return f"{before}halt-height is {height}" + (f" ({where})" if where else "")
     if isinstance(moment, int) and moment > 0:
-        return f"halt-time is {_bundle.stamp(float(moment))}"
-    return "it stopped at a halt height that its configuration no longer names"
+        return f"{before}halt-time is {_bundle.stamp(float(moment))}"
+    at = f"halt height {by[0]}" if by and by[0] else "a halt height"
+    return f"it stopped at {at} that its configuration no longer names"
 
 
 def _double_sign_check(_halt: Halt, node: Node) -> t.Optional[str]:

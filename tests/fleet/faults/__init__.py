@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.fleet import governance, network, record
 from tests.fleet.faults import disk, keys, net, node, process
-from tests.fleet.faults.kind import Saved, height
+from tests.fleet.faults.kind import NotMade, Saved, height
 from tests.fleet.run import Failed
 
 if TYPE_CHECKING:
@@ -34,19 +34,26 @@ def usage() -> list[str]:
 def _on_the_whole(rig: Rig, kind: str, where: str, arguments: Sequence[str]) -> Saved:
     if kind == "upgrade":
         if len(arguments) > 1:
-            raise Failed("usage: fault upgrade HEIGHT [NAME]")
+            raise NotMade("usage: fault upgrade HEIGHT [NAME]")
         name = arguments[0] if arguments else "v2"
-        at = height(governance.voters(rig)[0], where)
+        try:
+            first = governance.voters(rig)[0]
+        except Failed as error:
+            raise NotMade(str(error)) from error
+        at = height(first, where)
         governance.plan_upgrade(rig, at, name)
         return {"at": at, "name": name}
     if arguments:
-        raise Failed("usage: fault split A,B/C,D")
+        raise NotMade("usage: fault split A,B/C,D")
     network.split(rig.names, net.groups(where, rig.layout.names()))
     return {}
 
 
 def inject(rig: Rig, kind: str, where: str, arguments: Sequence[str]) -> None:
-    """Make a fault and write down that it was made. ``where``: a host, or what OF_THE_WHOLE says."""
+    """Make a fault and write down that it was made. ``where``: a host, or what OF_THE_WHOLE says.
+
+    That it is begun is written down before anything is changed: one that fails half-way is known to ``heal``.
+    """
     with record.locked(rig.names):
         found = rig.record
         if kind in KINDS:
@@ -55,10 +62,20 @@ def inject(rig: Rig, kind: str, where: str, arguments: Sequence[str]) -> None:
                 raise Failed(f"usage: fault {kind} {fault.usage}")
             if fault.once and any(there["kind"] == kind and there["where"] == where for there in found.faults):
                 raise Failed(f"{where} has the fault {kind} already: heal it first")
-            saved = fault.inject(rig.box(where), tuple(arguments))
-        elif kind in (whole[0] for whole in OF_THE_WHOLE):
-            saved = _on_the_whole(rig, kind, where, arguments)
-        else:
+            box = rig.box(where)
+        elif kind not in (whole[0] for whole in OF_THE_WHOLE):
             raise Failed(f"no fault is called {kind}. There are:\n" + "\n".join(usage()))
-        found.faults.append({"kind": kind, "where": where, "arguments": list(arguments), "saved": saved})
+        made = {"kind": kind, "where": where, "arguments": list(arguments), "saved": {}, "begun": True}
+        found.faults.append(made)
+        found.save(rig.names)
+        try:
+            if kind in KINDS:
+                made["saved"] = KINDS[kind].inject(box, tuple(arguments))
+            else:
+                made["saved"] = _on_the_whole(rig, kind, where, arguments)
+        except NotMade:
+            found.faults.remove(made)
+            found.save(rig.names)
+            raise
+        del made["begun"]
         found.save(rig.names)

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 
 from tests.fleet import image, watch
-from tests.fleet.faults.kind import Fault, Saved, choose
+from tests.fleet.faults.kind import Fault, NotMade, Saved, choose
 from tests.fleet.host import Box
 from tests.fleet.run import Failed, attempt
 
@@ -75,7 +75,7 @@ def _damage(box: Box, arguments: Sequence[str]) -> Saved:
     found = sorted(data.glob(pattern), key=lambda path: path.stat().st_size)
     if not found:
         box.must("systemctl", "start", image.UNIT)
-        raise Failed(f"{box.name}: there is no file {pattern} yet; a database writes its first table at a restart")
+        raise NotMade(f"{box.name}: there is no file {pattern} yet; a database writes its first table at a restart")
     victim = found[-1]
     copy = box.directory / "undamaged"
     shutil.copy2(victim, copy)
@@ -92,7 +92,7 @@ def _damage(box: Box, arguments: Sequence[str]) -> Saved:
 def _wal_lost(box: Box, _arguments: Sequence[str]) -> Saved:
     data = box.home / "data"
     if (data / WAL_COPY).exists():
-        raise Failed(f"{box.name}: there is a {WAL_COPY} already: heal it first")
+        raise NotMade(f"{box.name}: there is a {WAL_COPY} already: heal it first")
     at = watch.heights(box.names, [box.name])[box.name]
     box.must("systemctl", "stop", image.UNIT)
     (data / WAL).rename(data / WAL_COPY)

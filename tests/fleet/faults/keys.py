@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from tests.fleet import chain, image, record, watch
-from tests.fleet.faults.kind import Fault, Saved, change_settings, choose
+from tests.fleet.faults.kind import Fault, NotMade, Saved, change_settings, choose
 from tests.fleet.host import Box
 from tests.fleet.run import Failed
 
@@ -30,10 +30,10 @@ def _own_key_aside(box: Box, holder_name: str, kind: str) -> Box:
     """Keep the host's own key for the healing; returns the host whose key is to be copied."""
     holder = Box(box.names, holder_name)
     if not (holder.home / "config/priv_validator_key.json").exists() or holder.name == box.name:
-        raise Failed(f"{kind}: {holder_name!r} is no other host of this rig")
+        raise NotMade(f"{kind}: {holder_name!r} is no other host of this rig")
     saved = box.directory / "own-key"
     if saved.exists():
-        raise Failed(f"{box.name} holds the key of another host already: heal it first")
+        raise NotMade(f"{box.name} holds the key of another host already: heal it first")
     (saved / "config").mkdir(parents=True)
     (saved / "data").mkdir()
     return holder
@@ -59,10 +59,10 @@ def _clone(box: Box, arguments: Sequence[str]) -> Saved:
     the chain punishes within a minute: the validator is out of the set for good.
     """
     if arguments[1:] not in ((), ("signs",)):
-        raise Failed("clone: what may follow is 'signs'")
+        raise NotMade("clone: what may follow is 'signs'")
+    if not watch.unit_is_well(Box(box.names, arguments[0])):
+        raise NotMade(f"clone: the node on {arguments[0]} does not run")
     holder = _own_key_aside(box, arguments[0], "clone")
-    if not watch.unit_is_well(holder):
-        raise Failed(f"clone: the node on {holder.name} does not run")
     box.must("systemctl", "stop", image.UNIT)
     saved = _take_key(box, holder)
     if not arguments[1:]:
@@ -109,9 +109,9 @@ def _signer(box: Box, _arguments: Sequence[str]) -> Saved:
 def _jail(box: Box, _arguments: Sequence[str]) -> Saved:
     found = record.load(box.names)
     if found is None or not found.layout.host(box.name).power:
-        raise Failed(f"jail: {box.name} is no validator")
+        raise NotMade(f"jail: {box.name} is no validator")
     if not 0 < found.layout.signed_blocks_window <= LONGEST_WINDOW:
-        raise Failed(f"jail: the layout needs a signed_blocks_window of at most {LONGEST_WINDOW}")
+        raise NotMade(f"jail: the layout needs a signed_blocks_window of at most {LONGEST_WINDOW}")
     witness = Box(box.names, next(host for host in found.layout.names() if host != box.name))
     box.must("systemctl", "stop", image.UNIT)
     deadline = time.monotonic() + JAILED_WITHIN_S

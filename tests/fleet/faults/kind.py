@@ -18,6 +18,10 @@ Saved = dict[str, Any]
 Settings = dict[tuple[str, str, str], str]
 
 
+class NotMade(Failed):
+    """The fault cannot be made, and nothing was changed."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One kind of fault. ``inject`` returns what its healing must know."""
@@ -35,7 +39,7 @@ class Fault:
 def number(text: str) -> int:
     """A whole number from 0 on."""
     if not (text.isascii() and text.isdigit()):
-        raise Failed(f"{text!r} is no whole number")
+        raise NotMade(f"{text!r} is no whole number")
     return int(text)
 
 
@@ -45,14 +49,14 @@ def height(box: Box, text: str) -> int:
         return number(text)
     now = watch.heights(box.names, [box.name])[box.name]
     if now is None:
-        raise Failed(f"{box.name} does not say its height: give the height itself")
+        raise NotMade(f"{box.name} does not say its height: give the height itself")
     return now + number(text[1:])
 
 
 def choose(kind: str, text: str, known: Sequence[str]) -> str:
     """One of the known words."""
     if text not in known:
-        raise Failed(f"{kind}: {text!r} is none of {', '.join(known)}")
+        raise NotMade(f"{kind}: {text!r} is none of {', '.join(known)}")
     return text
 
 

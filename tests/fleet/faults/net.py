@@ -9,9 +9,8 @@ import shutil
 from collections.abc import Sequence
 
 from tests.fleet import image, network
-from tests.fleet.faults.kind import Fault, Saved, change_settings
+from tests.fleet.faults.kind import Fault, NotMade, Saved, change_settings
 from tests.fleet.host import Box
-from tests.fleet.run import Failed
 
 
 def _cut(box: Box, _arguments: Sequence[str]) -> Saved:
@@ -45,9 +44,9 @@ def groups(text: str, hosts: Sequence[str]) -> list[list[str]]:
     named = [host for group in found for host in group]
     unknown = sorted(set(named) - set(hosts))
     if unknown:
-        raise Failed(f"split: no host {', '.join(unknown)}")
+        raise NotMade(f"split: no host {', '.join(unknown)}")
     if len(found) < 2 or len(set(named)) != len(named) or not all(found):
-        raise Failed("split: at least two groups, no host in two of them: vh1,vh2/vh3,vh4")
+        raise NotMade("split: at least two groups, no host in two of them: vh1,vh2/vh3,vh4")
     # A host on neither side would carry every vote from one side to the other: no split at all.
     found[-1] += [host for host in hosts if host not in named]
     return found

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.fleet import cgroups, image, unitfreezer
-from tests.fleet.faults.kind import Fault, Saved
+from tests.fleet.faults.kind import Fault, NotMade, Saved
 from tests.fleet.host import Box
-from tests.fleet.run import Failed
 
 
 def _stop(box: Box, _arguments: Sequence[str]) -> Saved:
@@ -20,7 +19,7 @@ def _stop(box: Box, _arguments: Sequence[str]) -> Saved:
 
 def _kill(box: Box, arguments: Sequence[str]) -> Saved:
     if arguments not in ((), ("stay",), ["stay"]):
-        raise Failed("kill: the only argument is 'stay'")
+        raise NotMade("kill: the only argument is 'stay'")
     directory = f"/run/systemd/system/{image.UNIT}.d"
     if arguments:
         box.must("mkdir", "-p", directory)

@@ -131,6 +131,8 @@ ROWS: Table = {
         ("a node waits in step 2", lambda: idle(config=False), Holds(ROOT, 0, "", "")),
         ("transactions wait", lambda: idle(txs=3), Open("although transactions wait on vh1 (3)")),
         ("nobody shows its mempool", lambda: change(idle(), EVERY + " vh5", lost("rpc.mempool")), Open("its mempool")),
+        ("no step is seen", lambda: change(four(), EVERY + " vh5", lost("rpc.consensus")), Open("shows a step")),
+        ("nothing answers", lambda: four(["unreachable"] * 5), Open("shows a step")),
         ("votes are there", lambda: four(step=2), Open("whether a block is due")),
         ("a round runs", lambda: four(["stopped"]), Refuted("a block is due")),
     ],

@@ -82,6 +82,13 @@ def test_without_copies_the_log_is_counted_and_not_read(tmp_path: Path) -> None:
     }
 
 
+def test_the_log_of_a_node_that_does_not_run_is_read_without_copies(tmp_path: Path) -> None:
+    log(tmp_path / "data/cs.wal", wal=end(286) + vote())
+    for runs, height in ((False, 286), (True, None), (None, None)):
+        found = _node_wal.read(str(tmp_path), "data/cs.wal/wal", time.monotonic() + 30, runs)
+        assert found["last_end_height"] == height and found["copies"] == []
+
+
 def test_a_new_log_beside_the_one_that_was_moved_away(tmp_path: Path) -> None:
     log(tmp_path / "data/cs.wal", wal=end(0) + vote())
     log(tmp_path / "data/cs.wal.bak", wal000=end(285) + vote() + end(286), wal=vote() * 3)

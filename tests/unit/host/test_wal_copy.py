@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import struct
@@ -195,6 +196,82 @@ def test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes(host: 
         found = host.logs()
         assert found.pop("cs.wal") == OLD and list(found.values()) == [NEW]
     assert kills > 10 and between > 0
+
+
+def test_where_the_copy_cannot_be_renamed_the_log_comes_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, rename = host.logs(), os.rename
+
+    def refuse(old: str, new: str) -> None:
+        if old.endswith("cs.wal.bak"):
+            raise OSError(errno.EBUSY, "busy", old)
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(OSError, match="busy"):
+        host.back()
+    assert host.logs() == before
+
+
+def test_where_only_the_way_to_the_disk_fails_the_copy_stays(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def fail(number: int) -> None:
+        calls.append(number)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="input/output"):
+        host.back()
+    assert host.logs() == {"cs.wal": OLD, "cs.wal.incident-run-1": NEW}
+
+
+@pytest.mark.parametrize("name", ["cs.wal", "cs.wal.bak"])
+def test_what_is_mounted_is_not_renamed(host: Host, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"36 35 98:0 / / rw - ext4 /dev/a rw\n37 36 98:0 /x {host.data / name} rw - ext4 /dev/a rw\n")
+    monkeypatch.setattr(_wal_copy, "_MOUNTS", str(mounts))
+    before = host.logs()
+    with pytest.raises(_wal_copy.Refused, match=f"{name} is mounted from elsewhere"):
+        host.back()
+    assert host.logs() == before
+
+
+def test_another_file_system_is_not_renamed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.lstat
+
+    def lstat(path: str) -> Any:
+        facts = real(path)
+        return os.stat_result((*facts[:2], 99, *facts[3:])) if str(path).endswith("cs.wal.bak") else facts
+
+    monkeypatch.setattr(_wal_copy.os, "lstat", lstat)
+    before = host.logs()
+    with pytest.raises(_wal_copy.Refused, match="mounted from elsewhere"):
+        host.back()
+    monkeypatch.undo()
+    assert host.logs() == before
+
+
+def test_a_mounted_folder_has_its_name_as_it_is_written_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("36 35 98:0 / /a\\040b\\134c rw - ext4 /dev/a rw\nshort\n")
+    monkeypatch.setattr(_wal_copy, "_MOUNTS", str(mounts))
+    assert _wal_copy._mounts() == {"/a b\\c"}
+
+
+def test_a_node_that_starts_while_the_logs_are_read_keeps_its_log(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = _node_wal.read
+
+    def slow(*arguments: Any) -> dict[str, Any]:
+        found = read(*arguments)
+        host.systemd.facts.update(active_state="active", main_pid=7)
+        return found
+
+    monkeypatch.setattr(_node_wal, "read", slow)
+    before = host.logs()
+    with pytest.raises(_node_service.Refused):
+        host.back()
+    assert host.logs() == before
 
 
 def test_the_undo_is_two_renames(host: Host) -> None:

@@ -119,6 +119,7 @@ def _rpc(net: Net, host: Host, look: int) -> dict[str, t.Any]:
         "blocks": r.ok({"interval_s": 1.0, "from_height": height - 19, "to_height": height}),
         "commits": r.ok({"commits": commits}),
         "mempool": r.ok({"txs": 0, "bytes": 0}),
+        "jailed": r.ok({"total": len(powers), "jailed": [], "truncated": False}),
     }
 
 

@@ -17,11 +17,12 @@ from tests.unit.plan import readings as r
 from tests.unit.plan.bundles import Host, Net, bundle, cause, verdict
 from tests.unit.plan.test_steps import RELAXED, moved
 
-FAILED = f'ERR CONSENSUS FAILURE!!! err="failed to apply block; error halt per configuration height {r.HEIGHT} time 0"'
 REPLAY = f"Error: error during handshake: error on replay: halt per configuration height {r.HEIGHT} time 0"
 LOST = f'ERR Error on catchup replay err="cannot replay height 101. WAL does not contain #ENDHEIGHT for {r.HEIGHT}"'
 REGRESSION = 'ERR failed signing vote err="error signing vote: round regression at height 101. Got 0, last round 7"'
 STARTED = "2026-01-30T12:00:00Z"
+# Before and after the newest block.
+PAST, FUTURE = 1769774380, 2000000000
 Said = t.Optional[t.Mapping[str, t.Any]]
 SAID: t.Mapping[str, t.Any] = types.MappingProxyType(
     {"halt_is_over": r.HEIGHT, "reason": "call of 12:05, all operators"}
@@ -35,12 +36,23 @@ def halting(height: int | None = r.HEIGHT, at: int | None = 0, source: str = "ap
     return {"halt_height": {"value": height, "source": source}, "halt_time": {"value": at, "source": source}}
 
 
-def halted(power: int, key: str | None, **raw: t.Any) -> Host:
-    """A node that runs with its consensus dead at its halt height."""
-    marks = [r.mark("halt_height", FAILED), r.mark("consensus_failure", FAILED), r.mark("exited", current=False)]
+def failed(height: int = r.HEIGHT, at: int = 0) -> str:
+    """The line of a node that halted with these two values set."""
+    return (
+        f'ERR CONSENSUS FAILURE!!! err="failed to apply block; error halt per configuration height {height} time {at}"'
+    )
+
+
+def halted(power: int, key: str | None, by: tuple[int, int] = (r.HEIGHT, 0), **raw: t.Any) -> Host:
+    """A node that runs with its consensus dead at its halt height. ``by``: halt height and halt time of its journal."""
+    text = failed(*by)
+    marks = [r.mark("halt_height", text), r.mark("consensus_failure", text), r.mark("exited", current=False)]
     if key is None:
         raw = {"signer": {"address": None, "key_file": False}, **raw}
     return Host("not_voting", power, key, raw={"config": halting(), "journal": {"marks": marks}, **raw})
+
+
+FAILED = failed()
 
 
 def wal(last: int | None = 0, *copies: tuple[str, int | None], present: bool = True) -> dict[str, t.Any]:

@@ -14,7 +14,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_g
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Witness
 
 from tests.unit.plan import readings as r
-from tests.unit.plan.ill import FAILED, LOST, SAID, halting, wal
+from tests.unit.plan.ill import FAILED, LOST, PAST, SAID, failed, halting, wal
 
 ROWS = [r.row(r.ADDRESS_V, 60, "vv", "voting"), r.row(r.ADDRESS_S, 40, "vs", "not_voting", counts_as="unknown")]
 
@@ -129,7 +129,8 @@ def test_what_keeps_a_halt_height(config: dict[str, t.Any], said: t.Any, name: s
 
 
 def test_a_flag_of_zero_beside_a_time_in_the_file_is_no_obstacle() -> None:
-    data = raw(*HALT_MARKS)
+    text = failed(0, 5)
+    data = raw(r.mark("halt_height", text), r.mark("consensus_failure", text))
     data["config"]["data"].update(halting(0, 5))
     data["config"]["data"]["halt_height"]["source"] = "flag"
     node = dead(raw=data)
@@ -243,13 +244,53 @@ def test_a_vote_since_its_consensus_died_is_another_machines() -> None:
 
 
 def test_what_a_node_that_halts_by_time_is_asked_about() -> None:
-    text = "CONSENSUS FAILURE!!! err=halt per configuration height 0 time 1769774400"
-    data = raw(r.mark("halt_height", text), r.mark("consensus_failure", text))
-    for config, stands_at, height in (
-        (halting(0, 1769774400), 100, 100),
-        (halting(0, 0), 100, 100),
-        (halting(7), 9, 7),
+    for text, config, stands_at, height in (
+        (failed(0, PAST), halting(0, PAST), 100, 100),
+        (failed(0, PAST), halting(0, 0), 100, 100),
+        (failed(0, PAST), halting(7), 9, 9),
+        (failed(400, PAST), halting(400, PAST), 100, 100),
+        (failed(7, 0), halting(9), 9, 7),
+        ("halt per configuration", halting(7), 9, 7),
+        ("halt per configuration", halting(400), 100, 100),
     ):
+        data = raw(r.mark("halt_height", text), r.mark("consensus_failure", text))
         data["config"]["data"].update(config)
         node = dead(raw=data)
         assert cures.halts_at(seen(node), node, node.data, stands_at) == height
+
+
+def test_of_two_runs_the_newer_one_says_why_it_halted() -> None:
+    older = {**r.mark("halt_height", failed(90)), "last_at": "2026-01-30T11:00:00Z"}
+    for marks in ((older, r.mark("halt_height", failed())), (r.mark("halt_height", failed()), older)):
+        node = dead(raw=raw(*marks))
+        assert cures.halted_by(seen(node), node, node.data) == (100, 0)
+
+
+def test_without_the_time_of_the_last_block_a_halt_time_is_not_judged() -> None:
+    data = raw(*HALT_MARKS)
+    data["config"]["data"].update(halting(100, 5))
+    node = dead(raw=data)
+    assert cures.reached(seen(node, last_block_at=None), node, node.data, r.HEIGHT) is None
+    found = states(cure_guards.clear_guards(seen(node, last_block_at=None), node, r.HEIGHT, True))
+    assert found["configuration"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("expected", "state"),
+    [
+        (None, "clear"),
+        ({"halt_height": 100, "halt_time": 0}, "clear"),
+        ({"halt_height": 100, "halt_time": 5}, "refused"),
+        ({"halt_height": 99, "halt_time": 0}, "refused"),
+        ({}, "refused"),
+    ],
+)
+def test_only_the_approved_values_are_cleared(expected: dict[str, int] | None, state: str) -> None:
+    node = dead()
+    found = states(cure_guards.clear_guards(seen(node), node, r.HEIGHT, True, expected))
+    assert found["configuration"] == state
+
+
+def test_a_refused_block_of_somebody_is_no_reason_against_a_start() -> None:
+    node = r.node("vs", raw(r.mark("proposal_refused"), running=False), state="stopped")
+    assert states(guards.start_guards(seen(node), node))["journal"] == "clear"

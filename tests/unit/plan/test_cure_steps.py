@@ -99,6 +99,53 @@ def test_a_run_killed_after_any_step_resumes_and_finishes(net: Net, done: int) -
     assert {host.doing for host in after.hosts.values()} <= {"voting", "sentry"}
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"disk": {"free_bytes": 5}}, "is full"),
+        ({"unit": {"unit_file_state": "masked"}}, "is masked"),
+        ({"config": halting(100, 2000000000)}, "lies ahead"),
+        ({"config": halting(100, 1769774380)}, "was set since"),
+        ({"config": halting(100, 0, "env")}, "by a variable"),
+    ],
+)
+def test_a_node_is_not_stopped_where_a_step_after_it_is_refused_by_now(change: dict[str, Any], word: str) -> None:
+    net = halt_net()
+    made = make(net)
+    net.hosts["v2"].raw.update(copy.deepcopy(change))
+    found = check(net, made, made["steps"][0])
+    assert found["needed"] and not found["ok"] and word in found["because"]
+
+
+def test_a_log_that_fits_no_more_keeps_its_node_running() -> None:
+    net = wal_net()
+    made = make(net)
+    net.hosts["v2"].raw["wal"] = wal(0)
+    found = check(net, made, made["steps"][0])
+    assert not found["ok"] and "No copy" in found["because"]
+
+
+def test_a_halt_time_that_comes_after_the_approval_is_not_cleared() -> None:
+    net = halt_net()
+    made = make(net)
+    net = act(net, made["steps"][0])
+    net.hosts["v2"].raw["config"] = halting(100, 2000000000)
+    found = check(net, made, made["steps"][1])
+    assert found["needed"] and not found["ok"] and "lies ahead" in found["because"]
+    old = {key: value for key, value in made["steps"][1].items() if key != "expected"}
+    net.hosts["v2"].raw["config"] = halting()
+    assert check(net, made, made["steps"][1])["ok"] and not check(net, made, old)["ok"]
+
+
+def test_the_start_goes_on_once_the_only_copy_is_in_an_empty_place() -> None:
+    net = wal_net()
+    made = make(net)
+    net = act(net, made["steps"][0])
+    net.hosts["v2"].raw["wal"] = wal(r.HEIGHT)
+    assert not check(net, made, made["steps"][1])["needed"]
+    assert check(net, made, made["steps"][2])["ok"]
+
+
 def test_a_resumed_run_needs_the_statement_again() -> None:
     net = halt_net()
     made = make(net)

@@ -10,6 +10,7 @@ import json
 import typing as t
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import check_step
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_plan import plan
 from hypothesis import given, settings
@@ -18,8 +19,11 @@ from hypothesis import strategies as st
 from tests.unit.plan import readings as r
 from tests.unit.plan.bundles import Host, Net, cause, verdict
 from tests.unit.plan.ill import (
+    FUTURE,
+    PAST,
     REPLAY,
     SAID,
+    act,
     check,
     evidence,
     halt_net,
@@ -67,22 +71,106 @@ def test_a_statement_about_another_height_is_about_nothing_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "said", "goes"),
+    ("config", "by", "said", "goes"),
     [
-        (halting(0, 1769774400), 100, True),
-        (halting(0, 1769774400), 99, False),
-        (halting(100, 1769774400), 100, True),
-        (halting(None, 0), 100, False),
-        (halting(100, None), 100, False),
-        (halting(100, 0, "flag"), 100, False),
-        (halting(100, 0, "env"), 100, False),
-        (halting(0, 1769774400, "env"), 100, False),
+        (halting(0, PAST), (0, PAST), 100, True),
+        (halting(0, PAST), (0, PAST), 99, False),
+        (halting(100, PAST), (100, PAST), 100, True),
+        (halting(100, PAST), (100, 0), 100, False),
+        (halting(0, PAST), (100, 0), 100, False),
+        (halting(100, FUTURE), (100, FUTURE), 100, False),
+        (halting(400, PAST), (400, PAST), 100, False),
+        (halting(90, 0), (100, 0), 100, False),
+        (halting(None, 0), (100, 0), 100, False),
+        (halting(100, None), (100, 0), 100, False),
+        (halting(100, 0, "flag"), (100, 0), 100, False),
+        (halting(100, 0, "env"), (100, 0), 100, False),
+        (halting(0, PAST, "env"), (0, PAST), 100, False),
     ],
 )
-def test_what_the_configuration_must_say(config: dict[str, t.Any], said: int, goes: bool) -> None:
+def test_what_the_configuration_must_say(config: dict[str, t.Any], by: tuple[int, int], said: int, goes: bool) -> None:
+    net = halt_net(v2=halted(30, "b", by))
+    net.hosts["v2"].raw["config"] = config
+    made = make(net, dict(SAID, halt_is_over=said))
+    assert (("clear_halt_height", "v2") in steps(made)) is goes
+    if goes:
+        step = next(step for step in made["steps"] if step["action"] == "clear_halt_height")
+        assert step["expected"] == {key: config[key]["value"] for key in ("halt_height", "halt_time")}
+    else:
+        assert not [step for step in made["steps"] if step["host"] == "v2"]
+
+
+@pytest.mark.parametrize("config", [halting(400), halting(0, FUTURE), halting(400, FUTURE, "flag")])
+def test_a_halt_that_lies_ahead_is_never_cleared(config: dict[str, t.Any]) -> None:
     net = halt_net()
     net.hosts["v2"].raw["config"] = config
-    assert (("clear_halt_height", "v2") in steps(make(net, dict(SAID, halt_is_over=said)))) is goes
+    made = make(net)
+    assert [action for action, host in steps(made) if host == "v2"] == ["stop_node", "start_node"]
+    for step in [step for step in made["steps"] if step["host"] == "v2"]:
+        assert check(net, made, step)["ok"], step["action"]
+        net = act(net, step)
+    ahead = make(halt_net(v2=halted(30, "b", config=config)), dict(SAID, halt_is_over=400))
+    assert not [step for step in ahead["steps"] if step["host"] == "v2"]
+    assert "v2 halted at 100" in held(ahead)["v2"]["why"]
+
+
+def test_the_digest_covers_what_is_cleared() -> None:
+    made = make(halt_net())
+    other = make(halt_net(v2=halted(30, "b", (100, PAST), config=halting(100, PAST))))
+    assert steps(other) == steps(made) and other["digest"] != made["digest"]
+    assert [line for line in _plan.difference(made, other) if "halt height 100, halt time 1769774380" in line]
+
+
+def test_the_configuration_is_named_only_where_it_names_the_halt() -> None:
+    net = halt_net()
+    assert "halted at height 100, as its configuration says." in held(make(net, None))["v2"]["why"]
+    net.hosts["v2"].raw["config"] = halting(0)
+    assert "halted at height 100. This may be" in held(make(net, None))["v2"]["why"]
+
+
+JAILED = {"address": "E" * 40, "until": "2026-12-01T00:00:00Z", "tombstoned": True, "missed": 3}
+
+
+@pytest.mark.parametrize(
+    ("key", "declared", "jailed", "goes"),
+    [
+        ("e", None, r.ok({"total": 9, "jailed": [], "truncated": False}), True),
+        ("e", None, r.ok({"total": 9, "jailed": [JAILED], "truncated": False}), False),
+        ("e", None, r.ok({"total": 9, "jailed": [], "truncated": True}), False),
+        ("e", None, r.ok({"total": 9, "jailed": []}), False),
+        ("e", None, r.error("late"), False),
+        ("e", None, None, False),
+        ("e", "e", r.ok({"total": 9, "jailed": [], "truncated": False}), False),
+        (None, None, None, True),
+    ],
+)
+def test_a_key_out_of_the_set_may_be_jailed(
+    key: str | None, declared: str | None, jailed: dict[str, t.Any] | None, goes: bool
+) -> None:
+    net = wal_net()
+    without_key = {} if key else {"signer": {"address": None, "key_file": False}}
+    net.hosts["s1"] = Host("stopped", 0, key, declared=declared, raw=without_key)
+    fresh = evidence(net)
+    for entry in fresh["observations"]:
+        if entry["host"] == "v1":
+            entry["data"]["rpc"]["jailed"] = jailed
+        elif "rpc" in entry["data"]:
+            entry["data"]["rpc"]["jailed"] = r.error("late")
+    made = plan(fresh, judged(net), "I know better")
+    assert (("start_node", "s1") in steps(made)) is goes
+    if not goes:
+        assert "jailed" in held(made)["s1"]["why"] and not held(made)["s1"]["break_glass"]
+
+
+def test_a_copy_that_is_older_than_the_last_block_is_not_put_back() -> None:
+    for newest_at in ("2026-01-30T11:59:49Z", None):
+        net = wal_net()
+        part = wal(0, ("cs.wal.bak", r.HEIGHT))
+        part["data"]["copies"][0]["newest_at"] = newest_at
+        net.hosts["v2"].raw["wal"] = part
+        made = make(net, None, "I know better")
+        assert steps(made) == of("v3", cure="put_wal_back")
+        assert "cannot hold the votes" in held(made)["v2"]["why"]
 
 
 def test_a_lost_log_is_put_back() -> None:

@@ -6,10 +6,16 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import typing as t
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.module_utils._dialable import refusal, rpc_of_peer
+from ansible_collections.virtengine.incident.plugins.module_utils._dialable import (
+    is_own,
+    neighbourhood,
+    refusal,
+    rpc_of_peer,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +68,13 @@ def test_public_addresses_with_the_port_the_peer_names(remote: str, rpc_address:
         ("240.0.0.1", "reserved"),
         ("255.255.255.255", "reserved"),
         ("192.88.99.1", "reserved"),
+        ("192.0.0.8", "reserved"),
+        ("192.0.0.9", "reserved"),
+        ("192.0.0.192", "reserved"),
+        ("168.63.129.16", "reserved"),
+        ("::ffff:168.63.129.16", "reserved"),
+        ("3fff::1", "reserved"),
+        ("3fff:fff:ffff::1", "reserved"),
         ("64:ff9b::7f00:1", "reserved"),
         ("64:ff9b:1::a9fe:a9fe", "reserved"),
         ("2002:7f00:1::", "reserved"),
@@ -105,6 +118,53 @@ def test_everything_else_is_not_dialled(remote: str, word: str) -> None:
 )
 def test_a_peer_without_an_rpc_to_dial(rpc_address: t.Optional[str], word: str) -> None:
     assert rpc_of_peer("8.8.8.8", rpc_address) == (None, word)
+
+
+def test_addresses_of_this_machine_are_its_own() -> None:
+    assert is_own(ipaddress.ip_address("127.0.0.1"))
+    assert not is_own(ipaddress.ip_address("8.8.8.8")) and not is_own(ipaddress.ip_address("2606:4700::1111"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("8.8.8.8", 9))
+        except OSError:
+            pytest.skip("this machine has no way to the Internet")
+        assert is_own(ipaddress.ip_address(sock.getsockname()[0]))
+
+
+@pytest.mark.parametrize("remote", ["8.8.8.8", "::ffff:8.8.8.8", "2606:4700::1111"])
+def test_a_public_address_of_this_machine_is_not_dialled(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Local(socket.socket):
+        """As the kernel connects to an address of its own: it sends from there."""
+
+        def connect(self, address: t.Any) -> None:
+            self.peer = address
+
+        def getsockname(self) -> t.Any:
+            return self.peer
+
+    monkeypatch.setattr(socket, "socket", Local)
+    assert rpc_of_peer(remote, ANY) == (None, "own")
+
+
+def test_where_there_is_no_way_an_address_is_not_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_arguments: object) -> t.NoReturn:
+        raise OSError("no such family")
+
+    monkeypatch.setattr(socket, "socket", none)
+    assert rpc_of_peer("8.8.8.8", ANY) == ("http://8.8.8.8:26657", "")
+
+
+@pytest.mark.parametrize(
+    ("spellings", "place"),
+    [
+        (["9.9.9.9", "::ffff:9.9.9.9", "::FFFF:9.9.9.9", "::ffff:909:909", "0:0:0:0:0:ffff:9.9.9.9"], "9.9.9.9"),
+        (["2a01:db7::1", "2A01:DB7:0::ffff:1:2:3", "2a01:db7::"], "2a01:db7::/64"),
+        (["2a01:db7:0:1::1"], "2a01:db7:0:1::/64"),
+        (["rpc.example"], "rpc.example"),
+    ],
+)
+def test_one_holder_is_one_place(spellings: list[str], place: str) -> None:
+    assert {neighbourhood(text) for text in spellings} == {place}
 
 
 addresses = st.one_of(st.ip_addresses(), st.ip_addresses(v=4).map(lambda four: ipaddress.ip_address(f"::ffff:{four}")))

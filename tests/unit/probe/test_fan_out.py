@@ -12,12 +12,15 @@ import typing as t
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.module_utils import _cometbft, _dialable
+from ansible_collections.virtengine.incident.plugins.module_utils._http_many import Many
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils.controller import _fan_out
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._fan_out import NOTHING, Order, probe
 
 from tests.unit.probe.nodes import Tap, Timed, net_info, node, refused, servers, status, swallowed
-from tests.unit.rpc.server import Answer, Server, http
+from tests.unit.rpc.server import Answer, Server, http, recorded
 
+ANYWHERE = "tcp://0.0.0.0:26657"
 TOP = "C36328B05897DAEA37DE65FCBA820F2D27374262E46957817DB324C0D5536D9D"
 
 
@@ -216,11 +219,60 @@ def test_no_more_are_found_than_asked_for() -> None:
 
 
 @pytest.mark.usefixtures("public")
-def test_a_node_under_two_addresses_counts_once() -> None:
-    with servers(node(1), node(1)) as (first, second):
-        first.routes["/net_info"] = net_info(("127.0.0.1", any_at(second)))
+def test_a_node_id_at_two_addresses_is_kept_twice_and_noted() -> None:
+    """A liar may copy the id of an honest node, and be asked first."""
+    liar = node(1, latest_block_height="900")
+    with servers(node(5), liar, node(1)) as (first, second, third):
+        first.routes["/net_info"] = net_info(("127.0.0.1", any_at(second)), ("127.0.0.1", any_at(third)))
         found = ask([first.url], discover=True)
-    assert found["asked"] == 1 and found["skipped_addresses"]["same_node"] == 1
+    assert set(by_url(found)) == {first.url, second.url, third.url} and found["answered"] == 3
+    urls = sorted([second.url, third.url])
+    assert found["same_node"] == [{"node_id": f"{1:040x}", "count": 2, "urls": urls}]
+    assert any(line.startswith("Same node") for line in found["summary"])
+
+
+@pytest.mark.usefixtures("public")
+def test_of_one_address_four_are_dialled_however_it_is_spelt() -> None:
+    spellings = ["127.0.0.1", "::ffff:127.0.0.1", "::FFFF:127.0.0.1", "::ffff:7f00:1", "0:0:0:0:0:ffff:127.0.0.1"]
+    peers = [(text, f"tcp://0.0.0.0:{2000 + 10 * index}") for index, text in enumerate(spellings * 2)]
+    with Server(node(1)) as server:
+        server.routes["/net_info"] = net_info(*peers)
+        found = ask([server.url], 2, discover=True)
+    assert len(found["discovered"]) == 4, found["discovered"]
+
+
+def test_of_one_network_of_ipv6_four_are_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Away from the network: not even a connection is begun.
+    monkeypatch.setattr(Many, "_connect", lambda self, question: self._fail(question, OSError("unreachable")))
+    with Many(1) as many:
+        run = _fan_out._Run(Order([], discover=True), {}, many, lambda _line: None)
+        run._meet("http://x:1", [{"remote": f"2a01:db7::{one:x}", "rpc_address": ANYWHERE} for one in range(200)])
+        run._meet("http://x:1", [{"remote": f"2a01:db7:0:{one:x}::1", "rpc_address": ANYWHERE} for one in range(1, 4)])
+        found = run.result()
+    assert len(found["discovered"]) == 7 and found["skipped_addresses"] == {"limit": 196}
+
+
+def hostile(number: int) -> dict[str, Answer]:
+    """A node whose every answer is as large as it may be: a set of 3000, arrays of its size for 400 peers."""
+    dump = json.loads(recorded("halted/dump_consensus_state.json"))
+    state = dump["result"]["round_state"]
+    rows = [{**state["validators"]["validators"][0], "address": f"{one:040X}"} for one in range(3000)]
+    state["validators"]["validators"] = rows
+    peer = dump["result"]["peers"][0]
+    peer["peer_state"]["round_state"].update(prevotes="x" * 3000, precommits="x" * 3000)
+    dump["result"]["peers"] = [{**peer, "node_address": f"{one:040x}@1.2.3.4:5"} for one in range(400)]
+    return {**node(number), "/dump_consensus_state": http(json.dumps(dump).encode())}
+
+
+def test_what_one_endpoint_may_hold_is_bounded() -> None:
+    with servers(*[hostile(number) for number in range(3)], node(9)) as four:
+        found = ask([server.url for server in four], 9)
+    seen = by_url(found)
+    for server in four[:3]:
+        parts = seen[server.url]["data"]
+        assert parts["consensus"]["error"]["kind"] == "too_large", parts["consensus"]
+        assert parts["net_info"]["ok"] and len(json.dumps(parts)) < 1.02 * _fan_out.FULL_SIZE
+    assert all(part["ok"] for part in seen[four[3].url]["data"].values())
 
 
 @pytest.mark.usefixtures("public")

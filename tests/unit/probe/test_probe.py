@@ -28,6 +28,16 @@ def test_the_chain_that_most_name() -> None:
     assert _probe.chain_of([dead("http://y:1")]) is None
 
 
+def test_a_node_under_many_addresses_names_its_chain_once() -> None:
+    twins = [endpoint(f"http://t{number}:1", chain_id="other-9") for number in range(9)]
+    seen = [*twins, endpoint("http://a:1"), endpoint("http://b:1")]
+    for number, entry in enumerate(seen):
+        entry["data"]["status"]["data"]["node_id"] = f"{max(number, 8):040x}"
+    assert _probe.chain_of(seen) == "rig-1"
+    (same,) = _probe.same_node(seen)
+    assert (same["node_id"], same["count"], len(same["urls"])) == (f"{8:040x}", 9, 6)
+
+
 def test_ends_are_counted() -> None:
     seen = [*many(2), dead("a"), dead("b", "refused"), dead("c", "http"), dead("d", "asked")]
     assert _probe.tally(seen) == {"asked": 6, "answered": 2, "late": 1, "refused": 1, "other": 2}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
@@ -41,6 +42,17 @@ def test_every_line_that_the_pages_link_to_is_there() -> None:
             path = (page.parent / target).resolve()
             assert path in pages or path.is_file(), f"{page.name} links to {target}"
             assert not anchor or f"\n## {anchor}\n" in pages[path], f"{page.name} links to {target}#{anchor}"
+
+
+def test_a_run_that_said_something_else_is_shown() -> None:
+    """The seconds are of that run, so its verdict stands beside that of today."""
+    assert {one.name for one in kept() if one.then is None} == {one.name for one in COMPOSED}
+    now = losses.judge(BY_NAME["stopped"].bundle()).verdict
+    found = {cause["id"]: cause["role"] for cause in now["causes"]}
+    same = replace(BY_NAME["stopped"], then=(now["status"], found))
+    assert "; then:" not in tabulator._row(same)
+    for then, words in ((("incident", {"cannot_tell": "root"}), "cannot_tell"), (("healthy", found), "healthy: ")):
+        assert f"; then: {words}" in tabulator._row(replace(same, then=then))
 
 
 def test_every_composed_bundle_has_an_entry() -> None:

@@ -90,6 +90,18 @@ def test_a_halted_chain() -> None:
     assert state["dropped_votes"] == 0
 
 
+def test_a_peers_bits_beyond_the_set_are_not_kept() -> None:
+    answer = read("virtengine/halted-dump_consensus_state.json")
+    of_peer = answer["peers"][0]["peer_state"]["round_state"]
+    of_peer.update(prevotes="x" * 4, precommits="x" * 5)
+    kept = _cometbft_consensus.dumped(answer, False)["peers"][0]
+    assert (kept["prevotes"], kept["precommits"]) == ("xxxx", None)
+    # The set at the height before may have been larger.
+    row = answer["round_state"]["last_validators"]["validators"][0]
+    answer["round_state"]["last_validators"]["validators"].append({**row, "address": "F" * 40})
+    assert _cometbft_consensus.dumped(answer, False)["peers"][0]["precommits"] == "xxxxx"
+
+
 def test_a_split_shows_votes_for_nil_and_only_some_rounds() -> None:
     state = _cometbft_consensus.dumped(read("sdk/apphash-split/dump_consensus_state.node1.json"), False)
     assert [entry["round"] for entry in state["rounds"]] == [0, 4, 5, 6]

@@ -64,7 +64,11 @@ def test_nobody_answers() -> None:
         }
         for entry in bundle["observations"]
     ]
-    assert _halt_verdict.assess(_bundle.check(bundle))["status"] == "unknown"
+    verdict = _halt_verdict.assess(_bundle.check(bundle))
+    assert verdict["status"] == "unknown"
+    assert "None of the RPC endpoints answers" in verdict["summary"]
+    assert "Of ours" not in verdict["summary"]
+    assert "Name other RPC endpoints" in verdict["next"][0]
 
 
 def test_power_that_all_of_them_lack_is_missing() -> None:
