@@ -113,7 +113,8 @@ def _halted(reading: Reading, moving: bool) -> Guard:
     # The plan needed two looks some seconds apart. Before a step the looks may follow each other faster; the newest block
     # is old all the same, and none came since.
     old = reading.age_s is not None and reading.age_s > reading.threshold_s
-    if reading.stands_still is True or (old and not (reading.moved or reading.split or reading.idle)):
+    unsaid = reading.stands_still is None and old and not (reading.moved or reading.split or reading.idle)
+    if reading.stands_still is True or unsaid:
         return clear(name, "The chain stands still: its newest block is too old, and none came between the looks.")
     return refused(name, "It is not established that the chain stands still. On a chain that runs no node is stopped.")
 

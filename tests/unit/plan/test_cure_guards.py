@@ -58,7 +58,16 @@ def test_a_dead_node_and_one_without_its_log_may_be_stopped_in_a_halt() -> None:
         assert set(stop(node).values()) == {"clear"}
 
 
-@pytest.mark.parametrize("changes", [{"stands_still": None}, {"stands_still": False}, {"confirmed": False}])
+YOUNG = {"stands_still": None, "age_s": 5.0}
+MOVED = {"stands_still": None, "age_s": 500.0, "moved": True}
+SPLIT = {"stands_still": None, "age_s": 500.0, "split": True}
+
+
+def test_before_a_step_an_old_block_is_enough_for_the_halt_that_the_plan_saw_twice() -> None:
+    assert stop(dead(), stands_still=None, confirmed=False, age_s=500.0)["halted"] == "clear"
+
+
+@pytest.mark.parametrize("changes", [{"stands_still": False}, YOUNG, MOVED, SPLIT])
 def test_only_an_established_halt_lets_a_node_be_stopped(changes: dict[str, t.Any]) -> None:
     assert stop(dead(), **changes)["halted"] == "refused"
     assert stop(dead(), moving=True, **changes)["halted"] == "clear"
