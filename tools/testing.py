@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from tools import children, places, static
 from tools.environment import FLOOR, Core, variables
 
-STAGES = ("lint", "sanity", "unit", "fleet")
+STAGES = ("lint", "sanity", "unit", "deep", "fleet")
 # The long scenarios: run when they are asked for. What a run without names leaves out is counted and printed.
 MORE = "more"
 FLEET_TESTS = "tests/scenarios"
@@ -49,6 +49,9 @@ def run(stages: tuple[str, ...], cores: list[Core]) -> int:
         _static(set(stages), tally)
         if "unit" in stages:
             _unit(cores, tally)
+        if "deep" in stages:
+            _headline(f"deep tests on {FLOOR.name}")
+            _settle(_pytest("deep", FLOOR, ["tests/unit", "-m", "deep", *_workers()]), tally)
         if "fleet" in stages:
             _fleet(cores, tally)
         if MORE in stages:
@@ -99,14 +102,13 @@ class _Ran:
 def _unit(cores: list[Core], tally: Tally) -> None:
     """The unit tests on all cores at once: half of their time they wait. What each printed is shown when it ends."""
     _headline(f"unit tests on {' and '.join(core.name for core in cores)}")
-    workers = ["-n", str(max(2, os.cpu_count() or 1)), "--dist", "worksteal"]
     with ThreadPoolExecutor(len(cores)) as pool:
         running = [
             pool.submit(
                 _pytest,
                 "unit",
                 core,
-                ["tests/unit", "-m", "not fleet" if core == FLOOR else "not fleet and not one_core", *workers],
+                ["tests/unit", "-m", "not deep" if core == FLOOR else "not deep and not one_core", *_workers()],
                 capture=True,
             )
             for core in cores
@@ -115,6 +117,10 @@ def _unit(cores: list[Core], tally: Tally) -> None:
             ran = run_of_core.result()
             print(ran.output.rstrip(), flush=True)
             _settle(ran, tally)
+
+
+def _workers() -> list[str]:
+    return ["-n", str(max(2, os.cpu_count() or 1)), "--dist", "worksteal"]
 
 
 def _pytest(stage: str, core: Core, arguments: list[str], *, capture: bool = False) -> _Ran:

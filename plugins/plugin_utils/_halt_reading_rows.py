@@ -107,12 +107,14 @@ def rows(
         for mine in {holder.declared, holder.key_address, holder.rpc_address} - {None}:
             holders.setdefault(t.cast(str, mine), []).append(holder)
     elsewhere = _may_be_elsewhere(holders, known)
+    # Where nobody asks hosts, what RPCs of strangers show of a validator of ours is all there is.
+    strangers_only = not any(node.observed for node in nodes.values())
     found = []
     sums = {VOTING: 0, ABSENT: 0, UNKNOWN: 0}
     for address, power in known.members.items():
         ours = holders.get(address, [])
         node = speaks_for(ours, address) if ours else None
-        if node is not None:
+        if node is not None and (node.observed or not strangers_only):
             state, kind = State(node.state, node.since, node.detail), counts_as(node, known, elsewhere)
         else:
             state, kind = _theirs(address, known, outside)

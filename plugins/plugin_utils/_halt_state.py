@@ -131,9 +131,9 @@ def fatal_mark(node: NodeEvidence, crashed: bool = False) -> t.Optional[Mark]:
         ends = [mark.last_at for mark in node.marks if mark.kind == "exited"] + [node.unit.time("stopped_at")]
         end = max((at for at in ends if at is not None), default=None)
         since = None if end is None else end - LAST_WORDS_S
-        if since is not None:
-            # The next run of a crash loop may have begun already and said nothing yet.
-            current += [mark for mark in node.marks if not mark.current and mark.last_at is not None]
+        # The next run of a crash loop may have begun already and said nothing yet: then the one before it speaks.
+        older = [mark for mark in node.marks if not mark.current and mark.last_at is not None and since is not None]
+        return _first_of(FATAL_KINDS, current, since) or _first_of(FATAL_KINDS, older, since)
     else:
         return next((mark for mark in current if mark.kind == "conflicting_vote"), None)
     return _first_of(FATAL_KINDS, current, since)

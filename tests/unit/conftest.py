@@ -12,9 +12,9 @@ import pytest
 # ``verdict`` and ``render`` run on both: they show that the other core's Python decides alike. So does what a module or
 # an action plugin is asked by Ansible itself.
 ONCE = (
-    "causes",
-    "plan",
-    "recorded",
+    "causes/",
+    "plan/",
+    "recorded/",
     "probe/test_fan_out.py",
     "probe/test_http_many.py",
     "probe/test_probe.py",
@@ -22,11 +22,25 @@ ONCE = (
     "rpc/test_hostile.py",
     "rpc/test_json.py",
 )
+# What waits for deadlines, sends megabytes or loses evidence in thousands of ways: the stage ``deep``, once.
+DEEP = (
+    "probe/test_fan_out.py",
+    "probe/test_http_many.py",
+    "rpc/test_hostile.py::test_ten_megabytes_in_every_answer_cost_less_than_a_hundred",
+    "recorded/test_replay.py::test_one_loss_makes_nothing_better",
+    "recorded/test_replay.py::test_a_part_lost_on_all_hosts_makes_nothing_better",
+    "recorded/test_replay.py::test_any_losses_together_make_nothing_better",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs once."""
-    once = [Path(__file__).parent / name for name in ONCE]
+    """Mark what runs once, and what runs in the stage of its own."""
+    here = Path(__file__).parent
     for item in items:
-        if any(item.path.is_relative_to(path) for path in once):
+        if not item.path.is_relative_to(here):
+            continue
+        name = f"{item.path.relative_to(here).as_posix()}::{getattr(item, 'originalname', item.name)}"
+        if name.startswith(ONCE):
             item.add_marker(pytest.mark.one_core)
+        if name.startswith(DEEP):
+            item.add_marker(pytest.mark.deep)

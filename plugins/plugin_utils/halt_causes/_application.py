@@ -75,7 +75,7 @@ def _answers(node: Node) -> bool:
 
 def _strikes_consensus_failure(halt: Halt, node: Node) -> t.Optional[str]:
     """So that its power counts as held, beside the predicate above that says the rest."""
-    bare = node.reason is not None and node.reason.kind == "consensus_failure"
+    bare = node.reason is not None and node.reason.kind == "consensus_failure" and node.state not in DOWN
     return quoted(node.reason.text, 120) if bare and node.reason is not None else None
 
 
@@ -145,7 +145,7 @@ def _stuck(halt: Halt, node: Node) -> t.Optional[str]:
 def _other_reason(_halt: Halt, node: Node) -> t.Optional[str]:
     if node.reason is None:
         return None
-    words = reason_is(node, _OTHER_REASONS)
+    words = reason_is(node, (*_OTHER_REASONS, *(("consensus_failure",) if node.state in DOWN else ())))
     return f"{node.reason.kind.replace('_', ' ')}: {words}" if words else None
 
 
