@@ -64,6 +64,8 @@ def test_power_missing_on_others_is_told_by_a_node_outside_and_ours_is_started(
     fleet: Fleet, responder: Responder
 ) -> None:
     fleet.fault("stop", "vx1")
+    # So that no vote of its last height is left.
+    fleet.wait_for_blocks("vh2")
     fleet.fault("stop", "vh3")
     fleet.wait_until_halted("vh2")
     before = fleet.units(*OURS)
