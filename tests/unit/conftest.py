@@ -21,9 +21,13 @@ ONCE = (
     "rpc/test_gather.py",
     "rpc/test_hostile.py",
     "rpc/test_json.py",
+    "host/test_journal.py",
+    "verdict/test_hostile.py",
 )
 # What waits for deadlines, sends megabytes or loses evidence in thousands of ways: the stage ``deep``, once.
 DEEP = (
+    "causes/test_properties.py",
+    "verdict/test_properties.py",
     "probe/test_fan_out.py",
     "probe/test_http_many.py",
     "rpc/test_hostile.py::test_ten_megabytes_in_every_answer_cost_less_than_a_hundred",
