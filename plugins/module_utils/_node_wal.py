@@ -114,19 +114,24 @@ def _facts(files: Group, stop: float | None) -> dict[str, t.Any]:
     return {
         "bytes": files.size,
         "newest_at": None if files.newest is None else stamp(files.newest),
-        "last_end_height": None if stop is None else _last_end_height(files.files[:SCAN_FILES], stop),
+        "last_end_height": None if stop is None else _end_or_none(files.files, stop),
     }
 
 
-def _last_end_height(paths: list[str], stop: float) -> int | None:
+def _end_or_none(paths: list[str], stop: float) -> int | None:
     """The greatest height; None where no marker was found, or not all could be read (a greater one may be there)."""
-    heights: list[int] = []
     try:
-        for path in paths:
-            with open(path, "rb") as stream:
-                heights += end_heights(stream.read(FILE_CAP), stop)
+        return last_end_height(paths, stop)
     except (OSError, Late):
         return None
+
+
+def last_end_height(paths: list[str], stop: float) -> int | None:
+    """The greatest height whose end the newest files of a log mark, None without a marker. Raises OSError, Late."""
+    heights: list[int] = []
+    for path in paths[:SCAN_FILES]:
+        with open(path, "rb") as stream:
+            heights += end_heights(stream.read(FILE_CAP), stop)
     return max(heights, default=None)
 
 

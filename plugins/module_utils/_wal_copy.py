@@ -90,16 +90,12 @@ def _is_there(log: Log) -> bool:
 
 def _last_end(log: Log, until: float) -> t.Optional[int]:
     """The greatest height whose end the log in its place marks, read here whether copies are there or not."""
-    heights: list[int] = []
     try:
-        for path in _node_wal.group(log.folder, log.head).files[: _node_wal.SCAN_FILES]:
-            with open(path, "rb") as stream:
-                heights += _node_wal.end_heights(stream.read(_node_wal.FILE_CAP), until)
+        return _node_wal.last_end_height(_node_wal.group(log.folder, log.head).files, until)
     except _node_wal.Late as late:
         raise Refused(f"{log.folder} could not be read in {READ_S:.0f} s. Nothing was done.") from late
     except OSError as error:
         raise part_error(error, log.folder) from error
-    return max(heights, default=None)
 
 
 def _suitable(copies: t.Sequence[dict[str, t.Any]], height: int) -> str:

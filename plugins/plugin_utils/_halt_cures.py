@@ -22,7 +22,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_s
     consensus_failed,
     refused,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
 
 DOUBLE_SIGN_CHECK = "double_sign_check"
 HALT_HEIGHT = "halt_height"
@@ -31,7 +31,6 @@ WAL_MISSING = "wal_missing"
 
 NONE: frozenset[str] = frozenset()
 
-_DOWN = ("stopped", "crashed")
 _HALTED = re.compile(r"halt per configuration height (\d{1,19}) time (\d{1,19})")
 _LOST = re.compile(r"#ENDHEIGHT for (\d{1,19})")
 
@@ -43,7 +42,7 @@ def ailment(reading: Reading, node: Node) -> t.Optional[str]:
         return None
     kinds = {mark.kind for mark in host_guards.stated(reading, node, data)}
     dead = node.state == "not_voting" and consensus_failed(data)
-    if HALT_HEIGHT in kinds and (node.state in _DOWN or dead):
+    if HALT_HEIGHT in kinds and (node.state in DOWN or dead):
         return HALT_HEIGHT
     # A node without its log that crashes, or whose consensus died, has another reason.
     lost = WAL_MISSING in kinds or log_is_gone(reading, node, data)

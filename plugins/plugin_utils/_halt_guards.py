@@ -17,7 +17,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_g
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_signer as signer_guards
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import OPEN, REFUSED, Guard
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import read
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
 
 START = "start_node"
 THAW = "thaw_node"
@@ -34,7 +34,6 @@ REMOVES = {RELAX: cures_.DOUBLE_SIGN_CHECK, CLEAR_HALT: cures_.HALT_HEIGHT, PUT_
 BRINGING = (START, THAW)
 
 _RUNS = ("voting", "not_voting", "running", "busy")
-_DOWN = ("stopped", "crashed")
 
 Step = dict[str, t.Any]
 Plan = dict[str, t.Any]
@@ -203,7 +202,7 @@ def _needed(reading: Reading, node: Node, step: Step, moving: bool, stands_at: i
             if node.state == "frozen"
             else (None, f"The process on {host} is no longer frozen: {node.state}.")
         )
-    if node.state not in _DOWN:
+    if node.state not in DOWN:
         return None, f"The node on {host} is no longer down: {node.state}."
     if action == RELAX and node.data is not None and node.data.setting("double_sign_check_height") == 0:
         return False, f"double_sign_check_height on {host} is already 0."

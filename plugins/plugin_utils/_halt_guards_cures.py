@@ -19,7 +19,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_s
     consensus_failed,
     refused,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import standing
 
 STOP = "stop_node"
 CLEAR_HALT = "clear_halt_height"
@@ -27,7 +28,6 @@ PUT_WAL = "put_wal_back"
 ACTIONS = (STOP, CLEAR_HALT, PUT_WAL)
 
 _AT_REST = ("inactive", "failed")
-_DOWN = ("stopped", "crashed")
 
 
 def is_up(data: NodeEvidence) -> t.Optional[bool]:
@@ -88,7 +88,7 @@ def needed(
         return False, f"The validator on {host} votes again."
     ill = cures.ailment(reading, node)
     runs = node.state in ("not_voting", "running")
-    if node.state not in ("not_voting", "running", *_DOWN):
+    if node.state not in ("not_voting", "running", *DOWN):
         return None, f"What the node on {host} does cannot be told: {node.state} ({node.detail})."
     if runs and ill is None:
         return False, f"The node on {host} runs, and the reason that the plan was made for is gone."
@@ -112,9 +112,7 @@ def _halted(reading: Reading, moving: bool) -> Guard:
         return clear(name, "The chain moves again by the steps before.")
     # The plan needed two looks some seconds apart. Before a step the looks may follow each other faster; the newest block
     # is old all the same, and none came since.
-    old = reading.age_s is not None and reading.age_s > reading.threshold_s
-    unsaid = reading.stands_still is None and old and not (reading.moved or reading.split or reading.idle)
-    if reading.stands_still is True or unsaid:
+    if standing(reading):
         return clear(name, "The chain stands still: its newest block is too old, and none came between the looks.")
     return refused(name, "It is not established that the chain stands still. On a chain that runs no node is stopped.")
 
@@ -131,7 +129,7 @@ def _not_voting(reading: Reading, node: Node) -> Guard:
 
 def _dead(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     name = "takes_no_part"
-    if node.state in _DOWN:
+    if node.state in DOWN:
         return clear(name, f"No process of it lasts ({node.detail}): the stop only keeps systemd from another try.")
     if node.state == "not_voting" and consensus_failed(data):
         return clear(name, "Its consensus is dead: it votes for nothing until it is started again.")

@@ -17,6 +17,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence impo
 PREVOTE = 2
 PRECOMMIT = 3
 
+# States of a node that has no process.
+DOWN = ("stopped", "crashed")
+
 
 @dataclass(frozen=True)
 class Vote:

@@ -16,9 +16,10 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes i
     standing,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import Node, Reading, ValidatorRow, read
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import LAG_BLOCKS, runs
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._standing import lives_outside
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import lives_outside
 
 HEALTHY, DEGRADED, INCIDENT, UNKNOWN = "healthy", "degraded", "incident", "unknown"
 
@@ -120,7 +121,7 @@ def _standbys(reading: Reading) -> list[str]:
         idle = [
             node.host
             for host in row.hosts
-            if (node := reading.nodes[host]).key_address == row.address and node.state in ("stopped", "crashed")
+            if (node := reading.nodes[host]).key_address == row.address and node.state in DOWN
         ]
         if len(row.hosts) > 1 and idle:
             notes.append(

@@ -15,10 +15,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     cannot_tell,
     refuted,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import refuses, refuses_block
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
-    DOWN,
     NO_HOST,
     Halt,
     Unclear,
@@ -177,7 +176,8 @@ APPLICATION_PANICS = Cause(
     strikes=_panics,
     forbids=("start_node", "thaw_node"),
     signs="The newest block is stored and not executed (/status is one above /abci_info, step 8) on a node that "
-    "lives, and the journal has no other reason; or the journal of one that is down ends in a panic.",
+    "lives, and its consensus failed for no other stated reason; or one that is down panics while it executes the "
+    "block that is being decided.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/status | jq -r .result.sync_info.latest_block_height",
         "curl -s http://127.0.0.1:26657/abci_info | jq -r .result.response.last_block_height   # one lower, twice",
@@ -197,7 +197,7 @@ BLOCK_NOT_EXECUTED = Cause(
     "SEV-1",
     with_set(_block_not_executed),
     forbids=("start_node", "thaw_node"),
-    signs="/status is one block above /abci_info at step 8, in two looks: what every refused block looks like "
+    signs="The chain stands, and /status is one block above /abci_info at step 8: what every refused block looks like "
     "from outside. A symptom where the journals of these hosts say why; from RPC alone it is all that can "
     "be said.",
     by_hand=(
@@ -237,7 +237,7 @@ NODE_DEAD_FOR_REASON = Cause(
     strikes=_other_reason,
     forbids=("start_node", "thaw_node"),
     signs="The rest: a handshake that failed, too many open files, a block that is called invalid, a "
-    "conflicting vote of its own, evidence of double signing.",
+    "conflicting vote of its own, a panic at a start that is not about a block.",
     by_hand=("journalctl -u virtengine.service -n 100 --no-pager",),
     next="Cure the stated reason on {hosts} before any start.",
     decide="A restart does not cure the stated reason.",

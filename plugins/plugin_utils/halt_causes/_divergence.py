@@ -14,9 +14,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     cannot_tell,
     refuted,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
-    DOWN,
     Halt,
     Unclear,
     current,
@@ -55,7 +54,7 @@ def _app_hash(halt: Halt) -> Finding:
         words = f"on {', '.join(hosts[:6])}: {_diverged(told[0])}"
         if rows and halt.reading.total > 0:
             return halt.judged(rows, words, hosts, struck=True)
-        return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=halt.standing is not False)
+        return halt.powerless(words, hosts)
     if restarted := halt.struck[DIVERGED_AND_RESTARTED.id]:
         power = sum(one.row.power for one in restarted if one.row is not None)
         hosts = tuple(sorted(one.node.host for one in restarted))

@@ -19,7 +19,13 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     refuted,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_trust import SUPPORT
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import (
+    DOWN,
+    Node,
+    Reading,
+    ValidatorRow,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import HINDERING
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 
@@ -31,11 +37,7 @@ _FAILURE = re.compile(r'CONSENSUS FAILURE!!! err="((?:[^"\\]|\\.)*)')
 # What is missing where only RPCs were asked, or no host answers.
 NO_HOST = "the evidence of a host: its journal, unit, disk and configuration"
 
-DOWN = ("stopped", "crashed")
 SILENT = ("not_voting", "busy")
-
-# So many RPCs outside the inventory have to agree before our own nodes are called the ones that are behind.
-REFERENCES_WANTED = 2
 
 
 class Unclear(str):
@@ -180,6 +182,10 @@ class Halt:
         because = f"{words}; up to {left - self.hindered} could still vote ({needed}): not known of {self.open_power()}"
         return Finding(HOLDS, because, power, hosts, symptom=True, justifies=())
 
+    def powerless(self, words: str, hosts: tuple[str, ...]) -> Finding:
+        """It holds on hosts that take no voting power with them: on a chain that stands beside the cause, no cause."""
+        return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=self.standing is not False)
+
     def open_power(self) -> str:
         """Whose state decides, and is not known."""
         rows = [row for row in self.reading.validators if row.counts_as == "unknown"]
@@ -206,11 +212,11 @@ class Halt:
         return [
             row
             for row in self.rows.values()
-            if row.counts_as != "voting" and not _journal_read(self.reading.nodes[t.cast(str, row.host)])
+            if row.counts_as != "voting" and not journal_read(self.reading.nodes[t.cast(str, row.host)])
         ]
 
 
-def _journal_read(node: Node) -> bool:
+def journal_read(node: Node) -> bool:
     return node.data is not None and node.data.journal.ok
 
 
@@ -225,7 +231,7 @@ def of_hosts(halt: Halt, cause: Cause) -> Finding:
             return halt.judged(rows, words, hosts, struck=True)
         if halt.reading.total <= 0:
             return Finding(HOLDS, f"{words}; no RPC shows the validator set, so power cannot be counted", 0, hosts)
-        return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=halt.standing is not False)
+        return halt.powerless(words, hosts)
     if halt.unread:
         return cannot_tell(f"the journal and evidence of {names(halt.unread)}")
     if halt.unclear[cause.id]:
@@ -275,7 +281,7 @@ def open_on(found: list[Struck]) -> str:
 def lives_outside(reading: Reading) -> bool:
     """Whether RPCs outside the inventory show new blocks that none of our nodes has."""
     outnumbered = reading.outside_movers > reading.outside_standing
-    moves = reading.outside_movers >= REFERENCES_WANTED and reading.outside_quorum
+    moves = reading.outside_movers >= SUPPORT and reading.outside_quorum
     return reading.movers == 0 and moves and outnumbered
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Rpc
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_trust import SUPPORT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Reading
 
 
@@ -71,13 +72,13 @@ def _own(reading: Reading) -> dict[str, tuple[int, str]]:
 def _committed(reading: Reading) -> dict[int, str]:
     """Application hash by height, as headers of blocks that are stored say it; where nodes differ, none.
 
-    Of strangers two have to say so.
+    Of strangers SUPPORT have to say so.
     """
     found: dict[int, dict[str, set[str]]] = {}
     for view in reading.views:
         for height, digest in _headers(view.rpc):
             found.setdefault(height - 1, {}).setdefault(digest, set()).add(view.name)
-    least = 2 if reading.rpc_only else 1
+    least = SUPPORT if reading.rpc_only else 1
     borne_out = {height: [d for d, names in said.items() if len(names) >= least] for height, said in found.items()}
     return {height: digests[0] for height, digests in borne_out.items() if len(digests) == 1}
 

@@ -158,7 +158,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     if alone and (reading.total <= 0 or not rows):
         hosts = tuple(sorted(node.host for node in alone))
         words = f"on {', '.join(hosts[:6])}: no peer at all{_why_no_peers(alone[0])}"
-        return Finding(HOLDS, f"{words}; no voting power is lost by that", 0, hosts, symptom=halt.standing is not False)
+        return halt.powerless(words, hosts)
     if not alone:
         return of_hosts(halt, FEW_PEERS)
     power, voting = sum(row.power for row in rows), sum(row.power for row in rows if row.counts_as == "voting")
@@ -254,7 +254,7 @@ FEW_PEERS = Cause(
     "SEV-1",
     _nobody_hears,
     strikes=_few_peers,
-    signs="net_info of a node that runs without a vote counts 0 peers. Whether it has given up dialling "
+    signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has given up dialling "
     "(peers_given_up, peers_backoff), and what a plain connection from its host came to, is said with it.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/net_info | jq -r .result.n_peers",

@@ -14,13 +14,13 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     refuted,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import (
+    DOWN,
     PRECOMMIT,
     Reading,
     ValidatorRow,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
-    DOWN,
     Halt,
     name_of,
     names,
@@ -210,8 +210,8 @@ REMOVED_FROM_SET = Cause(
     "SEV-2",
     with_set(_removed_from_set),
     forbids=("start_node", "thaw_node"),
-    signs="A declared address, or that of a key file, is not in the validator set; the signing infos of the "
-    "chain say jailed or tombstoned. What power it had is not known. Never a root in a halt.",
+    signs="A declared address is not in the validator set; or that of a key file is not, and the signing infos of "
+    "the chain say jailed or tombstoned. What power it had is not known. Never a root in a halt.",
     by_hand=(
         "virtengine query slashing signing-infos -o json   # jailed_until, tombstoned",
         "virtengine query staking validators -o json | jq '.validators[] | select(.jailed) | .description.moniker'",

@@ -16,12 +16,13 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     cannot_tell,
     refuted,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Part
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, Part
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
     Halt,
     current,
+    journal_read,
     missing_power_holds,
     names,
     sum_of,
@@ -75,7 +76,7 @@ def _place(value: t.Any, size: int) -> bool:
 
 
 def _proposals_late(halt: Halt) -> Finding:
-    """Rounds pass with prevotes for nil, and the nodes that prevoted do not have the whole proposal."""
+    """Rounds pass with prevotes for nil where no proposal has come whole, or has come by now and nothing is wrong with it."""
     reading = halt.reading
     if halt.standing is False:
         return refuted("new blocks come: proposals arrive")
@@ -116,7 +117,7 @@ def _came_late(halt: Halt) -> Finding:
     reading = halt.reading
     voters = [row for row in _nil_voters(halt) if row.host in reading.nodes]
     nodes = {row.address: reading.nodes[t.cast(str, row.host)] for row in voters}
-    unread = [row for row in voters if not _journal(nodes[row.address])]
+    unread = [row for row in voters if not journal_read(nodes[row.address])]
     bare = [row for row in voters if row not in unread and not _says_why(reading, nodes[row.address])]
     wanted = reading.total - reading.quorum + 1
     if sum_of(bare) >= wanted and compare(reading) is None:
@@ -135,12 +136,11 @@ def _came_late(halt: Halt) -> Finding:
 def _says_why(reading: Reading, node: Node) -> bool:
     """Whether the journal says since the newest block what is wrong with proposals."""
     marks = node.data.marks if node.data is not None else ()
-    return any(
-        mark.kind in _OBJECTIONS
-        and mark.current
-        and (mark.last_at is None or reading.last_block_at is None or mark.last_at > reading.last_block_at)
-        for mark in marks
-    )
+    return any(mark.kind in _OBJECTIONS and mark.current and _since_the_last_block(reading, mark) for mark in marks)
+
+
+def _since_the_last_block(reading: Reading, mark: Mark) -> bool:
+    return mark.last_at is None or reading.last_block_at is None or mark.last_at > reading.last_block_at
 
 
 def _patience(node: Node) -> t.Optional[t.Any]:
@@ -165,11 +165,7 @@ def _proposals_refused(halt: Halt) -> Finding:
         for row in halt.rows.values()
         if (mark := current(reading.nodes[t.cast(str, row.host)].data, "proposal_refused")) is not None
     ]
-    saying = [
-        row
-        for row, mark in ever
-        if mark.last_at is None or reading.last_block_at is None or mark.last_at > reading.last_block_at
-    ]
+    saying = [row for row, mark in ever if _since_the_last_block(reading, mark)]
     power = sum(row.power for row in saying)
     if saying and power and halt.standing is not False:
         hosts = tuple(sorted(t.cast(str, row.host) for row in saying))
@@ -186,13 +182,9 @@ def _proposals_refused(halt: Halt) -> Finding:
         return refuted("new blocks come: proposals are accepted")
     if halt.unread:
         return cannot_tell(f"the journal of {names(halt.unread)}")
-    if any(not _journal(node) for node in reading.nodes.values() if node.observed and node.in_set):
+    if any(not journal_read(node) for node in reading.nodes.values() if node.observed and node.in_set):
         return cannot_tell("the journals of all our validators")
     return refuted("no journal of our validators says that a proposal was rejected since the last block")
-
-
-def _journal(node: Node) -> bool:
-    return node.data is not None and node.data.journal.ok
 
 
 def _commits(halt: Halt) -> list[Part]:
@@ -292,7 +284,7 @@ PROPOSALS_REFUSED = Cause(
     with_set(_proposals_refused),
     forbids=("start_node", "thaw_node"),
     signs='Journals of validators have "prevote step: state machine rejected a proposed block" since the last '
-    "block. A root where they are more than a third with all that is absent.",
+    "block. A root where they are more than a third with all that is absent, and rounds pass.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -F 'state machine rejected a proposed block' | tail -3",
         "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-2].prevotes'",

@@ -17,11 +17,10 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import IMPOSSIBLE_RATE
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import runs
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
-    DOWN,
     NO_HOST,
     Halt,
     Unclear,

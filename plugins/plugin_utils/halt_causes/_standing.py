@@ -12,16 +12,14 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
     cannot_tell,
     refuted,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_trust import SUPPORT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_state import LAG_BLOCKS
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
-    REFERENCES_WANTED,
     Halt,
     lives_outside,
 )
-
-__all__ = ["CAUSES", "NOT_HALTED", "lives_outside"]
 
 
 def _not_halted(halt: Halt) -> Finding:
@@ -43,7 +41,7 @@ def _undecided_age(reading: Reading, age: str) -> str:
     if reading.idle:
         return f"whether a block is due: {age}, and this chain makes none without transactions"
     if reading.moved and reading.movers == 0:
-        return f"whether height {reading.height} is true: {REFERENCES_WANTED} RPCs and a quorum's votes have to show it"
+        return f"whether height {reading.height} is true: {SUPPORT} RPCs and a quorum's votes have to show it"
     if reading.moved:
         return f"a young block: heights grow, but {age}; old blocks are being caught up, or it begins to move"
     return f"a new block between two looks: {age}, the limit is {reading.threshold_s:.0f} s"
@@ -101,7 +99,7 @@ def _node_behind(halt: Halt) -> Finding:
         because = f"the chain is at {reading.height} and moves; {heights}" + ("; the reason is known" if known else "")
         return Finding(HOLDS, because, power, tuple(behind), symptom=known, explained=known)
     if behind:
-        return cannot_tell(f"whether height {reading.height} is true: {REFERENCES_WANTED} RPCs have to show it")
+        return cannot_tell(f"whether height {reading.height} is true: {SUPPORT} RPCs have to show it")
     return refuted("all nodes of ours that answer have the newest blocks")
 
 

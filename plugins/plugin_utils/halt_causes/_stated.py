@@ -13,10 +13,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import halted_by
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_host import stated
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
-    DOWN,
     Halt,
     Unclear,
     current,

@@ -10,10 +10,9 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import log_is_gone
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_host import stated
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import (
-    DOWN,
     SILENT,
     Halt,
     Unclear,

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ipaddress
+import pathlib
+import re
 import socket
 import typing as t
 
@@ -121,14 +123,13 @@ def test_a_peer_without_an_rpc_to_dial(rpc_address: t.Optional[str], word: str) 
 
 
 def test_addresses_of_this_machine_are_its_own() -> None:
-    assert is_own(ipaddress.ip_address("127.0.0.1"))
+    # The kernel's own list of them: an address, and in the line below that it is a local one.
+    trie = pathlib.Path("/proc/net/fib_trie").read_text("ascii")
+    mine = set(re.findall(r"\|-- ([0-9.]+)\n +/32 host LOCAL", trie))
+    assert "127.0.0.1" in mine
+    for address in mine:
+        assert is_own(ipaddress.ip_address(address)), address
     assert not is_own(ipaddress.ip_address("8.8.8.8")) and not is_own(ipaddress.ip_address("2606:4700::1111"))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(("8.8.8.8", 9))
-        except OSError:
-            pytest.skip("this machine has no way to the Internet")
-        assert is_own(ipaddress.ip_address(sock.getsockname()[0]))
 
 
 @pytest.mark.parametrize("remote", ["8.8.8.8", "::ffff:8.8.8.8", "2606:4700::1111"])
