@@ -20,6 +20,23 @@ attributes:
     description: A second run with the same arguments in the same world changes nothing.
 """
 
+    READS_ONLY = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Reads only, so it does the same in check mode.
+  diff_mode:
+    support: N/A
+    details:
+      - Changes nothing.
+  idempotent:
+    support: full
+    details:
+      - Changes nothing.
+"""
+
     ACTION_GROUP = r"""
 options: {}
 attributes:

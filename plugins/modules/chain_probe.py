@@ -96,20 +96,9 @@ attributes:
   action:
     description: Runs on the controller as an action plugin.
     support: full
-  check_mode:
-    support: full
-    details:
-      - Reads only, so it does the same in check mode.
-  diff_mode:
-    support: N/A
-    details:
-      - Changes nothing.
-  idempotent:
-    support: full
-    details:
-      - Changes nothing.
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.attributes.reads_only
   - virtengine.incident.attributes.action_group
 notes:
   - It runs once for all hosts of the play, and opens no connection to any of them.

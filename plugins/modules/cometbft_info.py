@@ -36,21 +36,9 @@ options:
     type: list
     elements: str
     choices: [status, abci_info, consensus, net_info, validators, blocks, commits, mempool, jailed]
-attributes:
-  check_mode:
-    support: full
-    details:
-      - Reads only, so it does the same in check mode.
-  diff_mode:
-    support: N/A
-    details:
-      - Changes nothing.
-  idempotent:
-    support: full
-    details:
-      - Changes nothing.
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.attributes.reads_only
   - virtengine.incident.attributes.action_group
   - virtengine.incident.rpc
 notes:

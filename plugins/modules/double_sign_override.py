@@ -20,11 +20,6 @@ description:
   - Do this only on the host that last ran the key, with the same data. The check is what stops a key that was copied
     to a second host.
 options:
-  unit:
-    description:
-      - Name of the systemd service of the node.
-    type: str
-    default: virtengine.service
   state:
     description:
       - Whether the override is there.
@@ -42,6 +37,7 @@ attributes:
     support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.unit
 notes:
   - Needs root on the host.
 seealso:

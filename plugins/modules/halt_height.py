@@ -23,15 +23,6 @@ description:
     a variable of the unit; where the file is a link or of a form that cannot be read for certain; and where it does not
     name the expected values.
 options:
-  unit:
-    description:
-      - Name of the systemd service of the node.
-    type: str
-    default: virtengine.service
-  home:
-    description:
-      - Home of the node. By default it is read from the unit.
-    type: path
   run:
     description:
       - Name of the run, for the name of the file that is kept.
@@ -58,6 +49,8 @@ attributes:
     support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.unit
+  - virtengine.incident.unit.home
 notes:
   - Needs root on the host.
 seealso:

@@ -27,15 +27,6 @@ description:
   - Of the key file only the C(address) field is taken, of the signing state only height, round and step. Environment
     and command lines are read by a fixed list of names. No key, password, token or signature leaves the host.
 options:
-  unit:
-    description:
-      - Name of the systemd service of the node.
-    type: str
-    default: virtengine.service
-  home:
-    description:
-      - Home of the node. Found from the unit when not set.
-    type: path
   rpc_url:
     description:
       - URL of the node's RPC as seen from the host, for example V(http://127.0.0.1:26657). Found when not set.
@@ -65,17 +56,11 @@ options:
         late. From the controller, the host has five seconds more to log in and to start.
     type: int
     default: 20
-attributes:
-  check_mode:
-    support: full
-    description: Reads only, so it does the same in check mode.
-  diff_mode:
-    support: N/A
-    description: Changes nothing.
-  idempotent:
-    support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.attributes.reads_only
+  - virtengine.incident.unit
+  - virtengine.incident.unit.home
 notes:
   - Without root some parts are missing (with kind C(privilege)). Whether to use C(become) is the user's choice.
   - Hosts need Python 3.9 or newer, systemd and nothing else.

@@ -18,11 +18,6 @@ description:
     which it cannot tell whether such a process runs. Whether a signer may be started, or a node may be stopped, is not
     decided here.
 options:
-  unit:
-    description:
-      - Name of the systemd service of the node.
-    type: str
-    default: virtengine.service
   state:
     description:
       - With V(started), the unit is started when it is down, after C(systemctl reset-failed) where systemd gave up, and
@@ -50,6 +45,7 @@ attributes:
     support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.unit
 notes:
   - Needs root on the host.
 seealso:

@@ -49,21 +49,9 @@ options:
       - Seconds after which the program is ended.
     type: float
     default: 30
-attributes:
-  check_mode:
-    support: full
-    details:
-      - Reads only, so it does the same in check mode.
-  diff_mode:
-    support: N/A
-    details:
-      - Changes nothing.
-  idempotent:
-    support: full
-    details:
-      - Changes nothing.
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.attributes.reads_only
   - virtengine.incident.attributes.action_group
 notes:
   - The program writes 64-bit integers as text. These fields are returned as integers, C(block_height), C(dseq),

@@ -25,15 +25,6 @@ description:
     no copy or more than one fits; where the copy belongs to another user than the log; and where the copy or the log is
     a link or mounted from elsewhere.
 options:
-  unit:
-    description:
-      - Name of the systemd service of the node.
-    type: str
-    default: virtengine.service
-  home:
-    description:
-      - Home of the node. By default it is read from the unit.
-    type: path
   run:
     description:
       - Name of the run, for the name under which the log that is there is kept.
@@ -55,6 +46,8 @@ attributes:
     support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.unit
+  - virtengine.incident.unit.home
 notes:
   - Needs root on the host.
 seealso:
