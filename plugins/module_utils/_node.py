@@ -31,7 +31,6 @@ from ansible_collections.virtengine.incident.plugins.module_utils._host import (
     stamp,
 )
 
-RPC_PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
 # Kept back from the deadline to put the answer together and send it.
 RESERVE_S = 0.5
 # A node answers all of it in some 20 ms (measured on a real fleet), and a handler that hangs is never cut by CometBFT.
@@ -92,7 +91,7 @@ def collect(options: Options) -> dict[str, t.Any]:
         "wal": parts["wal"] if home_known else _no_home("wal", placed),
         "p2p": network["p2p"] if network else parts["rpc"],
         "journal": journal,
-        "rpc": network["rpc"] if network else dict.fromkeys(RPC_PARTS, parts["rpc"]),
+        "rpc": network["rpc"] if network else dict.fromkeys(_cometbft.PARTS, parts["rpc"]),
     }
 
 
@@ -192,9 +191,9 @@ def _network(places: dict[str, t.Any], halted_by: str | None, runs: bool | None,
 
 def _rpc(places: dict[str, t.Any], halted_by: str | None, until: float) -> dict[str, t.Any]:
     if places["rpc"] is None:
-        return {name: failed("cannot_tell", places["rpc_why"]) for name in RPC_PARTS}
+        return {name: failed("cannot_tell", places["rpc_why"]) for name in _cometbft.PARTS}
     if halted_by is not None:
-        return {name: failed("cannot_tell", f"{name} was not asked for: {halted_by}") for name in RPC_PARTS}
+        return {name: failed("cannot_tell", f"{name} was not asked for: {halted_by}") for name in _cometbft.PARTS}
     # A little before the end: the answers of the requests that did come must still be handed over.
     left = max(until - time.monotonic() - 0.5, 0.5)
     rpc: dict[str, t.Any] = _cometbft.gather(places["rpc"], min(left, RPC_S))

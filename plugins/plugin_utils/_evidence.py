@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
@@ -145,8 +145,7 @@ class NodeEvidence:
 def rpc_of(value: t.Any) -> Rpc:
     """Wrap an ``rpc`` object of the contract."""
     raw = value if isinstance(value, dict) else {}
-    names = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
-    return Rpc(*(part(raw.get(name)) for name in names))
+    return Rpc(*(part(raw.get(field.name)) for field in fields(Rpc)))
 
 
 def evidence_of(observation: dict[str, t.Any]) -> NodeEvidence:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import (
     NodeEvidence,
+    Part,
     Rpc,
     evidence_of,
+    part,
     rpc_of,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
@@ -113,7 +115,7 @@ def set_aside(bundle: _bundle.Bundle, looks: Looks, notes: list[str]) -> tuple[t
         clean(bundle.get("declared_chain_id"), 100)
         or _bundle.chain_id(shown)
         or (clean(bundle["chain_id"], 100) or None)
-        or _named_by_references(looks)
+        or named_by_most(entry for by_look in looks.references.values() for entry in by_look.values())
     )
     aside: dict[str, str] = {}
     genesis: dict[str, str] = {}
@@ -139,14 +141,14 @@ def set_aside(bundle: _bundle.Bundle, looks: Looks, notes: list[str]) -> tuple[t
     return chain, aside
 
 
-def _named_by_references(looks: Looks) -> t.Optional[str]:
-    """The chain id that most RPCs outside name; of equally many the first by name."""
-    names = Counter(
-        clean(name, 100)
-        for by_look in looks.references.values()
-        for entry in by_look.values()
-        if entry["ok"] and (name := rpc_of(entry["data"]).status.text("chain_id"))
-    )
+def named_by_most(observations: t.Iterable[dict[str, t.Any]]) -> t.Optional[str]:
+    """The chain id that most nodes behind RPCs name; of equally many the first by name."""
+    told = [(entry["host"], part(entry["data"].get("status"))) for entry in observations if entry["ok"] is True]
+    # A node that is listed under a name and found under its address is one.
+    nodes = {
+        (clean(name, 100), status.text("node_id") or host) for host, status in told if (name := status.text("chain_id"))
+    }
+    names = Counter(name for name, _node in nodes)
     return min(names, key=lambda name: (-names[name], name)) if names else None
 
 
@@ -226,20 +228,23 @@ def ahead(found: list[Source]) -> frozenset[str]:
 
 def validator_set(rpc: Rpc) -> t.Optional[ValidatorSet]:
     """The set an RPC shows, in the chain's order; None where it shows none that can be true."""
-    for shown in (rpc.consensus, rpc.validators):
-        rows = shown.items("validators")
-        if not shown.ok or not rows:
-            continue
-        found = [
-            (_bundle.address(row.get("address")), _bundle.integer(row.get("power")))
-            for row in rows
-            if isinstance(row, dict)
-        ]
-        good = tuple((address, power) for address, power in found if address and power is not None and power > 0)
-        distinct = len({address for address, _power_of in good}) == len(good)
-        if len(good) == len(rows) and distinct and sum(power for _address, power in good) <= MAX_TOTAL_POWER:
-            return good
-    return None
+    return set_in(rpc.consensus) or set_in(rpc.validators)
+
+
+def set_in(shown: Part) -> t.Optional[ValidatorSet]:
+    """The set that one part shows under ``validators``; None where it shows none that can be true."""
+    rows = shown.items("validators")
+    if not shown.ok or not rows:
+        return None
+    found = [
+        (_bundle.address(row.get("address")), _bundle.integer(row.get("power")))
+        for row in rows
+        if isinstance(row, dict)
+    ]
+    good = tuple((address, power) for address, power in found if address and power is not None and power > 0)
+    distinct = len({address for address, _power_of in good}) == len(good)
+    whole = len(good) == len(rows) and sum(power for _address, power in good) <= MAX_TOTAL_POWER
+    return good if whole and distinct else None
 
 
 def supported(source: Source, found: list[Source]) -> bool:

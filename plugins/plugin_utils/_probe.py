@@ -16,6 +16,12 @@ from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Part, part
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import (
+    HALT_SECONDS,
+    ValidatorSet,
+    named_by_most,
+    set_in,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 
 # With a connection to most of its peers, a node hears every vote within seconds: sixteen views, spread over the
@@ -28,13 +34,8 @@ SHOWN_URLS = 6
 SHOWN_NODES = 20
 SHOWN_HASHES = 6
 SHOWN_HEIGHTS = 5
-# The runbook calls a chain halted after 30 s without a block.
-HALT_SECONDS = 30.0
-# CometBFT, types/validator_set.go: MaxTotalVotingPower.
-_MAX_TOTAL_POWER = (2**63 - 1) // 8
 
 Observation = dict[str, t.Any]
-Members = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,7 @@ def views(observations: t.Iterable[Observation], chain: t.Optional[str] = None) 
 
 def chain_of(observations: t.Iterable[Observation], declared: t.Optional[str] = None) -> t.Optional[str]:
     """The chain that is judged: the declared one, else the one that most nodes name, of equally many the first."""
-    if declared:
-        return clean(declared, 100)
-    # A node that is listed under a name and found under its address is one.
-    nodes = {
-        (name, view.status.text("node_id") or view.url)
-        for view in views(observations)
-        if (name := view.status.text("chain_id"))
-    }
-    names = Counter(name for name, _node in nodes)
-    return min(names, key=lambda name: (-names[name], name)) if names else None
+    return clean(declared, 100) if declared else named_by_most(observations)
 
 
 def same_node(observations: t.Iterable[Observation]) -> list[dict[str, t.Any]]:
@@ -204,7 +196,7 @@ def votes(observations: t.Iterable[Observation], chain: t.Optional[str] = None) 
     moves the rounds have just begun: there the signature of the newest block counts as well.
     """
     found = [view for view in views(observations, chain) if view.height is not None]
-    shown = [(view, members) for view in found if (members := _members(view)) is not None]
+    shown = [(view, members) for view in found if (members := set_in(view.part("consensus"))) is not None]
     if not shown:
         return None
     top = max(view.height or 0 for view, _members_of in shown)
@@ -228,17 +220,7 @@ def votes(observations: t.Iterable[Observation], chain: t.Optional[str] = None) 
     return Votes(top, total, _power.quorum(total), voting, sets[chosen], halted)
 
 
-def _members(view: View) -> t.Optional[Members]:
-    consensus = view.part("consensus")
-    rows = consensus.mappings("validators")
-    found = [(row.address("address"), row.integer("power")) for row in rows]
-    good = tuple((address, power) for address, power in found if address and power is not None and power > 0)
-    distinct = len({address for address, _power_of in good}) == len(good)
-    whole = len(good) == len(consensus.items("validators")) > 0
-    return good if whole and distinct and sum(power for _address, power in good) <= _MAX_TOTAL_POWER else None
-
-
-def _voted(view: View, members: Members, top: int) -> set[str]:
+def _voted(view: View, members: ValidatorSet, top: int) -> set[str]:
     """Addresses whose vote for the next block an endpoint holds."""
     consensus = view.part("consensus")
     height = consensus.integer("height")

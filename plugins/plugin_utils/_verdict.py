@@ -67,10 +67,10 @@ def _held(cause: Cause, finding: Finding, because: str) -> dict[str, t.Any]:
 
 
 def filled(text: str, entry: dict[str, t.Any], height: t.Optional[int]) -> str:
-    """A text of a cause with what stands for its hosts, the height and the observation put in."""
+    """A text of a cause with what stands for its hosts and the height put in."""
     hosts = ", ".join(clean(host, 40) for host in entry["hosts"][:8])
     more = f" and {len(entry['hosts']) - 8} more" if len(entry["hosts"]) > 8 else ""
-    values = {"hosts": hosts + more or "the hosts named above", "height": str(height), "because": entry["because"]}
+    values = {"hosts": hosts + more or "the hosts named above", "height": str(height)}
     for name, value in values.items():
         text = text.replace("{" + name + "}", value)
     return text

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
+from ansible_collections.virtengine.incident.plugins.module_utils import _cometbft
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _registry
 
 Data = dict[str, Any]
@@ -22,8 +23,7 @@ PARTS = (
     "clock", "access", "unit", "process", "paths", "binary", "config", "genesis", "signer", "disk", "upgrade", "wal", "p2p",
     "journal", "rpc",
 )  # fmt: skip
-RPC_PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
-LOSABLE = (WHOLE, *PARTS, *(f"rpc.{name}" for name in RPC_PARTS))
+LOSABLE = (WHOLE, *PARTS, *(f"rpc.{name}" for name in _cometbft.PARTS))
 
 # How a part is lost: it says so in one of these ways, or it is not there at all.
 LATE, FAILED, ABSENT = "late", "failed", "absent"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.module_utils import _cometbft
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _halt_verdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -33,8 +34,7 @@ PARTS = (
     "p2p",
     "journal",
 )
-RPC_PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
-LOSABLE = ("", *PARTS, *(f"rpc.{name}" for name in RPC_PARTS))
+LOSABLE = ("", *PARTS, *(f"rpc.{name}" for name in _cometbft.PARTS))
 FAILED = {"ok": False, "error": {"kind": "failed", "text": "lost"}}
 
 

@@ -248,7 +248,7 @@ def test_parts_fail_alone_and_in_time() -> None:
 
 
 def test_evidence_of_a_host_without_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rpc = {name: {"ok": False, "error": {"kind": "refused", "text": "no"}} for name in _node.RPC_PARTS}
+    rpc = {name: {"ok": False, "error": {"kind": "refused", "text": "no"}} for name in _cometbft.PARTS}
     monkeypatch.setattr(_cometbft, "gather", lambda url, deadline: rpc)
     place = home(tmp_path / "h")
     program = tmp_path / "virtengine"
@@ -304,7 +304,7 @@ def test_a_frozen_process_is_not_asked_and_every_other_one_for_six_seconds(
     halted_by = _node._halted_by(unit, {"ok": True, "data": {"main": main}})
     parts = _node._rpc({"rpc": "http://127.0.0.1:1"}, halted_by, time.monotonic() + 20)
     assert seen == ([_node.RPC_S] if asked else [])
-    assert asked or {parts[name]["error"]["kind"] for name in _node.RPC_PARTS} == {"cannot_tell"}
+    assert asked or {parts[name]["error"]["kind"] for name in _cometbft.PARTS} == {"cannot_tell"}
 
 
 @pytest.mark.parametrize("text", ["\x1b[31mred\x1b[0m", "a\nb", "\u202eabc", "x" * 9999, "\x1b]0;title\x07t"])

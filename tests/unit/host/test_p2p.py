@@ -197,7 +197,7 @@ def test_any_text_gives_peers_or_none(text: str) -> None:
 
 
 def test_a_fault_in_this_part_leaves_the_rpc_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = {**dict.fromkeys(_node.RPC_PARTS, NONE), "net_info": {"ok": True, "data": {"peers": [{}], "count": 1}}}
+    shown = {**dict.fromkeys(_cometbft.PARTS, NONE), "net_info": {"ok": True, "data": {"peers": [{}], "count": 1}}}
     monkeypatch.setattr(_cometbft, "gather", lambda url, deadline: shown)
     places = {"rpc": "http://127.0.0.1:1", "peers": {"value": ""}, "config": {"p2p_laddr": {"value": None}}}
     ask = functools.partial(_node._network, places, None, True)
