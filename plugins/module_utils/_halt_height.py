@@ -187,7 +187,7 @@ class _Folder:
             old = os.fstat(self._file)
             os.fchown(new, old.st_uid, old.st_gid)
             os.fchmod(new, stat.S_IMODE(old.st_mode))
-            for name in _attributes(self._file):
+            for name in attributes(self._file):
                 os.setxattr(new, name, os.getxattr(self._file, name))
             os.fsync(new)
         except OSError:
@@ -213,7 +213,8 @@ class _Folder:
         return os.path.samestat(os.stat(name, dir_fd=self._folder, follow_symlinks=False), os.fstat(self._file))
 
 
-def _attributes(number: int) -> list[str]:
+def attributes(number: int) -> list[str]:
+    """Names of the extended attributes of an open file; none where the file system has none. Raises OSError."""
     try:
         return os.listxattr(number)
     except OSError as error:
