@@ -19,6 +19,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
     _node_places,
     _node_upgrade,
     _node_wal,
+    _old_logs,
     _process,
     _signer,
     _systemd,
@@ -89,6 +90,7 @@ def collect(options: Options) -> dict[str, t.Any]:
         "disk": parts["disk"] if home_known else _no_home("disk", placed),
         "upgrade": parts["upgrade"] if home_known else _no_home("upgrade", placed),
         "wal": parts["wal"] if home_known else _no_home("wal", placed),
+        "old_logs": parts["old_logs"] if home_known else _no_home("old_logs", placed),
         "p2p": network["p2p"] if network else parts["rpc"],
         "journal": journal,
         "rpc": network["rpc"] if network else dict.fromkeys(_cometbft.PARTS, parts["rpc"]),
@@ -153,6 +155,8 @@ def _slow_parts(
         work["disk"] = functools.partial(_node_files.disk, home)
         work["upgrade"] = functools.partial(_node_upgrade.read, home, places["cosmovisor"], places["upgrades"])
         work["wal"] = functools.partial(_node_wal.read, home, places["wal_file"], clock.until, _runs(scanned))
+        start = _node_files.seconds(unit.facts["started_at"]) if unit else None
+        work["old_logs"] = functools.partial(_old_logs.read, home, places["wal_file"], clock.now, start, clock.until)
         work["signer"] = functools.partial(
             _signer.read,
             home,

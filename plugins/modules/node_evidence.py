@@ -14,8 +14,8 @@ author:
   - the virtengine.incident authors (@virtengine)
 description:
   - Looks at the unit, the process, the program, the configuration, the genesis, the signer, the disk, the upgrade that
-    waits, the write-ahead log, the journal, the RPC and the persistent peers of the node on one host, in one call.
-    Changes nothing.
+    waits, the write-ahead log, old log files, the journal, the RPC and the persistent peers of the node on one host, in
+    one call. Changes nothing.
   - Whatever cannot be read is a part of the answer with the reason, never a failure of the task. A host that cannot be
     reached, that hangs after login, that answers late or that refuses privilege gives an observation that says so, and
     later tasks still run on that host. The task fails only on wrong options.
@@ -227,6 +227,20 @@ observation:
             newest_at: "2026-11-24T21:00:22.771930Z"
             path: "/var/lib/virtengine/.virtengine/data/cs.wal"
             present: true
+          ok: true
+        old_logs:
+          data:
+            bytes: 412090368
+            files: 3
+            journal_files: 1
+            largest:
+              - bytes: 268435456
+                path: "/var/log/syslog.1"
+              - bytes: 134217728
+                path: "/var/log/journal/1f0c4d5e/system@0a1b-0001-0002.journal"
+              - bytes: 9437184
+                path: "/var/log/virtengine/node-20261101.log"
+            oldest_at: "2026-11-01T00:00:03.118203Z"
           ok: true
         p2p:
           data:

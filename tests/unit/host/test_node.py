@@ -23,6 +23,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
     _node,
     _node_files,
     _node_places,
+    _old_logs,
     _process,
     _signer,
     _systemd,
@@ -250,6 +251,7 @@ def test_parts_fail_alone_and_in_time() -> None:
 def test_evidence_of_a_host_without_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rpc = {name: {"ok": False, "error": {"kind": "refused", "text": "no"}} for name in _cometbft.PARTS}
     monkeypatch.setattr(_cometbft, "gather", lambda url, deadline: rpc)
+    monkeypatch.setattr(_old_logs, "VAR_LOG", str(tmp_path / "log"))
     place = home(tmp_path / "h")
     program = tmp_path / "virtengine"
     program.write_bytes(b"program")
@@ -266,6 +268,8 @@ def test_evidence_of_a_host_without_systemd(tmp_path: Path, monkeypatch: pytest.
     assert set(evidence["config"]["data"]) == set(_config.KEYS)
     assert evidence["upgrade"]["data"]["plan"] is None
     assert evidence["wal"]["data"]["path"] == str(place / "data/cs.wal") and not evidence["wal"]["data"]["present"]
+    none = {"files": 0, "bytes": 0, "journal_files": 0, "oldest_at": None, "largest": []}
+    assert evidence["old_logs"] == {"ok": True, "data": none}
     assert evidence["p2p"]["data"] == {"laddr": "tcp://0.0.0.0:26656", "expected": []}
 
 

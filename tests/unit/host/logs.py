@@ -1,0 +1,67 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host with folders of logs, and a node that is down."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils import _host, _old_logs
+
+from tests.unit.host.test_acting import Systemd
+
+DAY = 86400
+NEVER = float("inf")
+JOURNAL = "journal/0f/system@0a-01-02.journal"
+WAL = "data/cs.wal/wal"
+
+
+def text(seed: str, size: int = 70_000) -> bytes:
+    return (f"{seed} INF committed state height=208 module=state\n".encode() * (size // 40 + 1))[:size]
+
+
+class Host:
+    """A host with a node that is down, and folders of logs."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.systemd = Systemd(tmp_path, monkeypatch)
+        self.systemd.facts["started_at"] = _host.stamp(time.time())
+        self.home = tmp_path / "home"
+        self.log = tmp_path / "log"
+        self.proc = tmp_path / "proc"
+        (self.proc / "1/fd").mkdir(parents=True)
+        (self.proc / "1/stat").touch()
+        for name in ("VAR_LOG", "PROC"):
+            monkeypatch.setattr(_old_logs, name, str(self.log if name == "VAR_LOG" else self.proc))
+        self.systemd.argv = ["/usr/bin/virtengine", "start", "--home", str(self.home)]
+        self.clear()
+
+    def clear(self) -> None:
+        for folder in (self.home, self.log):
+            shutil.rmtree(folder, ignore_errors=True)
+        for path in (self.home / "data/cs.wal", self.home / "config", self.home / "logs", self.log):
+            path.mkdir(parents=True)
+
+    def put(self, name: str, content: bytes, age: float = 2 * DAY, root: Path | None = None) -> Path:
+        path = (root or self.log) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        moment = time.time_ns() - int(age * 1e9)
+        os.utime(path, ns=(moment, moment))
+        return path
+
+    def find(self, start: float | None = NEVER, until: float = NEVER, wal: str | None = WAL) -> list[str]:
+        found = _old_logs.find(str(self.home), wal, time.time(), start, until)
+        return [os.path.relpath(file.path, self.log.parent) for file in found]
+
+    def read(self) -> dict[str, Any]:
+        return _old_logs.read(str(self.home), WAL, time.time(), time.time(), NEVER)
+
+    def files(self) -> dict[str, bytes]:
+        return {str(path.relative_to(self.log)): path.read_bytes() for path in self.log.rglob("*") if path.is_file()}
