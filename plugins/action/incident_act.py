@@ -18,6 +18,7 @@ ACTING_MODULES = {
     "double_sign_override": "virtengine.incident.double_sign_override",
     "halt_height": "virtengine.incident.halt_height",
     "wal_copy": "virtengine.incident.wal_copy",
+    "old_logs": "virtengine.incident.old_logs",
     "incident_lock": "virtengine.incident.incident_lock",
     "cometbft_wait": "virtengine.incident.cometbft_wait",
 }

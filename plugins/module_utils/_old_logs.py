@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Old log files on the disk of a node's data. PRIVATE to the collection."""
+"""Old log files on the disk of a node's data, found and compressed in place. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import stat
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils import _gzip_in_place
+from ansible_collections.virtengine.incident.plugins.module_utils import (
+    _gzip_in_place,
+    _node_files,
+    _node_places,
+    _node_service,
+)
+from ansible_collections.virtengine.incident.plugins.module_utils._halt_height import run_name
 from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean, part_error, stamp
 
 VAR_LOG = "/var/log"
@@ -38,6 +45,17 @@ _ROTATED = re.compile(rf"(?P<of>.+)(?:\.[1-9][0-9]{{0,2}}|\.old|{_DATE})(?:\.log
 _COMPRESSED = (".gz", ".xz", ".zst", ".bz2")
 # LevelDB, Pebble and RocksDB name a file so, whose other files may look like rotated logs.
 _DATABASE = "CURRENT"
+
+
+class Refused(Exception):
+    """Nothing was compressed; the text says why."""
+
+
+class Approved(t.NamedTuple):
+    """How many old logs there were when the plan was made, and their bytes together."""
+
+    files: int
+    size: int
 
 
 def old_name(name: str, journal: bool) -> bool:
@@ -91,6 +109,12 @@ def data_folder(home: str) -> str:
     """The folder whose disk must not be full."""
     data = os.path.join(home, "data")
     return data if os.path.isdir(data) else home
+
+
+def free(folder: str) -> int:
+    """Bytes that a user without privilege may still write there."""
+    shown = os.statvfs(folder)
+    return shown.f_bavail * shown.f_frsize
 
 
 def _roots(home: str) -> list[str]:
@@ -229,3 +253,109 @@ def _opened(until: float) -> set[tuple[int, int]]:
         except PermissionError as error:
             raise hidden from error
     return found
+
+
+def compress(
+    unit: str,
+    home: t.Optional[str],
+    run: str,
+    approved: Approved,
+    enough: int,
+    seconds: float,
+    check: bool,
+) -> dict[str, t.Any]:
+    """Compress old logs, smallest first, until ``enough`` bytes are free for the node or ``seconds`` have passed.
+
+    Smallest first: on a full disk the copy of a small file fits where that of a large one does not, and makes room for
+    the next. Returns ``changed``, ``folder``, ``free_bytes_before``, ``free_bytes_after``, ``enough``, ``files``,
+    ``left``, ``undo`` and ``actions`` as the module documents them. Raises Refused, _node_service.Refused, PartError,
+    ValueError, OSError.
+    """
+    suffix = f".incident-{run_name(run)}.gz"
+    if len(suffix) > SUFFIX_CAP:
+        raise ValueError(
+            f"{run!r} is too long: gzip could not undo {suffix}, a suffix of more than {SUFFIX_CAP} characters"
+        )
+    until = time.monotonic() + seconds
+    down = _node_service.at_rest(unit)
+    places = _node_places.find(down, None, home, None, None)
+    if places["home"] is None:
+        raise Refused(f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done.")
+    folder = data_folder(places["home"])
+    before = free(folder)
+    result: dict[str, t.Any] = {"folder": clean(folder), "free_bytes_before": before}
+    if before >= enough:
+        result.update(free_bytes_after=before, enough=True, files=[], left=_left([], [], ""), undo=None, actions=[])
+        return {**result, "changed": False}
+    start = _node_files.seconds(down.facts["started_at"])
+    files = find(places["home"], places["wal_file"], time.time(), start, until)
+    found = Approved(len(files), sum(file.size for file in files))
+    if found != approved:
+        raise Refused(
+            "The old logs on this host are no longer those of the plan "
+            f"({found.files} with {found.size} bytes, not {approved.files} with {approved.size}): diagnose again. "
+            "Nothing was done."
+        )
+    work = _Work([(file, None) for file in files], [], [], "") if check else _pack(files, suffix, until, folder, enough)
+    after = None if check and files else free(folder)
+    done = [_shown(file, suffix, size) for file, size in work.done]
+    return {
+        **result,
+        "changed": bool(done),
+        "free_bytes_after": after,
+        "enough": None if after is None else after >= enough,
+        "files": done,
+        "left": _left(work.rest, work.kept, work.ended),
+        "undo": _undo(places["home"], suffix) if done else None,
+        "actions": [f"compress {file['path']} to {os.path.basename(file['compressed'])}" for file in done],
+    }
+
+
+class _Work(t.NamedTuple):
+    """Files with the bytes of their copies, those that stay each for a reason, and those not reached, all for one."""
+
+    done: list[tuple[_gzip_in_place.File, t.Optional[int]]]
+    kept: list[tuple[_gzip_in_place.File, str]]
+    rest: list[_gzip_in_place.File]
+    ended: str
+
+
+def _pack(files: t.Sequence[_gzip_in_place.File], suffix: str, until: float, folder: str, enough: int) -> _Work:
+    work = _Work([], [], list(files), "enough is free")
+    while work.rest and free(folder) < enough:
+        try:
+            size = _gzip_in_place.pack(work.rest[0], suffix, until)
+        except _gzip_in_place.Kept as why:
+            work.kept.append((work.rest.pop(0), str(why)))
+        except _gzip_in_place.Stopped as why:
+            return work._replace(ended=str(why))
+        else:
+            work.done.append((work.rest.pop(0), size))
+    return work
+
+
+def _shown(file: _gzip_in_place.File, suffix: str, size: t.Optional[int]) -> dict[str, t.Any]:
+    path = clean(file.path)
+    return {"path": path, "bytes": file.size, "compressed": f"{path}{suffix}", "compressed_bytes": size}
+
+
+def _left(
+    files: t.Sequence[_gzip_in_place.File], kept: t.Sequence[tuple[_gzip_in_place.File, str]], ended: str
+) -> dict[str, t.Any]:
+    """What stays as it is, and the reasons, each with the number of files."""
+    reasons: dict[str, int] = {}
+    for _file, why in kept:
+        reasons[why] = reasons.get(why, 0) + 1
+    if files:
+        reasons[ended] = len(files)
+    return {
+        "files": len(files) + len(kept),
+        "bytes": sum(file.size for file in files) + sum(file.size for file, _why in kept),
+        "because": [f"{clean(why)} ({number})" for why, number in reasons.items()],
+    }
+
+
+def _undo(home: str, suffix: str) -> str:
+    """One command for all files, which also reaches those whose names cannot be typed."""
+    roots = " ".join(shlex.quote(root) for root in _roots(home) if os.path.isdir(root))
+    return f"find {roots} -name '*{suffix}' -exec gzip -d -S {suffix} {{}} +"

@@ -23,7 +23,7 @@ options:
     description: The acting module.
     type: str
     required: true
-    choices: [cometbft_wait, double_sign_override, halt_height, incident_lock, node_service, wal_copy]
+    choices: [cometbft_wait, double_sign_override, halt_height, incident_lock, node_service, old_logs, wal_copy]
   args:
     description: The arguments of the module.
     type: dict

@@ -13,6 +13,7 @@ from typing import Any
 CALLS = (
     "open", "close", "read", "write", "fsync", "fstat", "stat", "lstat", "fchown", "fchmod", "listxattr", "getxattr",
     "setxattr", "link", "rename", "unlink", "scandir", "mkdir", "rmdir", "replace",
+    "lseek", "utime", "removexattr", "posix_fadvise", "statvfs",
 )  # fmt: skip
 KILLED = 9
 

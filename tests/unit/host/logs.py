@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import time
@@ -16,8 +17,10 @@ from ansible_collections.virtengine.incident.plugins.module_utils import _host, 
 
 from tests.unit.host.test_acting import Systemd
 
+UNIT = "virtengine.service"
 DAY = 86400
 NEVER = float("inf")
+PLENTY = 2**62
 JOURNAL = "journal/0f/system@0a-01-02.journal"
 WAL = "data/cs.wal/wal"
 
@@ -63,5 +66,23 @@ class Host:
     def read(self) -> dict[str, Any]:
         return _old_logs.read(str(self.home), WAL, time.time(), time.time(), NEVER)
 
+    def compress(
+        self, run: str = "run-1", enough: int = PLENTY, seconds: float = 60, check: bool = False, **other: int
+    ) -> dict[str, Any]:
+        seen = self.read()
+        approved = _old_logs.Approved(other.get("files", seen["files"]), other.get("size", seen["bytes"]))
+        return _old_logs.compress(UNIT, None, run, approved, enough, seconds, check)
+
     def files(self) -> dict[str, bytes]:
         return {str(path.relative_to(self.log)): path.read_bytes() for path in self.log.rglob("*") if path.is_file()}
+
+
+def restored(files: dict[str, bytes]) -> dict[str, bytes]:
+    """What is there once every copy is unpacked."""
+    found = {name: content for name, content in files.items() if not name.endswith(".gz")}
+    for name, content in files.items():
+        if name.endswith(".gz"):
+            original = name[: name.rindex(".incident-")]
+            unpacked = gzip.decompress(content)
+            assert found.setdefault(original, unpacked) == unpacked
+    return found
