@@ -9,19 +9,13 @@ import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _act, _registry
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal, now, plain
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._deadline import bounded
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
 
-ACTING_MODULES = {
-    "node_service": "virtengine.incident.node_service",
-    "double_sign_override": "virtengine.incident.double_sign_override",
-    "halt_height": "virtengine.incident.halt_height",
-    "wal_copy": "virtengine.incident.wal_copy",
-    "old_logs": "virtengine.incident.old_logs",
-    "incident_lock": "virtengine.incident.incident_lock",
-    "cometbft_wait": "virtengine.incident.cometbft_wait",
-}
+# The lock is the path's own; the other modules are what the actions of incidents are made of.
+ACTING_MODULES = sorted({"incident_lock", *_registry.acting_modules()})
 
 
 class ActionModule(ActionBase):
@@ -36,7 +30,7 @@ class ActionModule(ActionBase):
             {
                 "run_dir": {"type": "path", "required": True},
                 "token": {"type": "str", "no_log": False},
-                "module": {"type": "str", "required": True, "choices": sorted(ACTING_MODULES)},
+                "module": {"type": "str", "required": True, "choices": ACTING_MODULES},
                 "args": {"type": "dict", "default": {}},
                 "deadline": {"type": "int", "default": 60},
             }
@@ -54,7 +48,7 @@ class ActionModule(ActionBase):
             self._connection,
             args["deadline"],
             lambda: self._execute_module(
-                module_name=ACTING_MODULES[args["module"]],
+                module_name=f"virtengine.incident.{args['module']}",
                 module_args=plain(args["args"]),
                 task_vars=task_vars,
             ),
@@ -73,14 +67,16 @@ class ActionModule(ActionBase):
 
 
 def allowed(args: dict[str, t.Any], host: str) -> None:
-    """Raise Refusal unless the gate of this very run issued the token, and the guards have cleared a step on this host.
+    """Raise Refusal unless the gate of this very run issued the token, and the guards have cleared this very act here.
 
+    What was cleared is one step with its action: nothing runs but what that action is made of.
     The lock is taken on every observed host, so for it the token alone decides; asking who holds it changes nothing.
     What the steps changed for a time may be put back without a step, but only under the lock.
     """
     if args["module"] == "incident_lock" and args["args"].get("state") == "observed":
         return
-    gate = RunState(args["run_dir"]).read("gate")
+    state = RunState(args["run_dir"])
+    gate = state.read("gate")
     if not gate or gate["token"] != args["token"] or gate["controller_pid"] != os.getppid():
         raise Refusal("This step was not issued by the gate of this run. Nothing was done on this host.")
     if args["module"] == "incident_lock":
@@ -91,10 +87,25 @@ def allowed(args: dict[str, t.Any], host: str) -> None:
         raise Refusal(f"This run does not hold the lock on {host}. Nothing was done on this host.")
     if puts_back(args):
         return
-    if gate.get("cleared") != host:
+    cleared = gate.get("cleared") or {}
+    if cleared.get("host") != host:
         raise Refusal(f"No step on {host} is cleared by its guards. Nothing was done on this host.")
+    if not _act.belongs(_acts(state), cleared["action"], args["module"], args["args"]):
+        what = " ".join(str(word) for word in (args["module"], args["args"].get("state")) if word is not None)
+        raise Refusal(
+            f"What is cleared on {host} is {cleared['action']} (step {cleared['step']}), and {what} does not belong to it. "
+            "Nothing was done on this host."
+        )
 
 
 def puts_back(args: dict[str, t.Any]) -> bool:
-    """Whether this only undoes what a step changed for a time."""
-    return bool(args["module"] == "double_sign_override" and args["args"].get("state") == "absent")
+    """Whether this only undoes what a step changed for a time. False where no run is open."""
+    try:
+        acts = _acts(RunState(args["run_dir"]))
+    except Refusal:
+        return False
+    return _act.puts_back(acts, args["module"], args["args"])
+
+
+def _acts(state: RunState) -> _act.Acts:
+    return _registry.incident(state.facts["incident"]).acts

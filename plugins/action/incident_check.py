@@ -82,8 +82,9 @@ class ActionModule(ControllerAction):
 
     def _before(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Guards, from an observation of all hosts that is seconds old."""
-        step, plan, gate = plain(args["step"]), state.read("plan"), state.read("gate")
+        plan, gate = state.read("plan"), state.read("gate")
         state.keep("gate", {**gate, "cleared": None})
+        step = approved_step(gate, plain(args["step"]))
         if step["host"] not in gate["locked_on"]:
             raise Refusal(
                 f"{step['host']} did not answer when the lock was taken, so it is not locked: it gets no step."
@@ -108,8 +109,10 @@ class ActionModule(ControllerAction):
             return {"needed": False, **answer}
         if not checked["ok"]:
             raise Refusal(f"Step {step['number']} was not taken: {checked['because']}")
-        state.keep("gate", {**gate, "cleared": step["host"]})
-        record.append("action_started", {"step": step["number"], "host": step["host"], "action": step["action"]})
+        # The guards are those of this action: what is cleared is that and nothing else.
+        cleared = {"step": step["number"], "host": step["host"], "action": step["action"]}
+        state.keep("gate", {**gate, "cleared": cleared})
+        record.append("action_started", cleared)
         self.say([_screen.step_line(step, "started", plan)])
         return {"needed": True, **answer}
 
@@ -171,6 +174,17 @@ class ActionModule(ControllerAction):
             "wait": again,
             "next_look": args["look"] + 1,
         }
+
+
+def approved_step(gate: dict[str, t.Any], step: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The step of the approved plan that ``step`` claims to be. Raises Refusal where it is none of them."""
+    for approved in gate["steps"]:
+        if all(step.get(key) == approved[key] for key in ("number", "action", "host")):
+            return dict(approved)
+    raise Refusal(
+        f"{step.get('action')} on {step.get('host')} (step {step.get('number')}) is no step of the approved plan. Nothing "
+        "was done."
+    )
 
 
 def still_locked(run: str, hosts: list[str], hostvars: t.Mapping[str, t.Any]) -> None:

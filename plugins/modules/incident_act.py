@@ -14,6 +14,7 @@ author:
   - The virtengine.incident authors (@virtengine)
 description:
   - Runs one of the collection's acting modules on the host, with a deadline, when this run's gate issued O(token) and its plan names the host.
+  - Of the modules only what belongs to the action of the step that the guards cleared on the host runs, in that action's state.
   - A host that cannot be reached or does not answer in time is an answer with RV(ok=false), so that the record can still be written.
 options:
   token:

@@ -147,15 +147,16 @@ def remaining(recorded: Plan, fresh: Plan, verdict: dict[str, t.Any]) -> Plan | 
     stands_there = all(recorded[key] == fresh[key] for key in ("height", "last_block_hash"))
     if verdict["status"] != "incident" or not stands_there:
         return None
-    asked_for = [step for step in recorded["steps"] if not _puts_back(step)]
-    wanted = [step for step in fresh["steps"] if not _puts_back(step)]
+    asked_for = [step for step in recorded["steps"] if not puts_back(step["action"])]
+    wanted = [step for step in fresh["steps"] if not puts_back(step["action"])]
     withheld = {(entry["action"], entry["host"]) for entry in fresh["withheld"]}
     void = any((step["action"], step["host"]) in withheld for step in asked_for)
     return recorded if is_suffix(asked_for, wanted) and not void else None
 
 
-def _puts_back(step: Step) -> bool:
-    return str(step["action"]).startswith(_PUTS_BACK)
+def puts_back(action: t.Any) -> bool:
+    """Whether an action puts back what an earlier step of the same plan changed for a time."""
+    return str(action).startswith(_PUTS_BACK)
 
 
 def _shown(value: t.Any) -> str:

@@ -34,7 +34,7 @@ DIGEST = "halt-0123456789abcdef"
 
 @pytest.fixture
 def state() -> Iterator[RunState]:
-    made = RunState.create({"run": "run-1"})
+    made = RunState.create({"run": "run-1", "incident": "chain_halt"})
     yield made
     made.remove()
 
@@ -43,13 +43,13 @@ def gate(state: RunState, **changes: Any) -> dict[str, Any]:
     issued = {
         "token": "t",
         "controller_pid": os.getppid(),
-        "steps": [{"host": "vh1"}],
+        "steps": [{"number": 1, "action": "start_node", "host": "vh1"}],
         "locked_on": ["vh1"],
-        "cleared": "vh1",
+        "cleared": {"step": 1, "action": "start_node", "host": "vh1"},
     }
     issued.update(changes)
     state.keep("gate", issued)
-    return {"run_dir": state.path, "token": "t", "module": "node_service", "args": {}}
+    return {"run_dir": state.path, "token": "t", "module": "node_service", "args": {"state": "started"}}
 
 
 def test_the_gate_of_this_run_lets_its_hosts_act(state: RunState) -> None:
@@ -64,7 +64,7 @@ def test_the_gate_of_this_run_lets_its_hosts_act(state: RunState) -> None:
         ({}, "vh2"),
         ({"steps": []}, "vh1"),
         ({"cleared": None}, "vh1"),
-        ({"cleared": "vh2"}, "vh1"),
+        ({"cleared": {"step": 1, "action": "start_node", "host": "vh2"}}, "vh1"),
         ({"locked_on": ["vh2"]}, "vh1"),
     ],
 )
