@@ -114,8 +114,7 @@ def _look_at_unit(name: str, until: float) -> tuple[_systemd.Unit | None, dict[s
 
 def _scan(options: Options, unit: _systemd.Unit | None) -> dict[str, t.Any]:
     """The ``process`` data; under ``launch``, which is taken out again, what the process says of its own start."""
-    names = {os.path.basename(path) for path in [options.binary, *(unit.argv[:1] if unit else [])] if path}
-    names -= _node_places.LAUNCHERS
+    names = _node_places.programs(unit, options.binary)
     facts = unit.facts if unit else {"main_pid": None, "control_group": None}
     found = _process.scan(_process.UnitOf(options.unit, facts["main_pid"], facts["control_group"]), names)
     source = found.main or (found.others[0] if found.others else None)

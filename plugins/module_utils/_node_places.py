@@ -94,6 +94,23 @@ def launch_of(unit: Unit | None, process: dict[str, t.Any] | None) -> _config.La
     )
 
 
+def programs(unit: Unit | None, binary: str | None) -> frozenset[str]:
+    """File names of the program that a start would run: by them its processes are told, wherever they were started.
+
+    Under cosmovisor it is the program that cosmovisor is told to run. Empty where a script chooses it. ``binary``: what
+    the user said it is.
+    """
+    first = os.path.basename(unit.argv[0]) if unit and unit.argv else ""
+    if unit is not None and first == "cosmovisor":
+        first = os.path.basename(_daemon_name(launch_of(unit, None)))
+    return frozenset({first, os.path.basename(binary or "")} - LAUNCHERS - {""})
+
+
+def _daemon_name(launch: _config.Launch) -> str:
+    """Name of the program that cosmovisor runs."""
+    return launch.variables.get("DAEMON_NAME", DEFAULT_NAME)
+
+
 def _unit_variables(unit: Unit) -> tuple[dict[str, str], str | None]:
     """``Environment`` and then the files of ``EnvironmentFile``, which overrule it, by allow-list."""
     variables = dict(unit.environment)
@@ -193,8 +210,7 @@ def _binary(
         return binary, cosmovisor
     if cosmovisor:
         base = launch.variables.get("DAEMON_HOME")
-        name = launch.variables.get("DAEMON_NAME", DEFAULT_NAME)
-        return (os.path.join(base, "cosmovisor", "current", "bin", name) if base else None), True
+        return (os.path.join(base, "cosmovisor", "current", "bin", _daemon_name(launch)) if base else None), True
     if first and os.path.basename(first) not in LAUNCHERS:
         return first, False
     return (process["exe"] if process else None), False
@@ -207,6 +223,6 @@ def _upgrades(launch: _config.Launch) -> dict[str, t.Any] | None:
         return None
     return {
         "folder": os.path.join(base, "cosmovisor", "upgrades"),
-        "program": launch.variables.get("DAEMON_NAME", DEFAULT_NAME),
+        "program": _daemon_name(launch),
         "as_named": launch.variables.get("COSMOVISOR_DISABLE_RECASE", "").lower() == "true",
     }

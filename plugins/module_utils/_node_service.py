@@ -10,7 +10,7 @@ import signal
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils import _process, _systemd
+from ansible_collections.virtengine.incident.plugins.module_utils import _node_places, _process, _systemd
 from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, command
 
 # A node that refuses to start (signature found, replay fails) lives for one to three seconds.
@@ -54,9 +54,8 @@ class Node:
         self.unit = unit
         self.seen = _systemd.read(unit, _COMMAND_S)
         facts = self.seen.facts
-        names = {os.path.basename(word) for word in self.seen.argv[:1]}
         of_unit = _process.UnitOf(unit, facts["main_pid"], facts["control_group"])
-        found = _process.scan(of_unit, names)
+        found = _process.scan(of_unit, _node_places.programs(self.seen, None))
         self.main = found.main.facts if found.main else None
         self.others = [other.facts for other in found.others]
         self.members = _process.members(of_unit)
