@@ -112,7 +112,7 @@ class ActionModule(ControllerAction):
         # The guards are those of this action: what is cleared is that and nothing else.
         cleared = {"step": step["number"], "host": step["host"], "action": step["action"]}
         state.keep("gate", {**gate, "cleared": cleared})
-        record.append("action_started", cleared)
+        record.append("action_started", {**cleared, "undo": step.get("undo")})
         self.say([_screen.step_line(step, "started", plan)])
         return {"needed": True, **answer}
 

@@ -10,7 +10,7 @@ import os
 import secrets
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _plan, _registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _plan, _registry, _undo
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
     ControllerAction,
     Refusal,
@@ -71,7 +71,11 @@ class ActionModule(ControllerAction):
             record.append("note", {"refused": str(refusal)})
             raise
         token = secrets.token_hex(16)
-        steps = approval.plan["steps"]
+        # A run that was cut off may have begun a step: what it kept has its name.
+        entries, digest = record.entries(), approval.plan["digest"]
+        steps = [
+            _undo.named(step, [*_undo.makers(entries, digest, step), facts["run"]]) for step in approval.plan["steps"]
+        ]
         gate = {
             "token": token,
             "controller_pid": os.getppid(),

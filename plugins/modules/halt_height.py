@@ -18,7 +18,8 @@ description:
     the next start.
   - A halt height is most often a coordinated halt that all operators agreed on. Whether it is over is not decided here.
   - Every other byte of the file is kept, and so are its owner, its mode and its extended attributes. The file is
-    replaced by a rename, and the old one stays beside it as C(app.toml.incident-RUN). The undo is to rename it back.
+    replaced by a rename, and the old one stays beside it as C(app.toml.incident-RUN), with O(run) for C(RUN). The undo
+    is to rename it back.
   - Refuses where the unit is not down, or any process of the node runs on the host; where a value comes from a flag or
     a variable of the unit; where the file is a link or of a form that cannot be read for certain; and where it does not
     name the expected values.

@@ -17,8 +17,8 @@ description:
     at a later round. It then signs nothing, and where enough validators do so the chain stands still for good. The old
     log cures that.
   - Looks beside the log's folder for folders whose names begin like it, C(cs.wal.bak) for one. The only one whose last
-    C(#ENDHEIGHT) is of O(height) is put in the log's place; the log that is there is kept as C(cs.wal.incident-RUN).
-    The undo is to rename both back.
+    C(#ENDHEIGHT) is of O(height) is put in the log's place; the log that is there is kept as C(cs.wal.incident-RUN),
+    with O(run) for C(RUN). The undo is to rename both back.
   - Two renames. A run that is killed between them leaves the log's place empty, and the next run finishes. Where
     the second fails, the first is taken back.
   - Deletes and copies nothing. Refuses where the unit is not down, or any process of the node runs on the host; where

@@ -16,6 +16,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import (
     _screen_plan,
     _screen_table,
     _timeline,
+    _undo,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._screen import headline
 from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text import moment, number, sentence, tidy
@@ -94,7 +95,7 @@ def blocks(record: Record) -> list[Block]:
     """The whole report. ``record``: id, entries (of the journal, oldest first), verdict, plan or None, head."""
     verdict, plan, entries = record["verdict"], record["plan"], record["entries"]
     made: list[Block] = [*_top(verdict, entries), *_table(verdict), *_why(verdict)]
-    made += _plan(plan, verdict) if plan is not None else []
+    made += _plan(_undo.told(plan, entries), verdict) if plan is not None else []
     made += [*_actions(entries), *_clocks(verdict, entries), *_history(entries), *_help(), *_check(record)]
     return made
 
@@ -183,6 +184,7 @@ def _plan(plan: dict[str, t.Any], verdict: dict[str, t.Any]) -> list[Block]:
         made.append(
             Table(("Step", "What", "Why", "Power that votes", "Undo", "Risk"), [_step(s) for s in plan["steps"]])
         )
+        made += [Paragraph(_undo.LEGEND)] if _undo.has_mark(plan) else []
     else:
         made.append(Paragraph("No step is planned."))
     if plan.get("decision"):

@@ -166,6 +166,18 @@ def test_the_guards_are_asked_about_the_step_that_was_approved(controller: Contr
     assert controller.asked == [STEPS[0]]
 
 
+def test_the_record_says_how_a_step_is_undone_before_it_is_taken(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[str, dict[str, Any]]] = []
+    record = SimpleNamespace(append=lambda kind, data: kept.append((kind, data)))
+    monkeypatch.setattr(RunState, "record", lambda state: record)
+    gate(controller.state, steps=[{**STEPS[0], "undo": "rename app.toml.incident-run-1 back"}])
+    controller.before(STEPS[0])
+    named = {"step": 1, "host": "vh1", "action": "start_node"}
+    assert kept[-1] == ("action_started", {**named, "undo": "rename app.toml.incident-run-1 back"})
+
+
 def tasks(path: Path) -> list[dict[str, Any]]:
     loaded: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return loaded
