@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _power, _verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _by_hand, _power, _verdict
 from ansible_collections.virtengine.incident.plugins.plugin_utils._bundle import Bundle, stamp
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import (
     CAUSES,
     halt_of,
@@ -54,6 +55,8 @@ def assess(bundle: Bundle) -> Verdict:
 def of_reading(reading: Reading) -> Verdict:
     """The verdict of a reading; see ``assess``."""
     judged = _verdict.judge(CAUSES, halt_of(reading).ask)
+    for cause in judged["causes"]:
+        cause["by_hand"] = _by_hand.placed(cause["by_hand"], _looked_at(reading, cause["hosts"]))
     shown = {row.host for row in reading.validators}
     troubles = _troubles(reading)
     status = _status(reading, troubles)
@@ -98,6 +101,13 @@ def of_reading(reading: Reading) -> Verdict:
             if host not in shown and (node.observed or node.address is None)
         ],
     }
+
+
+def _looked_at(reading: Reading, hosts: list[str]) -> list[t.Optional[NodeEvidence]]:
+    """The evidence of the hosts that a cause is about. One that names none is looked for on all that answer."""
+    if not hosts:
+        return [node.data for node in reading.nodes.values() if node.data is not None]
+    return [reading.nodes[host].data if host in reading.nodes else None for host in hosts]
 
 
 def _row(row: ValidatorRow, total: int) -> dict[str, t.Any]:
