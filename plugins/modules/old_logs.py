@@ -26,29 +26,20 @@ description:
   - Of a file C(NAME) a copy C(NAME.incident-RUN.gz) is made beside it, with the same owner, mode and time. It is read
     back and compared, and is on the disk before the file goes. A run that is killed leaves the file or its whole copy,
     and the next run finishes. A file that changes meanwhile, or of which a copy is not smaller by a tenth, stays.
-  - Refuses where the unit is not down, or any process of the node runs on the host; where the old logs are not O(files)
-    with O(bytes); and where it cannot be seen which files are open.
+  - Refuses where the unit is not down, or any process of the node runs on the host, and where it cannot be seen which files
+    are open.
 options:
   run:
     description:
       - Name of the run, for the names of the copies. At most 17 characters, because C(gzip) takes no longer suffix.
     type: str
     required: true
-  files:
-    description:
-      - How many old logs there must be, as C(old_logs) of M(virtengine.incident.node_evidence) counts them.
-    type: int
-    required: true
-  bytes:
-    description:
-      - How many bytes they must have together.
-    type: int
-    required: true
   enough_bytes:
     description:
-      - How many bytes must be free for a user without privilege. With so many free, nothing more is compressed.
+      - How many bytes must be free for a user without privilege. With so many free, nothing more is compressed. The
+        default is five times what C(chain_halt) asks for before it starts a node.
     type: int
-    required: true
+    default: 500000000
   deadline:
     description:
       - Seconds after which no more is compressed, at most 3600. What was not reached stays as it is. A fast disk and
@@ -82,8 +73,6 @@ EXAMPLES = r"""
 - name: Make a gigabyte free for the node
   virtengine.incident.old_logs:
     run: run-5f0c2b9a
-    files: 3
-    bytes: 412090368
     enough_bytes: 1073741824
 """
 
@@ -154,23 +143,20 @@ def main() -> None:
             "unit": {"type": "str", "default": "virtengine.service"},
             "home": {"type": "path"},
             "run": {"type": "str", "required": True},
-            "files": {"type": "int", "required": True},
-            "bytes": {"type": "int", "required": True},
-            "enough_bytes": {"type": "int", "required": True},
+            "enough_bytes": {"type": "int", "default": 500_000_000},
             "deadline": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
     )
     params = module.params
-    if params["files"] < 0 or params["bytes"] < 0 or params["enough_bytes"] < 1:
-        module.fail_json(msg="files and bytes must not be negative, and enough_bytes must be 1 or more")
+    if params["enough_bytes"] < 1:
+        module.fail_json(msg="enough_bytes must be 1 or more")
     if not 1 <= params["deadline"] <= 3600:
         module.fail_json(msg="deadline must be at least a second and at most an hour")
-    approved = _old_logs.Approved(params["files"], params["bytes"])
     limits = (params["enough_bytes"], params["deadline"])
     try:
         unit = _systemd.unit_name(params["unit"])
-        result = _old_logs.compress(unit, params["home"], params["run"], approved, *limits, module.check_mode)
+        result = _old_logs.compress(unit, params["home"], params["run"], *limits, module.check_mode)
     except (_old_logs.Refused, _node_service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=clean(error))
     module.exit_json(**result)

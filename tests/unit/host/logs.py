@@ -67,11 +67,9 @@ class Host:
         return _old_logs.read(str(self.home), WAL, time.time(), time.time(), NEVER)
 
     def compress(
-        self, run: str = "run-1", enough: int = PLENTY, seconds: float = 60, check: bool = False, **other: int
+        self, run: str = "run-1", enough: int = PLENTY, seconds: float = 60, check: bool = False
     ) -> dict[str, Any]:
-        seen = self.read()
-        approved = _old_logs.Approved(other.get("files", seen["files"]), other.get("size", seen["bytes"]))
-        return _old_logs.compress(UNIT, None, run, approved, enough, seconds, check)
+        return _old_logs.compress(UNIT, None, run, enough, seconds, check)
 
     def files(self) -> dict[str, bytes]:
         return {str(path.relative_to(self.log)): path.read_bytes() for path in self.log.rglob("*") if path.is_file()}

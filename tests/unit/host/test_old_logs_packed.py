@@ -60,21 +60,10 @@ def test_the_smallest_come_first_until_enough_is_free(host: Host, monkeypatch: p
 def test_where_enough_is_free_nothing_is_done_whatever_the_logs_are(host: Host) -> None:
     host.put("a.1", text("x"))
     before = host.files()
-    done = host.compress(enough=1, files=9, size=9)
+    done = host.compress(enough=1)
     assert (done["changed"], done["files"], done["actions"], done["undo"]) == (False, [], [], None)
     assert host.files() == before and done["enough"] and done["free_bytes_after"] == done["free_bytes_before"]
     assert host.compress("run-2")["changed"] and not host.compress("run-3")["changed"]
-
-
-@pytest.mark.parametrize("other", [{"files": 2}, {"size": 70_001}, {"files": 0, "size": 0}])
-def test_other_logs_than_those_of_the_plan_are_left_alone(host: Host, other: dict[str, int]) -> None:
-    host.put("a.1", text("x"))
-    before = host.files()
-    with pytest.raises(
-        _old_logs.Refused, match=r"no longer those of the plan \(1 with 70000 bytes, not .*diagnose again"
-    ):
-        host.compress(**other)
-    assert host.files() == before
 
 
 def test_a_node_that_runs_and_names_that_gzip_could_not_undo_are_refused(host: Host) -> None:
@@ -187,8 +176,6 @@ def test_with_the_deadline_the_rest_stays(host: Host, monkeypatch: pytest.Monkey
         return now + (0 if asked < 6 else 1000)
 
     monkeypatch.setattr(_gzip_in_place.time, "monotonic", lambda: now)
-    seen = host.read()
-    approved = _old_logs.Approved(seen["files"], seen["bytes"])
     real = _gzip_in_place.pack
 
     def slow(*arguments: Any) -> int:
@@ -196,7 +183,7 @@ def test_with_the_deadline_the_rest_stays(host: Host, monkeypatch: pytest.Monkey
         return real(*arguments)
 
     monkeypatch.setattr(_gzip_in_place, "pack", slow)
-    done = _old_logs.compress(UNIT, None, "run-1", approved, PLENTY, 60, False)
+    done = _old_logs.compress(UNIT, None, "run-1", PLENTY, 60, False)
     assert sorted(host.files()) == [f"a.1{SUFFIX}", "b.1", "c.1"] and restored(host.files()) == contents
     assert done["changed"] and done["left"]["because"] == ["the time is over (2)"]
 
@@ -253,9 +240,8 @@ def test_folders_that_are_exchanged_for_links_are_not_followed(host: Host, monke
         (host.log / "app").symlink_to(target.parent)
         return found
 
-    seen = host.read()
     monkeypatch.setattr(_old_logs, "find", slow)
-    done = _old_logs.compress(UNIT, None, "run-1", _old_logs.Approved(1, seen["bytes"]), PLENTY, 60, False)
+    done = _old_logs.compress(UNIT, None, "run-1", PLENTY, 60, False)
     assert not done["changed"] and os.listdir(target.parent) == ["x.1"] and len(host.files()) == 1
 
 
