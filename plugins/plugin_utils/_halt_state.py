@@ -46,6 +46,8 @@ FATAL_KINDS = (
 # fleet). A reason is only what was written around the failure of consensus or the end of the process.
 DEATH_S = 1.0
 LAST_WORDS_S = 60.0
+# Of several runs in that minute the one that ended last counts: it wrote its reason as it ended.
+LAST_RUN_S = 5.0
 # What keeps a node that lives from voting, where it is written since the newest block.
 HINDERING = ("no_space", "read_only", "io_error", "conflicting_vote", "signing_regression", "remote_signer")
 
@@ -133,7 +135,15 @@ def fatal_mark(node: NodeEvidence, crashed: bool = False) -> t.Optional[Mark]:
         since = None if end is None else end - LAST_WORDS_S
         # The next run of a crash loop may have begun already and said nothing yet: then the one before it speaks.
         older = [mark for mark in node.marks if not mark.current and mark.last_at is not None and since is not None]
-        return _first_of(FATAL_KINDS, current, since) or _first_of(FATAL_KINDS, older, since)
+        last_run = None if end is None else end - LAST_RUN_S
+        return next(
+            (
+                found
+                for marks, at in ((current, since), (older, last_run), (older, since))
+                if (found := _first_of(FATAL_KINDS, marks, at)) is not None
+            ),
+            None,
+        )
     else:
         return next((mark for mark in current if mark.kind == "conflicting_vote"), None)
     return _first_of(FATAL_KINDS, current, since)

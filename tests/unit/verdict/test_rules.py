@@ -322,6 +322,17 @@ def test_a_reason_of_an_earlier_life_is_none() -> None:
     assert held(assess(fleet)) == {"processes_down": "root"}
 
 
+def test_of_two_runs_in_a_minute_the_one_that_ended_last_says_why() -> None:
+    """Its consensus died, somebody restarted it, and the newest run of the crash loop has said nothing yet."""
+    fleet = four(["crash_loop"])
+    failed = dict(mark("consensus_failure", current=False), first_at=at(-40), last_at=at(-40))
+    ended = [dict(mark(kind, "panic: x", current=False), first_at=at(2), last_at=at(2)) for kind in ("panic", "exited")]
+    fleet.hosts[0].marks = [failed, *ended]
+    assert "panic: x" in row(assess(fleet), "vh1")["detail"]
+    fleet.hosts[0].marks = [failed, ended[1]]
+    assert "consensus failure" in row(assess(fleet), "vh1")["detail"]
+
+
 def test_a_crash_without_a_reason_is_a_process_down() -> None:
     verdict = assess(four(["crash_loop"]))
     assert held(verdict) == {"processes_down": "root"}
