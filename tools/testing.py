@@ -177,7 +177,7 @@ def _fleet(cores: list[Core], tally: Tally) -> None:
     for core in cores:
         marker = "fleet and not more" if core == FLOOR else "fleet and both_cores"
         _headline(f"fleet tests on {core.name}")
-        _settle(_pytest("fleet", core, [FLEET_TESTS, "-m", marker]), tally)
+        _settle(_pytest("fleet", core, [FLEET_TESTS, "-m", marker, "--durations=10"]), tally)
     for scenario in scenarios:
         _headline(f"molecule {scenario}")
         start = time.monotonic()

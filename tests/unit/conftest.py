@@ -1,13 +1,18 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What imports nothing of Ansible is tested on one ansible-core only, where that takes long."""
+"""How unit tests run: examples without a deadline, what takes long on one ansible-core only or in a stage of its own."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's affair: on one with other work it would be a failure without a fault.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 # ``verdict`` and ``render`` run on both: they show that the other core's Python decides alike. So does what a module or
 # an action plugin is asked by Ansible itself.

@@ -18,7 +18,7 @@ from tests.unit.verdict.asking import Data, held, ids
 from tests.unit.verdict.builders import Fleet, address, at
 from tests.unit.verdict.test_properties import fleets
 
-ENOUGH = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ENOUGH = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 PARTS = (
     "clock",

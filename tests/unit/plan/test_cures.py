@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import check_step
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_plan import plan
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.plan import readings as r
@@ -339,7 +339,6 @@ def nets(draw: st.DrawFn) -> Net:
     return Net(hosts)
 
 
-@settings(deadline=None)
 @given(net=nets(), said=st.sampled_from([None, SAID, dict(SAID, halt_is_over=99)]), reason=st.sampled_from([None, "r"]))
 def test_no_plan_breaks_the_rules(net: Net, said: dict[str, t.Any] | None, reason: str | None) -> None:
     made = make(net, said, reason)
@@ -374,7 +373,6 @@ RUBBISH = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     begun=st.sampled_from([halt_net, wal_net]),
     rubbish=RUBBISH,

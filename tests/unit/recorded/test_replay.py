@@ -221,7 +221,7 @@ def test_a_part_lost_on_all_hosts_makes_nothing_better(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=SHARE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=SHARE, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_losses_together_make_nothing_better(name: str, data: st.DataObject) -> None:
     bundle = bundle_of(name)

@@ -214,7 +214,7 @@ hostile = st.text(max_size=60) | st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_text_of_a_stranger_becomes_markup(data: st.DataObject) -> None:
     def strange() -> t.Any:

@@ -235,7 +235,7 @@ hostile = st.text(max_size=400) | st.just(samples.HOSTILE) | st.text(alphabet="\
 powers = st.integers(0, 2**70)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_text_of_a_stranger_breaks_the_screen(data: st.DataObject) -> None:
     def strange() -> t.Any:

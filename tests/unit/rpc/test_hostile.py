@@ -184,7 +184,7 @@ def damaged(draw: st.DrawFn, part: str) -> t.Any:
 
 
 @pytest.mark.parametrize("part", PATHS)
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_damage_raises_or_hides(part: str, data: st.DataObject) -> None:
     tree = data.draw(damaged(part))

@@ -87,7 +87,7 @@ def test_no_value_anywhere_makes_it_raise_or_heal(number: int) -> None:
         assert verdict["status"] in ("incident", "unknown"), path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.randoms(use_true_random=False), st.booleans())
 def test_many_wrong_values_at_once(chance: random.Random, moving: bool) -> None:
     bundle = four(

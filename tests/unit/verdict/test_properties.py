@@ -35,7 +35,7 @@ DOING = (
 STATES = {"voting", "not_voting", "unreachable", "stopped", "frozen", "crashed", "busy", "voted_at", "unknown"}
 MARKS = ("no_space", "double_sign_check", "panic", "exited", "wrong_app_hash", "signing_regression")
 
-ENOUGH = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ENOUGH = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
