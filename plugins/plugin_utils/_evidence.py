@@ -129,6 +129,7 @@ class NodeEvidence:
     genesis: Part
     signer: Part
     disk: Part
+    old_logs: Part
     upgrade: Part
     wal: Part
     p2p: Part
@@ -170,6 +171,7 @@ def evidence_of(observation: dict[str, t.Any]) -> NodeEvidence:
         genesis=part(raw.get("genesis")),
         signer=part(raw.get("signer")),
         disk=part(raw.get("disk")),
+        old_logs=part(raw.get("old_logs")),
         upgrade=part(raw.get("upgrade")),
         wal=part(raw.get("wal")),
         p2p=part(raw.get("p2p")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible_collections.virtengine.incident.plugins.plugin_utils._act import Act, Acts
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import (
     CLEAR_HALT,
+    FREE,
     PUT_WAL,
     RELAX,
     RESTORE,
@@ -27,4 +28,5 @@ ACTS: Acts = {
     RESTORE: (Act("double_sign_override", "absent"),),
     CLEAR_HALT: (Act("halt_height"),),
     PUT_WAL: (Act("wal_copy"),),
+    FREE: (Act("old_logs"),),
 }

@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_host as host_guards
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_redial as redial
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence, Part
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import (
     CLEAR,
@@ -23,20 +24,30 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_s
     refused,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import standing
 
 DOUBLE_SIGN_CHECK = "double_sign_check"
 HALT_HEIGHT = "halt_height"
 HALT_TIME = "halt_time"
 WAL_MISSING = "wal_missing"
+NO_SPACE = "no_space"
+PEERS_AWAY = "peers_away"
 
 NONE: frozenset[str] = frozenset()
+
+# A node that found the disk full dies of it at once, and a little is freed as it dies: what is left then is no room.
+FULL_BYTES = 1024 * 1024
+FULL_INODES = 10
 
 _HALTED = re.compile(r"halt per configuration height (\d{1,19}) time (\d{1,19})")
 _LOST = re.compile(r"#ENDHEIGHT for (\d{1,19})")
 
 
 def ailment(reading: Reading, node: Node) -> t.Optional[str]:
-    """HALT_HEIGHT or WAL_MISSING, where the node's journal states that reason and it keeps the node from voting now."""
+    """HALT_HEIGHT, WAL_MISSING, NO_SPACE or PEERS_AWAY, where that reason keeps the node from taking part now.
+
+    The journal states it, or, of a full disk, the disk shows it.
+    """
     data = node.data
     if data is None or not node.ok:
         return None
@@ -48,7 +59,39 @@ def ailment(reading: Reading, node: Node) -> t.Optional[str]:
     lost = WAL_MISSING in kinds or log_is_gone(reading, node, data)
     if lost and node.in_set and node.state in ("not_voting", "stopped") and not dead:
         return WAL_MISSING
-    return None
+    full = NO_SPACE in kinds or full_disk(data) is not None
+    if full and (node.state in DOWN or dead or (node.state == "not_voting" and hindered_by(node, NO_SPACE))):
+        return NO_SPACE
+    return PEERS_AWAY if not dead and standing(reading) and waits_for_peers(node, data) else None
+
+
+def waits_for_peers(node: Node, data: NodeEvidence) -> bool:
+    """Whether a node that runs lacks persistent peers and waits longer and longer before it dials them.
+
+    A validator with a single peer is heard: what it votes is not taken away.
+    """
+    runs = node.state in ("voting", "not_voting", "running")
+    lacks = bool(redial.away(data)) and (not node.in_set or redial.peerless(node))
+    return runs and lacks and redial.waits(data) is not None
+
+
+def hindered_by(node: Node, kind: str) -> bool:
+    """Whether that is why a node that lives takes no part."""
+    return node.reason is not None and node.reason.kind == kind
+
+
+def full_disk(data: NodeEvidence) -> t.Optional[str]:
+    """What is used up on the file system of the data: ``bytes`` or ``inodes``; None where nothing is, or is not seen."""
+    free, inodes, total = (data.disk.integer(key) for key in ("free_bytes", "inodes_free", "inodes"))
+    if free is not None and free < FULL_BYTES:
+        return "bytes"
+    # Some file systems count no inodes and say 0 of 0.
+    return "inodes" if inodes is not None and inodes < FULL_INODES and (total or 0) > 0 else None
+
+
+def room_is_back(node: Node, data: NodeEvidence) -> bool:
+    """Whether the disk can be written and has room for a start."""
+    return host_guards.disk(node, data).state == CLEAR
 
 
 def log_is_gone(reading: Reading, node: Node, data: NodeEvidence) -> bool:
@@ -76,6 +119,8 @@ def cured(
         found.add(HALT_HEIGHT)
     if WAL_MISSING in planned or wal_is_back(reading, node, data):
         found.add(WAL_MISSING)
+    if NO_SPACE in planned or room_is_back(node, data):
+        found.add(NO_SPACE)
     return frozenset(found)
 
 

@@ -26,12 +26,24 @@ RESTORE = "restore_double_sign_check"
 STOP = cure_guards.STOP
 CLEAR_HALT = cure_guards.CLEAR_HALT
 PUT_WAL = cure_guards.PUT_WAL
+FREE = cure_guards.FREE
 
 # Which reason against a start a step takes away before it.
-REMOVES = {RELAX: cures_.DOUBLE_SIGN_CHECK, CLEAR_HALT: cures_.HALT_HEIGHT, PUT_WAL: cures_.WAL_MISSING}
+REMOVES = {
+    RELAX: cures_.DOUBLE_SIGN_CHECK,
+    CLEAR_HALT: cures_.HALT_HEIGHT,
+    PUT_WAL: cures_.WAL_MISSING,
+    FREE: cures_.NO_SPACE,
+}
 
 # Actions that bring a node back, and so voting power.
 BRINGING = (START, THAW)
+
+# With these a node runs and signs until a step stops it: no time of a stop parts its own votes from another's.
+_LIVES_ON = (cures_.PEERS_AWAY, cures_.NO_SPACE)
+
+# A node that is started dials its persistent peers at once, and one of them may take two tries.
+DIALS_S = 20.0
 
 _RUNS = ("voting", "not_voting", "running", "busy")
 
@@ -52,19 +64,24 @@ def start_guards(
     data = node.data
     if data is None:
         return (_unseen(node),)
+    lives = (
+        cures_.ailment(reading, node) in _LIVES_ON
+        and node.state not in DOWN
+        and not signer_guards.consensus_failed(data)
+    )
     gone = cures_.cured(reading, node, data, cures, reading.height if stands_at is None else stands_at)
     return (
         signer_guards.address(node, data),
         signer_guards.signer(node, data),
         signer_guards.key_elsewhere(reading, node),
-        signer_guards.votes_after_stop(reading, node, data),
+        signer_guards.votes_before_stop(node) if lives else signer_guards.votes_after_stop(reading, node, data),
         signer_guards.signing_state(reading, node, data),
         signer_guards.double_sign_check(node, data, cures_.DOUBLE_SIGN_CHECK in cures),
         host_guards.other_process(node, data),
         host_guards.unit(node, data),
         host_guards.same_chain(reading, node, data),
         host_guards.same_binary(reading, node, data),
-        host_guards.disk(node, data),
+        host_guards.disk(node, data, cures_.NO_SPACE in cures),
         cures_.log_guard(reading, node, data, gone),
         host_guards.journal(reading, node, data, gone),
     )
@@ -131,6 +148,8 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
         # A node that is busy for a moment is looked at again before anything is made of it.
         wait = needed is None and node.state == "busy" and step["action"] in cure_guards.ACTIONS
         return dict(result, needed=needed is None, wait=wait, because=because)
+    if cures_.ailment(reading, node) == cures_.PEERS_AWAY and (fresh := _just_started(reading, plan, step)) is not None:
+        return dict(result, wait=True, because=f"{fresh} was started a moment ago: what it dials is seen first.")
     live = _live_guard(reading, plan, step) if moving and step["action"] != RESTORE else None
     if live is not None:
         return dict(result, wait=live[0], because=live[1])
@@ -174,6 +193,8 @@ def _cure_guards(
         return cure_guards.clear_guards(reading, node, stands_at, stopping, step.get("expected", {}))
     if step["action"] == PUT_WAL:
         return cure_guards.put_guards(reading, node, stands_at, stopping)
+    if step["action"] == FREE:
+        return cure_guards.free_guards(reading, node, stopping)
     return ()
 
 
@@ -266,13 +287,27 @@ def _live_guard(reading: Reading, plan: Plan, step: Step) -> tuple[bool, str] | 
     return None
 
 
+def _just_started(reading: Reading, plan: Plan, step: Step) -> str | None:
+    """A host that a step before this one started less than DIALS_S ago, or None."""
+    for other in plan["steps"]:
+        node = (
+            reading.nodes.get(other["host"]) if other["number"] < step["number"] and other["action"] == START else None
+        )
+        data = node.data if node is not None and other["host"] != step["host"] else None
+        started = data.unit.time("started_at") if data is not None else None
+        if data is not None and started is not None and data.now is not None and data.now - started < DIALS_S:
+            return str(other["host"])
+    return None
+
+
 def _power(reading: Reading, step: Step) -> dict[str, int]:
     online = sum(row.power for row in reading.validators if row.state == "voting")
-    brings = sum(
-        row.power
-        for row in reading.validators
-        if step["action"] in BRINGING and row.address == step["address"] and row.state != "voting"
-    )
+    row = next((row for row in reading.validators if row.address == step["address"]), None)
+    brings = 0
+    if row is not None and step["action"] in BRINGING and row.state != "voting":
+        brings = row.power
+    elif row is not None and step["action"] == STOP and row.state == "voting":
+        brings = -row.power
     return {
         "total": reading.total,
         "quorum": reading.quorum,

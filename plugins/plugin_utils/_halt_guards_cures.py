@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guards of the steps that take a reason away: stop a dead node, clear its halt height, put its log back. PRIVATE.
+"""Guards of the steps that take a reason away: stop a dead node, clear its halt height, put its log back, free its disk.
 
 None of these is ever open: where something cannot be told, nobody stops a node or changes its files, break-glass or not.
 """
@@ -12,6 +12,8 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_cures as cures
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_host as host_guards
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_redial as redial
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import (
     Guard,
@@ -25,7 +27,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._h
 STOP = "stop_node"
 CLEAR_HALT = "clear_halt_height"
 PUT_WAL = "put_wal_back"
-ACTIONS = (STOP, CLEAR_HALT, PUT_WAL)
+FREE = "free_space"
+ACTIONS = (STOP, CLEAR_HALT, PUT_WAL, FREE)
+
+# Log files compress to a fifth or less; half of their size is what is counted on.
+_SHARE_FREED = 2
 
 _AT_REST = ("inactive", "failed")
 
@@ -39,7 +45,7 @@ def is_up(data: NodeEvidence) -> t.Optional[bool]:
 
 
 def stop_guards(reading: Reading, node: Node, moving: bool = False) -> tuple[Guard, ...]:
-    """All guards of stopping a node: the chain is halted, and this node is proven to take no part.
+    """All guards of stopping a node: the chain is halted, and this node is proven to take no part, or to be unheard.
 
     ``moving``: the chain moves again by the steps of this plan; then a stop of a node without a vote costs nothing
     either.
@@ -47,7 +53,10 @@ def stop_guards(reading: Reading, node: Node, moving: bool = False) -> tuple[Gua
     data = node.data
     if data is None:
         return (_unseen(node),)
-    return (_halted(reading, moving), _not_voting(reading, node), _dead(reading, node, data))
+    halted = _halted(reading, moving)
+    if cures.ailment(reading, node) == cures.PEERS_AWAY:
+        return (halted, *redial.guards(reading, node, data))
+    return (halted, _not_voting(reading, node), _dead(reading, node, data))
 
 
 def clear_guards(
@@ -79,11 +88,21 @@ def put_guards(reading: Reading, node: Node, stands_at: t.Optional[int], stoppin
     return (_copy(reading, node, data, stands_at), _at_rest(node, data, stopping))
 
 
+def free_guards(reading: Reading, node: Node, stopping: bool = False) -> tuple[Guard, ...]:
+    """All guards of compressing old log files on a full disk. ``stopping``: a stop precedes."""
+    data = node.data
+    if data is None:
+        return (_unseen(node),)
+    return (_old_logs(node, data), _at_rest(node, data, stopping))
+
+
 def needed(
     reading: Reading, node: Node, data: NodeEvidence, action: str, moving: bool, stands_at: t.Optional[int]
 ) -> tuple[t.Optional[bool], str]:
     """True: still to be done. False: done already, or the reason is gone. None: not what the plan was made for."""
     host = node.host
+    if action == STOP and cures.ailment(reading, node) == cures.PEERS_AWAY:
+        return True, ""
     if node.state == "voting":
         return False, f"The validator on {host} votes again."
     ill = cures.ailment(reading, node)
@@ -99,6 +118,8 @@ def needed(
         return not cleared, f"No halt height that {host} has come to is configured there any more."
     if action == PUT_WAL:
         return not cures.wal_is_back(reading, node, data), f"The log on {host} is in its place."
+    if action == FREE:
+        return not cures.room_is_back(node, data), f"The disk of {host} has room again."
     if is_up(data) is False:
         return False, f"The node on {host} is stopped."
     if ill is None:
@@ -133,12 +154,16 @@ def _dead(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
         return clear(name, f"No process of it lasts ({node.detail}): the stop only keeps systemd from another try.")
     if node.state == "not_voting" and consensus_failed(data):
         return clear(name, "Its consensus is dead: it votes for nothing until it is started again.")
-    if cures.ailment(reading, node) == cures.WAL_MISSING:
-        return _silent_at_this_height(reading, node)
+    ill = cures.ailment(reading, node)
+    if ill in _WHY_SILENT:
+        return _silent_at_this_height(reading, node, _WHY_SILENT[ill])
     return refused(name, f"It is not proven that the node on {node.host} can take no part. It is not stopped.")
 
 
-def _silent_at_this_height(reading: Reading, node: Node) -> Guard:
+_WHY_SILENT = {cures.WAL_MISSING: "It has lost its log", cures.NO_SPACE: "Its disk is full"}
+
+
+def _silent_at_this_height(reading: Reading, node: Node, why: str) -> Guard:
     name, address, height = "takes_no_part", node.address or "", reading.votes_height
     if height is None:
         return refused(
@@ -148,7 +173,7 @@ def _silent_at_this_height(reading: Reading, node: Node) -> Guard:
     outside = any(address in witness.votes_of for witness in reading.outside)
     if outside or any(vote.height == height for vote in seen):
         return refused(name, f"A vote of {node.host} for height {height} is seen. It is not stopped.")
-    return clear(name, f"It has lost its log, and no vote of it for height {height} is seen anywhere.")
+    return clear(name, f"{why}, and no vote of it for height {height} is seen anywhere.")
 
 
 def to_clear(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optional[int]) -> dict[str, int]:
@@ -243,6 +268,32 @@ def _copy(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optiona
             "height that is being decided. Find a newer copy.",
         )
     return clear(name, f"{fit[0]} ends with {height}, the last block of the node.")
+
+
+def _old_logs(node: Node, data: NodeEvidence) -> Guard:
+    name = "old_logs"
+    free, files, size = data.disk.integer("free_bytes"), data.old_logs.integer("files"), data.old_logs.integer("bytes")
+    if not data.disk.ok or free is None or data.disk.flag("read_only") is not False:
+        return refused(name, f"The disk of {node.host} could not be seen, or is read-only: nothing is changed on it.")
+    if cures.full_disk(data) == "inodes":
+        return refused(
+            name,
+            f"The disk of {node.host} has no free inodes left. Compressing files frees none: a person removes small files "
+            "outside the node's data.",
+        )
+    if files is None or size is None:
+        why = data.old_logs.error.text if data.old_logs.error else "their number or size is missing"
+        return refused(
+            name, f"The disk of {node.host} is full, and which old log files lie on it is not known ({why})."
+        )
+    least = host_guards.LEAST_FREE_BYTES
+    if free + size // _SHARE_FREED < least:
+        return refused(
+            name,
+            f"The disk of {node.host} is full, and the old log files on it come to {size // 1_000_000} MB ({files} files): "
+            f"compressed they would not free {least // 1_000_000} MB. A person frees space outside the node's data.",
+        )
+    return clear(name, f"{files} old log files of {size // 1_000_000} MB lie on the disk of {node.host}.")
 
 
 def _at_rest(node: Node, data: NodeEvidence, stopping: bool) -> Guard:

@@ -34,9 +34,9 @@ _UNDECIDED = ("evidence",)
 # A run in a crash loop lasts seconds (a start with its handshake); what it wrote is younger than this when it exits.
 _CRASHED_WITHIN_S = 60.0
 _OWN_SIGNATURE = "found signature from the same key"
-# What a halt height makes the node write beside it, when it halts and at each start after that.
-_HALTED = "halt per configuration"
-_FOLLOWS_HALT = ("consensus_failure", "handshake_failed", "panic")
+# What a reason makes the node write beside it, when it ends and at each start after that: these kinds, with these words.
+_FOLLOWS = {"halt_height": "halt per configuration", "no_space": "no space left on device"}
+_FOLLOWING = ("consensus_failure", "handshake_failed", "panic", "wal_damaged")
 
 _RUNNING = ("voting", "not_voting", "running")
 
@@ -139,8 +139,8 @@ def _agree(name: str, thing: str, mine: t.Any, theirs: list[t.Any], voting: bool
     return undecided(name, f"The {thing} is that of some of {who} only: it is not known which one is right.")
 
 
-def disk(node: Node, data: NodeEvidence) -> Guard:
-    """The data folder can be written and has room."""
+def disk(node: Node, data: NodeEvidence, freeing: bool = False) -> Guard:
+    """The data folder can be written and has room. ``freeing``: a step that frees some comes before the start."""
     name = "disk"
     if not data.disk.ok:
         return undecided(name, f"The disk of {node.host} could not be seen.")
@@ -149,7 +149,7 @@ def disk(node: Node, data: NodeEvidence) -> Guard:
         return refused(name, f"The data folder of {node.host} is read-only.")
     if free is None or data.disk.flag("read_only") is None:
         return undecided(name, f"The free space on {node.host} is not known.")
-    if free < LEAST_FREE_BYTES:
+    if free < LEAST_FREE_BYTES and not freeing:
         return refused(
             name,
             f"The disk of {node.host} is full: {free // 1_000_000} MB are free, {LEAST_FREE_BYTES // 1_000_000} MB are "
@@ -222,5 +222,5 @@ def _own_signature(mark: Mark) -> bool:
 
 def _removed(mark: Mark, cured: t.Container[str]) -> bool:
     """Whether the reason of this mark is gone, or follows from one that is."""
-    follows = mark.kind in _FOLLOWS_HALT and _HALTED in mark.text and "halt_height" in cured
-    return mark.kind in cured or follows
+    follows = any(kind in cured and words in mark.text for kind, words in _FOLLOWS.items())
+    return mark.kind in cured or (follows and mark.kind in _FOLLOWING)

@@ -117,6 +117,13 @@ def votes_after_stop(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     return _no_later_vote(reading, node, next((bound for bound in bounds if bound is not None), None), "stop")
 
 
+def votes_before_stop(node: Node) -> Guard:
+    """Of a node that runs and has signed: that its votes are its own is for its signing state to say, and, once it is
+    stopped, for the time of its stop.
+    """
+    return clear("votes", f"The node on {node.host} runs, and its signing state holds what it signed.")
+
+
 def consensus_failed(data: NodeEvidence) -> bool:
     """Whether the present run, or the last one, wrote that its consensus has failed: it can vote for nothing any more."""
     return any(mark.kind == "consensus_failure" and mark.current for mark in data.marks)

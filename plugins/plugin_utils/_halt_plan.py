@@ -14,7 +14,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_plan_cures, _plan
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import DOUBLE_SIGN_CHECK, NONE, ailment
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import (
+    DOUBLE_SIGN_CHECK,
+    NONE,
+    PEERS_AWAY,
+    ailment,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import (
     START,
     THAW,
@@ -92,8 +97,8 @@ def _stopped_by(reading: Reading, verdict: dict[str, t.Any]) -> str | None:
 def _fill(built: Builder) -> None:
     """Add the steps, and what is withheld with the reason for each."""
     rows = {row.address: row for row in built.reading.validators}
-    for node, row in sorted(((node, _row(node, rows)) for node in built.reading.nodes.values()), key=_order):
-        ill = ailment(built.reading, node)
+    nodes = [(node, _row(node, rows), ailment(built.reading, node)) for node in built.reading.nodes.values()]
+    for node, row, ill in sorted(nodes, key=_order):
         action = _ACTION_FOR.get(node.state)
         if ill is not None:
             _halt_plan_cures.add(built, node, row, ill)
@@ -135,9 +140,10 @@ def _row(node: Node, rows: dict[str, ValidatorRow]) -> ValidatorRow | None:
     return rows.get(node.address) if node.in_set and node.address is not None else None
 
 
-def _order(pair: tuple[Node, ValidatorRow | None]) -> tuple[bool, int, str]:
-    node, row = pair
-    return (row is not None, -row.power if row is not None else 0, node.host)
+def _order(listed: tuple[Node, ValidatorRow | None, str | None]) -> tuple[bool, bool, int, str]:
+    """A validator that is restarted for new dials comes last: the nodes before it may dial it."""
+    node, row, ill = listed
+    return (row is not None, ill == PEERS_AWAY, -row.power if row is not None else 0, node.host)
 
 
 def _texts(action: str, node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:

@@ -8,9 +8,13 @@ The steps of one host follow each other, so that a run that is killed leaves a t
 
 from __future__ import annotations
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _by_hand
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_cures as cures
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_redial as redial
+from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import (
     CLEAR_HALT,
+    FREE,
     PUT_WAL,
     REMOVES,
     START,
@@ -19,6 +23,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards i
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_cures import (
     clear_guards,
+    free_guards,
     is_up,
     put_guards,
     stop_guards,
@@ -38,7 +43,14 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_plan_par
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
 
-_CURE_FOR = {cures.HALT_HEIGHT: CLEAR_HALT, cures.WAL_MISSING: PUT_WAL}
+_CURE_FOR = {cures.HALT_HEIGHT: CLEAR_HALT, cures.WAL_MISSING: PUT_WAL, cures.NO_SPACE: FREE}
+
+_STARTS = {
+    cures.HALT_HEIGHT: "past its halt height",
+    cures.WAL_MISSING: "with its own log",
+    cures.NO_SPACE: "with room on its disk",
+    cures.PEERS_AWAY: "and dials its peers at once",
+}
 
 
 def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
@@ -46,13 +58,15 @@ def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
     reading, data = built.reading, node.data
     if data is None:
         return
-    cure = _CURE_FOR[ill]
-    cleared = ill == cures.HALT_HEIGHT and cures.halt_is_cleared(reading, node, data, reading.height)
-    done = cleared or (ill == cures.WAL_MISSING and cures.wal_is_back(reading, node, data))
+    if ill == cures.PEERS_AWAY and row is None and not redial.open_from(node):
+        # A full node that lacks a peer which nobody reaches is nothing to speak of.
+        return
+    cure = _CURE_FOR.get(ill)
     stopping = is_up(data) is not False
-    actions = [*([STOP] if stopping else []), *([] if done else [cure]), START]
-    named = START if done else cure
-    reason = not_for_us(reading, node, row, built.taken)
+    cure = None if _is_done(reading, node, data, ill) else cure
+    actions = [*([STOP] if stopping else []), *([cure] if cure is not None else []), START]
+    named = cure or START
+    reason = not_for_us(reading, node, row, built.taken, unheard=ill == cures.PEERS_AWAY)
     if reason:
         built.withhold(node, row, named, reason)
         return
@@ -70,6 +84,15 @@ def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
         built.add(action, node, row, _texts(action, ill, reading, node, row, weighed), weighed.keys, expected)
 
 
+def _is_done(reading: Reading, node: Node, data: NodeEvidence, ill: str) -> bool:
+    """Whether the cure itself was made before, by whomever. A node without peers needs none: its start dials."""
+    if ill == cures.HALT_HEIGHT:
+        return cures.halt_is_cleared(reading, node, data, reading.height)
+    if ill == cures.PEERS_AWAY:
+        return True
+    return cures.wal_is_back(reading, node, data) if ill == cures.WAL_MISSING else cures.room_is_back(node, data)
+
+
 def _guards(reading: Reading, node: Node, actions: list[str], relaxing: bool) -> list[Guard]:
     """All guards of all these steps, as if each step before had been taken."""
     stopping, height = STOP in actions, reading.height
@@ -82,6 +105,8 @@ def _guards(reading: Reading, node: Node, actions: list[str], relaxing: bool) ->
         found.append(cures.is_over(reading, node, node.data, height))
     if cures.WAL_MISSING in planned:
         found += put_guards(reading, node, height, stopping)
+    if cures.NO_SPACE in planned:
+        found += free_guards(reading, node, stopping)
     if relaxing:
         planned.add(cures.DOUBLE_SIGN_CHECK)
     # The journal of a halt that is not called over would only say the same again.
@@ -92,14 +117,15 @@ def _guards(reading: Reading, node: Node, actions: list[str], relaxing: bool) ->
 
 def _texts(action: str, ill: str, reading: Reading, node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:
     if action == STOP:
-        return _stop_texts(node, row, weighed)
+        return _redial_texts(node, row, weighed) if ill == cures.PEERS_AWAY else _stop_texts(node, row, weighed)
     if action == CLEAR_HALT:
         return _clear_texts(reading, node, weighed)
     if action == PUT_WAL:
         return _put_texts(reading, node, weighed)
-    reason = "past its halt height" if ill == cures.HALT_HEIGHT else "with its own log"
+    if action == FREE:
+        return _free_texts(node, row, weighed)
     return {
-        "why": f"{node.host} is {what(row)}. It starts {reason} and takes part again.",
+        "why": f"{node.host} is {what(row)}. It starts {_STARTS[ill]} and takes part again.",
         "undo": undo_of_start(node, row),
         "risk": weighed.risk(RISK_OF_START if row is not None else NO_RISK_OF_START),
     }
@@ -113,6 +139,21 @@ def _stop_texts(node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts
         "risk": weighed.risk(
             "No power is lost: it votes for nothing. Its RPC is silent from here on. If the run ends before its start, it "
             "stays down."
+        ),
+    }
+
+
+def _redial_texts(node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:
+    waits = redial.said(node.data) if node.data is not None else ""
+    return {
+        "why": f"{node.host} is {what(row)} and lacks peers that its host reaches ({', '.join(redial.open_from(node)[:3])}): "
+        f"{waits}. A node that is started dials at once.",
+        "undo": f"systemctl start {unit(node)} on {node.host}.",
+        "risk": weighed.risk(
+            "Nobody hears it, so no power is lost, and its own log gives it its votes back at the start. It is passed over if it has "
+            "a peer by then."
+            if row is not None
+            else "Its RPC is silent for some seconds, and its peers lose it for that time."
         ),
     }
 
@@ -135,10 +176,26 @@ def _put_texts(reading: Reading, node: Node, weighed: Weighed) -> Texts:
     copies = cures.fitting_copies(data, height) if data is not None and height is not None else []
     copy = (copies[0].text("name") if copies else None) or "the copy"
     place = (data.wal.text("path") if data is not None else None) or "the log"
+    empty = data is not None and data.wal.flag("present") is False
+    aside = "" if empty else f", and {place}.incident-RUN back to {place}"
     return {
         "why": f"{node.host} started without the log of height {height}: it begins again at round 0, and its signing state "
         f"keeps it from signing there. {copy} beside {place} ends with {height}.",
-        "undo": f"With the unit stopped, rename {place} on {node.host} back to {copy}, and {place}.incident-RUN back to "
-        f"{place}.",
+        "undo": f"With the unit stopped, rename {place} on {node.host} back to {copy}{aside}.",
         "risk": weighed.risk("None known: nothing is deleted, and the signing state is not touched."),
+    }
+
+
+_UNPACK = f"find /var/log {_by_hand.HOME}/log {_by_hand.HOME}/logs -name '*.incident-RUN.gz' -exec gzip -d -S .incident-RUN.gz {{}} +"
+
+
+def _free_texts(node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:
+    data = node.data
+    free = data.disk.integer("free_bytes") if data is not None else None
+    files, size = (data.old_logs.integer(key) if data is not None else None for key in ("files", "bytes"))
+    return {
+        "why": f"{node.host} is {what(row)}, and {free} bytes are free on its disk. {files} old log files of "
+        f"{(size or 0) // 1_000_000} MB lie there: they are compressed beside themselves, the smallest first, until there is room.",
+        "undo": f"On {node.host}: {_by_hand.placed([_UNPACK], [data])[0]}",
+        "risk": weighed.risk("None known: a file goes only after its compressed copy was read back and is the same."),
     }

@@ -12,6 +12,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards i
     BRINGING,
     RELAX,
     RESTORE,
+    STOP,
     blocking,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import OPEN, REFUSED, Guard
@@ -32,6 +33,7 @@ class Builder:
         self.steps: list[dict[str, t.Any]] = []
         self.withheld: list[Entry] = []
         self.taken: set[str] = set()
+        self._stopped: set[str] = set()
         self._relaxed: list[tuple[Node, ValidatorRow | None, list[str]]] = []
 
     def add(
@@ -47,7 +49,7 @@ class Builder:
 
         ``expected``: the values that the step changes, and that have to be there still when it is taken.
         """
-        brings = row.power if row is not None and action in BRINGING and row.counts_as != "voting" else 0
+        brings = self._brings(action, row)
         self.steps.append(
             {
                 "number": len(self.steps) + 1,
@@ -69,6 +71,16 @@ class Builder:
         self.online += brings
         if action in BRINGING and row is not None:
             self.taken.add(row.address)
+
+    def _brings(self, action: str, row: ValidatorRow | None) -> int:
+        """The voting power that a step brings; less than 0 where it stops a validator that votes and nobody hears."""
+        if row is None:
+            return 0
+        votes = row.counts_as == "voting" and row.address not in self._stopped
+        if action == STOP and votes:
+            self._stopped.add(row.address)
+            return -row.power
+        return row.power if action in BRINGING and not votes else 0
 
     def relax(self, node: Node, row: ValidatorRow | None, taken_over: list[str]) -> None:
         """Set ``double_sign_check_height`` to 0 before the start; the step that puts it back comes at the end."""
@@ -142,8 +154,10 @@ class Weighed:
         return f"Break-glass, not excluded: {open_ones}" if open_ones else otherwise
 
 
-def not_for_us(reading: Reading, node: Node, row: ValidatorRow | None, taken: t.Container[str]) -> str | None:
-    """Why this node is left alone whatever its guards say, or None."""
+def not_for_us(
+    reading: Reading, node: Node, row: ValidatorRow | None, taken: t.Container[str], unheard: bool = False
+) -> str | None:
+    """Why this node is left alone whatever its guards say, or None. ``unheard``: it runs, and nobody hears its vote."""
     if not node.target:
         return "It is not among the hosts this run may act on (incident_target)."
     if row is None and node.declared is not None:
@@ -156,7 +170,7 @@ def not_for_us(reading: Reading, node: Node, row: ValidatorRow | None, taken: t.
             f"It holds the key of {node.key_address[:12]}, which is not in the set, and it is not excluded that this is a "
             "validator that is jailed or tombstoned. A person finds out first."
         )
-    if row is not None and row.counts_as == "voting":
+    if row is not None and row.counts_as == "voting" and not (unheard and row.host == node.host):
         return "This validator votes, so its key is in use elsewhere. A second node with it would sign twice."
     if row is not None and row.address in taken:
         return "Another host of this plan starts the same validator. One key signs on one machine only."

@@ -30,9 +30,10 @@ _ACTIONS = {
     "thaw_node": "wake the frozen node on",
     "relax_double_sign_check": "set double_sign_check_height to 0 on",
     "restore_double_sign_check": "set double_sign_check_height back on",
-    "stop_node": "stop the node that takes no part on",
+    "stop_node": "stop the node on",
     "clear_halt_height": "take the halt height out of app.toml on",
     "put_wal_back": "put the old write-ahead log back on",
+    "free_space": "compress old log files on the full disk of",
 }
 # States of a node that a start or a thaw may bring back.
 _DOWN = ("stopped", "crashed", "frozen")

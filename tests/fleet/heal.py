@@ -234,6 +234,7 @@ HEALINGS: dict[str, Healing] = {
     "standby": _heal_key,
     "clone": _heal_key,
     "p2p-closed": lambda box, _saved: network.open_p2p(box.names, box.name),
+    "slow-redial": _heal_settings,
     "no-peers": _heal_no_peers,
     "jail": lambda box, _saved: governance.unjail(box),
 }

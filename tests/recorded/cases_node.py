@@ -8,6 +8,12 @@ from __future__ import annotations
 from tests.recorded.case import EVERY, OURS, RESTART, ROOT, SYMPTOM, VALIDATORS, Case, Step, halted, on_each
 
 VH1 = ("vh1",)
+
+
+def _redialled(host: str) -> tuple[tuple[str, str], ...]:
+    return (("stop_node", host), ("start_node", host))
+
+
 UPGRADE: tuple[Step, ...] = (("fault", "upgrade", "+30"), ("sleep", "20"), ("halted", "vh2"))
 
 CASES = (
@@ -43,6 +49,21 @@ CASES = (
         (*on_each("p2p-closed", EVERY), ("halted", "vh2"), ("sleep", "110")),
         causes={"few_peers": ROOT, "network_split": SYMPTOM},
         withheld=("vh3",),
+    ),
+    halted(
+        "backoff",
+        "the network was closed for some minutes and is open again, and the nodes wait minutes before they dial",
+        (
+            *on_each("slow-redial", EVERY),
+            ("sleep", "10"),
+            *on_each("p2p-closed", EVERY),
+            ("halted", "vh2"),
+            # Some two minutes until the connections count as lost, 20 tries, and dials after 3, 9, 27 and 81 s.
+            ("sleep", "385"),
+            ("heal", "all", "p2p-closed"),
+        ),
+        causes={"few_peers": ROOT},
+        plan=tuple(step for host in ("vs1", *OURS) for step in _redialled(host)),
     ),
     Case(
         "jailed",

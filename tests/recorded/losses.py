@@ -21,6 +21,7 @@ HALT = _registry.incident("chain_halt")
 WHOLE = "the whole observation"
 PARTS = (
     "clock", "access", "unit", "process", "paths", "binary", "config", "genesis", "signer", "disk", "upgrade", "wal", "p2p",
+    "old_logs",
     "journal", "rpc",
 )  # fmt: skip
 LOSABLE = (WHOLE, *PARTS, *(f"rpc.{name}" for name in _cometbft.PARTS))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -17,6 +18,9 @@ pytestmark = pytest.mark.fleet
 
 APP = "/var/lib/virtengine/.virtengine/config/app.toml"
 WAL = "/var/lib/virtengine/.virtengine/data/cs.wal"
+LOGS = "/var/lib/virtengine/.virtengine/logs"
+# From the halt until nodes wait minutes between two dials: 20 tries, then pauses of 3, 9, 27 and 81 s.
+WAITS_S = 385
 
 
 def owner_of(run: Run) -> str:
@@ -85,3 +89,60 @@ def test_a_lost_log_is_put_back_from_its_copy_on_every_validator(fleet: Fleet, r
 
     undo = f"systemctl stop {UNIT} && mv {WAL} {WAL}.bak && mv {aside} {WAL} && ls -d {WAL} {WAL}.*"
     assert fleet.on("vh1", undo, timeout=60).split() == [WAL, f"{WAL}.bak"]
+
+
+@pytest.mark.more
+def test_a_full_disk_gets_room_from_its_old_logs_and_the_node_comes_back(fleet: Fleet, responder: Responder) -> None:
+    fleet.fault("old-logs", "vh1")
+    before = fleet.on("vh1", f"cd {LOGS} && sha256sum * && stat -c '%n %Y %U %a' *")
+    fleet.fault("disk-full", "vh1")
+    fleet.wait_until_halted("vh2")
+    planned = responder.run()
+    assert planned.causes[0] == "disk_full"
+    assert planned.steps() == [("stop_node", "vh1"), ("free_space", "vh1"), ("start_node", "vh1")]
+
+    process = responder.start("-e", f"incident_approve={planned.digest}")
+    responder.kill_at(process, "step 2/3")
+    looked = responder.run()
+    again = responder.run("-e", f"incident_approve={planned.digest}", "-e", f"incident_break_lock={owner_of(looked)}")
+    assert again.code == 0, again.output
+    assert again.entries[-1]["data"]["outcome"] == "recovered"
+    assert ".incident-run-" in fleet.on("vh1", f"ls {LOGS}")
+
+    # What fills the disk is away again, so that what was compressed has room.
+    fleet.heal("vh1", "disk-full")
+    suffixes = sorted(set(re.findall(r"\.incident-run-[0-9a-f]+\.gz", fleet.on("vh1", f"ls {LOGS}"))))
+    for suffix in suffixes:
+        fleet.on("vh1", f"find {LOGS} -name '*{suffix}' -exec gzip -d -S {suffix} {{}} +")
+    assert fleet.on("vh1", f"cd {LOGS} && sha256sum * && stat -c '%n %Y %U %a' *") == before
+
+
+@pytest.mark.more
+def test_where_the_network_is_open_again_a_sentry_dials_and_no_validator_is_restarted(
+    fleet: Fleet, responder: Responder
+) -> None:
+    for host in EVERY:
+        fleet.fault("slow-redial", host)
+    fleet.wait_for_blocks("vh2")
+    for host in EVERY:
+        fleet.fault("p2p-closed", host)
+    fleet.wait_until_halted("vh2", timeout=200)
+    closed = responder.run()
+    assert closed.causes[0] == "few_peers"
+    assert closed.plan["steps"] == []
+    time.sleep(WAITS_S)
+    fleet.heal("all", "p2p-closed")
+    planned = responder.run()
+    assert planned.causes[0] == "few_peers"
+    hosts = ("vs1", "vh1", "vh2", "vh3", "vh4")
+    assert planned.steps() == [(action, host) for host in hosts for action in ("stop_node", "start_node")]
+    assert "it dials next between" in planned.output
+
+    before = fleet.units("vh1", "vh2", "vh3", "vh4")
+    process = responder.start("-e", f"incident_approve={planned.digest}")
+    responder.kill_at(process, "step 2/10")
+    looked = responder.run()
+    again = responder.run("-e", f"incident_approve={planned.digest}", "-e", f"incident_break_lock={owner_of(looked)}")
+    assert again.code == 0, again.output
+    assert again.entries[-1]["data"]["outcome"] == "recovered"
+    assert fleet.units("vh1", "vh2", "vh3", "vh4") == before, "a validator was restarted, though the sentry dialled it"

@@ -165,7 +165,8 @@ CONSENSUS_FAILURE = Cause(
     ),
     next="Read the CONSENSUS FAILURE line on {hosts} before anything is restarted: a restart runs into the same, and then "
     "nothing answers any more.",
-    decide="The reason has to be found and removed on each node first.",
+    decide="The reason has to be found and removed on each node first: restarted with it still there, nodes that answered "
+    "everything answer nothing. Many are restarted at once only where all consensus is dead and the reason is gone on each.",
 )
 APPLICATION_PANICS = Cause(
     "application_panics",
@@ -185,7 +186,8 @@ APPLICATION_PANICS = Cause(
     ),
     next="Send the panic of {hosts} to the developers. Do not restart and do not roll back: the same block fails again.",
     decide="A binary that executes the block is needed, on more than two thirds of the power at the same height. A rollback "
-    "changes nothing here: the block is stored and not executed.",
+    "changes nothing here: the block is stored and not executed. Once that binary lies on each node, they may be started "
+    "together; before, a start only ends what still answers.",
     message="The application fails at block {height} on our nodes. Does yours? Please do not restart or roll back; "
     "tell us the last lines of your log.",
 )

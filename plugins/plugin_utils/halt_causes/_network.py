@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_redial as redial
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import (
     HOLDS,
     Cause,
@@ -104,11 +105,12 @@ def _network_split(halt: Halt) -> Finding:
             f"{said}, and none of the other parts: together {together}, {reading.quorum} of {reading.total} are needed"
         )
         # A host without a peer is a part of its own, and that is the cause.
-        alone = [named for _power, named in groups if all(_peerless(reading.nodes.get(host)) for host in named)]
+        alone = [named for _power, named in groups if all(_alone(reading.nodes.get(host)) for host in named)]
         known = len(alone) >= len(groups) - 1
         because += "; the reason is known" if known else _dials(reading.nodes)
         beside = known or together < reading.quorum
-        return Finding(HOLDS, because, lost, hosts, symptom=beside, explained=known)
+        forbids = () if known else None
+        return Finding(HOLDS, because, lost, hosts, symptom=beside, explained=known, forbids=forbids)
     if len(seen) < 2:
         return cannot_tell("the votes that two hosts of ours hold at the present height")
     front = max(place for votes in seen.values() for place in votes)
@@ -121,8 +123,8 @@ def _network_split(halt: Halt) -> Finding:
     return cannot_tell("whether the parts that are seen have a quorum")
 
 
-def _peerless(node: t.Optional[Node]) -> bool:
-    return node is not None and node.data is not None and node.data.rpc.net_info.integer("count") == 0
+def _alone(node: t.Optional[Node]) -> bool:
+    return node is not None and redial.peerless(node)
 
 
 def _dials(nodes: dict[str, Node]) -> str:
@@ -152,7 +154,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     alone = [
         node
         for node in reading.nodes.values()
-        if node.state in ("not_voting", "running", *(("voting",) if halt.standing else ())) and _peerless(node)
+        if node.state in ("not_voting", "running", *(("voting",) if halt.standing else ())) and redial.peerless(node)
     ]
     rows = [row for row in halt.rows.values() if row.host in {node.host for node in alone}]
     if alone and (reading.total <= 0 or not rows):
@@ -169,7 +171,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     heard = reading.voting - voting
     because = f"{words}. Without them {heard} of {reading.total} can be heard, {reading.quorum} are needed"
     beside = heard >= reading.quorum
-    return Finding(HOLDS, because, power, hosts, symptom=beside, justifies=())
+    return Finding(HOLDS, because, power, hosts, symptom=beside, justifies=() if beside else None)
 
 
 def _why_no_peers(node: Node) -> str:
@@ -182,8 +184,8 @@ def _why_no_peers(node: Node) -> str:
     dials = sorted({text for peer in expected if (text := peer.text("dial")) is not None})
     tries = f"; tried from its host: {', '.join(dials)}" if dials else ""
     for kind, words in (
-        ("peers_given_up", "it has given up dialling them"),
-        ("peers_backoff", "it waits longer and longer between its dials (3 s to 16 h)"),
+        (redial.GIVEN_UP, "it has given up dialling them"),
+        (redial.BACKOFF, f"it waits longer and longer between its dials: {redial.said(data)}"),
     ):
         if current(data, kind) is not None:
             return f", {words}{tries}"
@@ -241,7 +243,7 @@ NETWORK_SPLIT = Cause(
     ),
     next="Mend the network between the parts (firewall, routing, security groups), then wait: peers are dialled again.",
     decide="A restart makes no network. Once it is open again both ways, nodes dial again by themselves within seconds to "
-    "hours; a person may restart sentries first, and a validator alone and last.",
+    "hours; where a full node of ours lacks the other part, the plan restarts that one, and no validator that is heard.",
     message="The network seems split: our nodes see votes of parts that do not hear each other. Please look whether your "
     "node has peers on both sides, and which of them it can "
     "reach on port 26656. Do not restart a node that votes.",
@@ -254,6 +256,7 @@ FEW_PEERS = Cause(
     "SEV-1",
     _nobody_hears,
     strikes=_few_peers,
+    justifies=("stop_node", "start_node"),
     signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has given up dialling "
     "(peers_given_up, peers_backoff), and what a plain connection from its host came to, is said with it.",
     by_hand=(
@@ -263,8 +266,8 @@ FEW_PEERS = Cause(
     ),
     next="On {hosts}: open port 26656 both ways, see that persistent_peers names nodes that run.",
     decide="A node dials again by itself: 20 times every 5 to 8 s, then after 3, 9, 27 s and so on up to 16 h, and then no "
-    "more. Only where the network is proven open both ways does a restart help, and a person orders it: sentries and full "
-    "nodes first, a validator alone and last.",
+    "more. Only where the network is proven open both ways does a restart help, for a node that is started dials at once: the "
+    "plan names it, sentries and full nodes first, a validator alone and last. Else wait for the dial that is due.",
 )
 CLOCK_SKEW = Cause(
     "clock_skew",

@@ -222,7 +222,15 @@ KEY_ON_TWO_HOSTS = Cause(
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
     _key_on_two_hosts,
-    forbids=("start_node", "thaw_node", "stop_node", "relax_double_sign_check", "clear_halt_height", "put_wal_back"),
+    forbids=(
+        "start_node",
+        "thaw_node",
+        "stop_node",
+        "relax_double_sign_check",
+        "clear_halt_height",
+        "put_wal_back",
+        "free_space",
+    ),
     signs="Two hosts of ours run a node each, their local key files name one address, and neither uses a remote "
     "signer; also while blocks come. A key beside a unit that does not run is a standby: noted, never "
     "held. Where a host shows nothing it cannot be told.",

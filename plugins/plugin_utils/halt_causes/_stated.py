@@ -146,7 +146,8 @@ UPGRADE_NEEDED = Cause(
     ),
     next="Install the named binary on {hosts}, compare its checksum with the release, then start the unit.",
     decide="Which binary is the right one is not a thing an automation may guess: a person installs the released one. "
-    "Nothing is rolled back, and the upgrade is not skipped unless more than two thirds of the power agree to.",
+    "Nothing is rolled back, and the upgrade is not skipped unless more than two thirds of the power agree to. All stand at "
+    "one height: once the binary lies on each node, they may be started together; before, a start only ends what answers.",
     message="The chain stands at height {height}, where a planned upgrade is due. It goes on when more than two "
     "thirds of the power run the released binary. Please install it, compare its checksum, start your node on the same "
     "host with the same data, and do not roll back or reset anything.",

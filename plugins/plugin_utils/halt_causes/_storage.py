@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import log_is_gone
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import full_disk, log_is_gone
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
@@ -20,20 +20,13 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._h
     reason_is,
 )
 
-# A node that found the disk full dies of it at once, and a little is freed as it dies: what is left then is no room.
-FULL_BYTES = 1024 * 1024
-FULL_INODES = 10
-
 
 def _disk_full(_halt: Halt, node: Node) -> t.Optional[str]:
     words = reason_is(node, ("no_space",)) or _disk_unseen(node)
-    disk = node.data.disk if node.data is not None else None
-    if disk is not None and node.state in (*DOWN, *SILENT):
-        free, inodes, total = disk.integer("free_bytes"), disk.integer("inodes_free"), disk.integer("inodes")
-        if free is not None and free < FULL_BYTES:
-            return f"{free} bytes are free on the file system of {clean(disk.text('path'), 80)}"
-        if inodes is not None and inodes < FULL_INODES and (total or 0) > 0:
-            return f"{inodes} inodes are free on the file system of {clean(disk.text('path'), 80)}"
+    if node.data is not None and node.state in (*DOWN, *SILENT) and (what := full_disk(node.data)) is not None:
+        disk = node.data.disk
+        left = disk.integer("free_bytes" if what == "bytes" else "inodes_free")
+        return f"{left} {what} are free on the file system of {clean(disk.text('path'), 80)}"
     return words
 
 
@@ -81,7 +74,8 @@ DISK_FULL = Cause(
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
     strikes=_disk_full,
-    forbids=("start_node", "thaw_node"),
+    justifies=("stop_node", "free_space", "start_node"),
+    forbids=("thaw_node",),
     signs='The journal\'s reason is "no space left on device"; or of a node without a vote less than 1 MiB or 10 '
     "inodes are free where its data lies.",
     by_hand=(
@@ -89,8 +83,9 @@ DISK_FULL = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'no space left on device'",
     ),
     next="Free space on {hosts} outside the node's data (old logs, old snapshots), then run again.",
-    decide="What may be deleted is for a person to say. Never delete files of the node's data or its write-ahead log. A node "
-    "that met a full disk is restarted only after there is room again.",
+    decide="The plan compresses old log files where they free enough, and deletes nothing: what may be deleted is for a person "
+    "to say. Never delete files of the node's data or its write-ahead log. A node that met a full disk is restarted only "
+    "after there is room again.",
 )
 DISK_UNWRITABLE = Cause(
     "disk_unwritable",

@@ -38,6 +38,18 @@ def _no_peers(box: Box, _arguments: Sequence[str]) -> Saved:
     return saved
 
 
+def _slow_redial(box: Box, _arguments: Sequence[str]) -> Saved:
+    saved = change_settings(
+        box,
+        {
+            ("config.toml", "p2p", "pex"): "false",
+            ("config.toml", "p2p", "persistent_peers_max_dial_period"): '"0s"',
+        },
+    )
+    box.must("systemctl", "restart", image.UNIT)
+    return saved
+
+
 def groups(text: str, hosts: Sequence[str]) -> list[list[str]]:
     """``vh1,vh2/vh3`` as groups of known hosts; who is not named joins the last group."""
     found = [[host for host in part.split(",") if host] for part in text.split("/")]
@@ -55,5 +67,8 @@ def groups(text: str, hosts: Sequence[str]) -> list[list[str]]:
 FAULTS = (
     Fault("cut", "HOST", "the host's network port is down", _cut),
     Fault("p2p-closed", "HOST", "the host's firewall drops what comes in for the p2p port", _p2p_closed),
+    Fault(
+        "slow-redial", "HOST", "no peer exchange: lost peers are dialled less and less often", _slow_redial, once=True
+    ),
     Fault("no-peers", "HOST", "no peer is configured or known, and none can dial in", _no_peers, once=True),
 )

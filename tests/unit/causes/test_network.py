@@ -124,7 +124,7 @@ ROWS: Table = {
         (
             "backs off",
             lambda: change(four(["mute"]), "vh1", NO_PEERS, dials("refused"), marks=says("backoff")),
-            Holds(ROOT, 40, "vh1", "between its dials (3 s to 16 h); tried from its host: refused"),
+            Holds(ROOT, 40, "vh1", "between its dials: it dials next between"),
         ),
         (
             "gave up",

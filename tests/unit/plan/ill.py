@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fleets whose nodes halted at a configured height, or lost their log, and what the steps of a plan make of them."""
+"""Fleets whose nodes halted at a configured height, lost their log or filled their disk, and what a plan makes of them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ SAID: t.Mapping[str, t.Any] = types.MappingProxyType(
 
 HALT_ACTIONS = ["stop_node", "clear_halt_height", "start_node"]
 WAL_ACTIONS = ["stop_node", "put_wal_back", "start_node"]
+FULL_ACTIONS = ["stop_node", "free_space", "start_node"]
 
 
 def halting(height: int | None = r.HEIGHT, at: int | None = 0, source: str = "app.toml") -> dict[str, t.Any]:
@@ -70,6 +71,24 @@ def lost(power: int, key: str, **raw: t.Any) -> Host:
     return Host("not_voting", power, key, raw={**parts, **raw})
 
 
+WRITE = 'ERR CONSENSUS FAILURE!!! err="error writing batch to DB: write /v/data/000042.log: no space left on device"'
+
+
+def old_logs(size: int = 400_000_000, files: int = 6) -> dict[str, t.Any]:
+    return r.ok({"files": files, "bytes": size, "journal_files": 0, "oldest_at": STARTED, "largest": []})
+
+
+def full(power: int, key: str, running: bool = True, **raw: t.Any) -> Host:
+    """A validator whose disk is full: its consensus is dead, or, restarted, it ends at every start."""
+    marks = [r.mark("no_space", WRITE), r.mark("consensus_failure" if running else "exited", WRITE)]
+    parts = {"disk": {"free_bytes": 4096}, "old_logs": old_logs(), "journal": {"marks": marks}}
+    return Host("not_voting" if running else "crashed", power, key, raw={**parts, **raw})
+
+
+def full_net(**more: Host) -> Net:
+    return Net({"v1": Host("voting", 40, "a"), "v2": full(30, "b"), "v3": full(30, "c", running=False), **more})
+
+
 def halt_net(**more: Host) -> Net:
     return Net({"v1": Host("voting", 40, "a"), "v2": halted(30, "b"), "v3": halted(30, "c"), **more})
 
@@ -87,8 +106,13 @@ def judged(net: Net) -> dict[str, t.Any]:
     }
     halts = [name for name in net.hosts if "halt_height" in kinds[name]]
     losers = [name for name in net.hosts if "wal_missing" in kinds[name]]
-    down = [name for name in made["causes"][0]["hosts"] if name not in (*halts, *losers)]
-    found = (("halt_height", halts, HALT_ACTIONS), ("wal_lost", losers, WAL_ACTIONS))
+    fulls = [name for name in net.hosts if "no_space" in kinds[name]]
+    down = [name for name in made["causes"][0]["hosts"] if name not in (*halts, *losers, *fulls)]
+    found = (
+        ("halt_height", halts, HALT_ACTIONS),
+        ("wal_lost", losers, WAL_ACTIONS),
+        ("disk_full", fulls, FULL_ACTIONS),
+    )
     made["causes"] = [cause(name, hosts, actions, []) for name, hosts, actions in found if hosts]
     made["causes"] += [cause("processes_down", down, ["start_node", "thaw_node"], [])] if down else []
     return made
@@ -126,6 +150,8 @@ def act(net: Net, step: dict[str, t.Any]) -> Net:
         host.raw["config"] = {**host.raw["config"], **halting(0, 0)}
     elif action == "put_wal_back":
         host.raw["wal"] = wal(r.HEIGHT, ("cs.wal.incident-run-1", 0))
+    elif action == "free_space":
+        host.raw["disk"] = {"free_bytes": 500_000_000}
     elif action == "relax_double_sign_check":
         host.raw["config"] = {**host.raw.get("config", {}), **RELAXED["config"]}
     elif action == "restore_double_sign_check":

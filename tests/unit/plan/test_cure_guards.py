@@ -237,7 +237,7 @@ def test_when_a_halt_height_is_gone(config: dict[str, t.Any], said: t.Any, state
 
 def test_no_cure_clears_another_reason() -> None:
     both = frozenset({cures.HALT_HEIGHT, cures.WAL_MISSING, cures.DOUBLE_SIGN_CHECK})
-    for kind in ("no_space", "database_damaged", "consensus_failure", "panic", "wal_damaged", "handshake_failed"):
+    for kind in ("read_only", "database_damaged", "consensus_failure", "panic", "wal_damaged", "handshake_failed"):
         marks = [mark for mark in (*HALT_MARKS, *WAL_MARKS) if mark["kind"] != kind]
         node = r.node("vs", raw(*marks, r.mark(kind), running=False), state="stopped")
         assert states(guards.start_guards(seen(node), node, both))["journal"] == "refused", kind

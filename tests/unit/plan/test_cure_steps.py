@@ -19,6 +19,8 @@ from tests.unit.plan.ill import (
     act,
     check,
     evidence,
+    full,
+    full_net,
     halt_net,
     halted,
     halting,
@@ -60,8 +62,15 @@ def walk(net: Net, made: dict[str, Any]) -> Net:
 FLEETS = {
     "halt height": halt_net(s1=halted(0, None)),
     "log": wal_net(),
-    "both": Net(
-        {"v1": Host("voting", 30, "a"), "v2": halted(30, "b"), "v3": lost(25, "c"), "v4": Host("stopped", 15, "d")}
+    "disk": full_net(),
+    "all": Net(
+        {
+            "v1": Host("voting", 30, "a"),
+            "v2": halted(30, "b"),
+            "v3": lost(25, "c"),
+            "v4": Host("stopped", 9, "d"),
+            "v5": full(6, "e"),
+        }
     ),
 }
 

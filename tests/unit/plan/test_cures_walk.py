@@ -14,7 +14,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 
 from tests.unit.plan import readings as r
 from tests.unit.plan.bundles import Host, Net
-from tests.unit.plan.ill import REPLAY, act, evidence, halt_net, halted, halting, wal_net
+from tests.unit.plan.ill import REPLAY, act, evidence, full_net, halt_net, halted, halting, wal_net
 from tests.unit.plan.test_halt_plan import steps
 from tests.unit.plan.test_steps import moved
 
@@ -33,6 +33,7 @@ FLEETS = {
     "halt height": (halt_net(s1=halted(0, None)), 9),
     "crash loop at it": (looping(), 6),
     "log": (wal_net(), 6),
+    "disk": (full_net(), 6),
 }
 
 

@@ -123,7 +123,8 @@ FATAL = [
     "upgrade_needed",
     "wrong_app_version",
     "halt_height",
-    "no_space",
+    "read_only",
+    "io_error",
     "wal_damaged",
     "wal_missing",
     "database_damaged",
@@ -147,7 +148,7 @@ def test_a_fatal_reason_refuses(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"), [("no_space", "clear"), ("conflicting_vote", "refused"), ("evidence", "open")]
+    ("kind", "state"), [("io_error", "clear"), ("conflicting_vote", "refused"), ("evidence", "open")]
 )
 def test_what_was_written_before_its_own_last_vote_did_not_stop_it(kind: str, state: str) -> None:
     raw = changed(put("journal", "marks", [r.mark(kind)]))
@@ -176,9 +177,9 @@ def looping(*marks: dict[str, t.Any]) -> dict[str, t.Any]:
 def test_a_crash_loop_seen_in_its_second_up_is_judged_by_the_run_before() -> None:
     own = r.mark("double_sign_check", current=False)
     assert start(looping(own), state="crashed")["journal"] == "clear"
-    assert start(looping(own, r.mark("no_space", current=False)), state="crashed")["journal"] == "refused"
+    assert start(looping(own, r.mark("io_error", current=False)), state="crashed")["journal"] == "refused"
     assert start(looping(), state="crashed")["journal"] == "refused"
-    old = dict(r.mark("no_space", current=False), last_at="2026-01-30T11:50:00Z")
+    old = dict(r.mark("io_error", current=False), last_at="2026-01-30T11:50:00Z")
     assert start(looping(own, old), state="crashed")["journal"] == "clear"
 
 

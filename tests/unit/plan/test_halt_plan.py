@@ -130,7 +130,7 @@ def test_break_glass_without_need_changes_nothing() -> None:
         ({"signer": {"state": {"height": 90, "round": 0, "step": 3}}}, None),
         ({"process": {"others": [{"pid": 77}]}}, "process"),
         ({"disk": {"free_bytes": 5}}, "full"),
-        ({"journal": {"marks": [r.mark("no_space", "no space left on device")]}}, "no space"),
+        ({"journal": {"marks": [r.mark("io_error", "input/output error")]}}, "input/output"),
     ],
 )
 def test_a_refused_start_is_withheld_even_with_break_glass(raw: dict[str, t.Any], word: str | None) -> None:

@@ -1,0 +1,91 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A full disk: what is freed by a plan, what is left to a person, and when a node may start again."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from tests.unit.plan import readings as r
+from tests.unit.plan.bundles import Host, Net
+from tests.unit.plan.ill import WRITE, act, check, full, full_net, make, of, old_logs
+from tests.unit.plan.test_halt_plan import held, steps
+
+
+def test_old_logs_are_compressed_while_the_node_is_down() -> None:
+    made = make(full_net(), None)
+    assert steps(made) == of("v2", "v3", cure="free_space")
+    freeing = made["steps"][1]
+    assert "4096 bytes are free" in freeing["why"] and "6 old log files of 400 MB" in freeing["why"]
+    assert "gzip -d -S .incident-RUN.gz" in freeing["undo"] and "expected" not in freeing
+    assert made["decision"] is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "word"),
+    [
+        ({"old_logs": old_logs(190_000_000)}, "would not free 100 MB"),
+        ({"old_logs": old_logs(0, 0)}, "(0 files)"),
+        ({"old_logs": r.error("privilege", "may not look into /var/log")}, "may not look into /var/log"),
+        ({"old_logs": None}, "missing"),
+        ({"old_logs": r.ok({"files": "6", "bytes": 400_000_000})}, "not known"),
+        ({"disk": {"free_bytes": 4096, "read_only": True}}, "read-only"),
+        ({"disk": {"free_bytes": 400_000_000, "inodes": 1000, "inodes_free": 0}}, "no free inodes"),
+        ({"disk": {"free_bytes": 4096, "inodes": 1000, "inodes_free": 0}}, "inodes"),
+    ],
+)
+def test_what_frees_too_little_or_is_not_seen_is_a_persons(raw: dict[str, t.Any], word: str) -> None:
+    net = full_net(v2=full(30, "b", **raw))
+    for reason in (None, "I know better"):
+        made = make(net, None, reason)
+        assert not [step for step in made["steps"] if step["host"] == "v2"]
+        assert word in held(made)["v2"]["why"] and not held(made)["v2"]["break_glass"]
+
+
+def test_a_node_that_somebody_made_room_for_is_started_again() -> None:
+    room = {"disk": {"free_bytes": 600_000_000}}
+    made = make(full_net(v2=full(30, "b", **room), v3=full(30, "c", running=False, **room)), None)
+    assert steps(made) == [(action, host) for host in ("v2", "v3") for action in ("stop_node", "start_node")]
+    stopped = make(full_net(v2=Host("stopped", 30, "b", raw={**full(30, "b").raw, **room})), None)
+    assert steps(stopped)[0] == ("start_node", "v2")
+
+
+def test_a_start_waits_for_room_that_is_seen() -> None:
+    net = full_net()
+    made = make(net, None)
+    for step in made["steps"][:2]:
+        net = act(net, step)
+    for free, goes in ((99_999_999, False), (100_000_000, True)):
+        net.hosts["v2"].raw["disk"] = {"free_bytes": free}
+        found = check(net, made, made["steps"][2])
+        assert found["ok"] is goes and found["needed"], found["because"]
+    net.hosts["v2"].raw["disk"] = {"free_bytes": 5, "read_only": True}
+    assert "read-only" in check(net, made, made["steps"][2])["because"]
+
+
+def test_the_reasons_beside_the_full_disk_still_count() -> None:
+    marks = [r.mark("no_space", WRITE), r.mark("database_damaged", "leveldb: manifest corrupted"), r.mark("exited")]
+    made = make(full_net(v2=full(30, "b", journal={"marks": marks}, running=False)), None, "I know better")
+    assert not [step for step in made["steps"] if step["host"] == "v2"]
+    assert "database damaged" in held(made)["v2"]["why"]
+
+
+def test_a_node_that_lives_on_a_full_disk_is_stopped_only_where_no_vote_of_it_is_seen() -> None:
+    marks = [r.mark("no_space", "ERR Periodic WAL flush failed: no space left on device")]
+    net = full_net(v2=full(30, "b", journal={"marks": marks}))
+    # It signed after its start, and nobody has stopped it yet.
+    net.signed["b"] = 5
+    net.hosts["v2"].raw["unit"] = {"started_at": "2026-01-01T00:00:00Z"}
+    made = make(net, None)
+    assert steps(made)[:3] == of("v2", cure="free_space")
+    assert check(net, made, made["steps"][0])["ok"]
+    net.hosts["v2"].doing = "voting"
+    assert not [step for step in make(net, None)["steps"] if step["host"] == "v2"]
+
+
+def test_a_validator_of_others_is_not_touched() -> None:
+    net = Net({"v1": Host("voting", 40, "a"), "v2": full(30, "b")}, theirs={"d": (30, False)})
+    assert {step["host"] for step in make(net, None)["steps"]} <= {"v2"}
