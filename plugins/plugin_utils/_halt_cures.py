@@ -22,6 +22,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_s
     clear,
     consensus_failed,
     refused,
+    undecided,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._halt import standing
@@ -59,8 +60,7 @@ def ailment(reading: Reading, node: Node) -> t.Optional[str]:
     lost = WAL_MISSING in kinds or log_is_gone(reading, node, data)
     if lost and node.in_set and node.state in ("not_voting", "stopped") and not dead:
         return WAL_MISSING
-    full = NO_SPACE in kinds or full_disk(data) is not None
-    if full and (node.state in DOWN or dead or (node.state == "not_voting" and hindered_by(node, NO_SPACE))):
+    if met_full_disk(reading, node, data) and (node.state in DOWN or dead or lives_on_full_disk(node)):
         return NO_SPACE
     return PEERS_AWAY if not dead and standing(reading) and waits_for_peers(node, data) else None
 
@@ -68,16 +68,29 @@ def ailment(reading: Reading, node: Node) -> t.Optional[str]:
 def waits_for_peers(node: Node, data: NodeEvidence) -> bool:
     """Whether a node that runs lacks persistent peers and waits longer and longer before it dials them.
 
-    A validator with a single peer is heard: what it votes is not taken away.
+    What may be a validator with a single peer is heard: what it votes is not taken away.
     """
     runs = node.state in ("voting", "not_voting", "running")
-    lacks = bool(redial.away(data)) and (not node.in_set or redial.peerless(node))
+    lacks = bool(redial.away(data)) and (redial.signs_nothing(node) or redial.peerless(node))
     return runs and lacks and redial.waits(data) is not None
 
 
-def hindered_by(node: Node, kind: str) -> bool:
-    """Whether that is why a node that lives takes no part."""
-    return node.reason is not None and node.reason.kind == kind
+def met_full_disk(reading: Reading, node: Node, data: NodeEvidence) -> bool:
+    """Whether the disk of the node's data is full, or the node wrote, and did not outlive, that it was.
+
+    A line about another place says nothing about that disk.
+    """
+    places = [place for place in (data.paths.text("home"), data.wal.text("path")) if place]
+    told = any(
+        mark.kind == NO_SPACE and mark.last_at is not None and any(f"{place}/" in mark.text for place in places)
+        for mark in host_guards.stated(reading, node, data)
+    )
+    return told or full_disk(data) is not None
+
+
+def lives_on_full_disk(node: Node) -> bool:
+    """Whether a node runs and takes no part because of a full disk. Room alone does not bring it back."""
+    return node.state == "not_voting" and node.reason is not None and node.reason.kind == NO_SPACE
 
 
 def full_disk(data: NodeEvidence) -> t.Optional[str]:
@@ -119,7 +132,7 @@ def cured(
         found.add(HALT_HEIGHT)
     if WAL_MISSING in planned or wal_is_back(reading, node, data):
         found.add(WAL_MISSING)
-    if NO_SPACE in planned or room_is_back(node, data):
+    if NO_SPACE in planned or (met_full_disk(reading, node, data) and room_is_back(node, data)):
         found.add(NO_SPACE)
     return frozenset(found)
 
@@ -235,6 +248,14 @@ def log_guard(reading: Reading, node: Node, data: NodeEvidence, gone: t.Containe
             name,
             f"The write-ahead log on {node.host} is gone, and the node has signed for height {(reading.height or 0) + 1}. "
             "Put the log back first: a start without it forgets what it is locked on.",
+        )
+    state = data.signer.inner("state")
+    signed, ends = (state.integer("height") if state is not None else None), data.wal.integer("last_end_height")
+    if WAL_MISSING not in gone and node.in_set and None not in (signed, ends) and (ends or 0) < (signed or 0) - 1:
+        return undecided(
+            name,
+            f"The write-ahead log on {node.host} ends with height {ends}, and the node has signed for {signed}: a start may "
+            "forget what it is locked on.",
         )
     return clear(name, "The write-ahead log is not known to be gone.")
 

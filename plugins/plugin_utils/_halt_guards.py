@@ -18,6 +18,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_g
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import OPEN, REFUSED, Guard
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import read
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_stopped import stopped_now
 
 START = "start_node"
 THAW = "thaw_node"
@@ -39,7 +40,7 @@ REMOVES = {
 # Actions that bring a node back, and so voting power.
 BRINGING = (START, THAW)
 
-# With these a node runs and signs until a step stops it: no time of a stop parts its own votes from another's.
+# With these a node may run and sign until a step stops it: its start is asked for as it would be after that stop.
 _LIVES_ON = (cures_.PEERS_AWAY, cures_.NO_SPACE)
 
 # A node that is started dials its persistent peers at once, and one of them may take two tries.
@@ -64,17 +65,13 @@ def start_guards(
     data = node.data
     if data is None:
         return (_unseen(node),)
-    lives = (
-        cures_.ailment(reading, node) in _LIVES_ON
-        and node.state not in DOWN
-        and not signer_guards.consensus_failed(data)
-    )
     gone = cures_.cured(reading, node, data, cures, reading.height if stands_at is None else stands_at)
     return (
         signer_guards.address(node, data),
         signer_guards.signer(node, data),
         signer_guards.key_elsewhere(reading, node),
-        signer_guards.votes_before_stop(node) if lives else signer_guards.votes_after_stop(reading, node, data),
+        signer_guards.one_vote(reading, node),
+        signer_guards.votes_after_stop(reading, node, data),
         signer_guards.signing_state(reading, node, data),
         signer_guards.double_sign_check(node, data, cures_.DOUBLE_SIGN_CHECK in cures),
         host_guards.other_process(node, data),
@@ -85,6 +82,26 @@ def start_guards(
         cures_.log_guard(reading, node, data, gone),
         host_guards.journal(reading, node, data, gone),
     )
+
+
+def start_after_stop(
+    reading: Reading, node: Node, cures: frozenset[str] = cures_.NONE, stands_at: int | None = None
+) -> tuple[Guard, ...]:
+    """All guards of the start that follows a stop of ``node``; arguments as of ``start_guards``.
+
+    A node that still takes some part shows blocks and votes that nobody may show once it is stopped. So its start is asked
+    for on the evidence without it: else it would be stopped and then not be started.
+    """
+    data = node.data
+    lives = node.state not in DOWN and data is not None and not signer_guards.consensus_failed(data)
+    if not lives or cures_.ailment(reading, node) not in _LIVES_ON:
+        return start_guards(reading, node, cures, stands_at)
+    after = read(stopped_now(reading.bundle, node.host))
+    stands_at = reading.height if stands_at is None else stands_at
+    if after.chain_id != reading.chain_id or after.height is None or after.height < (stands_at or 0) or after.split:
+        why = f"Once {node.host} is stopped, no other node of ours shows block {stands_at}: its start could not be checked."
+        return (Guard("block", REFUSED, why),)
+    return start_guards(after, after.nodes[node.host], cures, stands_at)
 
 
 def thaw_guards(reading: Reading, node: Node) -> tuple[Guard, ...]:
@@ -100,6 +117,7 @@ def thaw_guards(reading: Reading, node: Node) -> tuple[Guard, ...]:
         signer_guards.address(node, data),
         signer_guards.signer(node, data),
         signer_guards.key_elsewhere(reading, node),
+        signer_guards.one_vote(reading, node),
         signer_guards.votes_after_freeze(reading, node, data),
         signer_guards.signing_state(reading, node, data),
         host_guards.other_process(node, data),
@@ -172,7 +190,8 @@ def _guards_of(reading: Reading, node: Node, plan: Plan, step: Step, moving: boo
         return ()
     if action == THAW:
         return thaw_guards(reading, node)
-    of_start = start_guards(reading, node, _still_to_come(plan, step), stands_at)
+    still = _still_to_come(plan, step)
+    of_start = (start_after_stop if action == STOP else start_guards)(reading, node, still, stands_at)
     if action == STOP:
         # A node that is stopped and cannot be started again has lost its evidence for nothing.
         cures = [
@@ -295,7 +314,7 @@ def _just_started(reading: Reading, plan: Plan, step: Step) -> str | None:
         )
         data = node.data if node is not None and other["host"] != step["host"] else None
         started = data.unit.time("started_at") if data is not None else None
-        if data is not None and started is not None and data.now is not None and data.now - started < DIALS_S:
+        if data is not None and started is not None and data.now is not None and 0 <= data.now - started < DIALS_S:
             return str(other["host"])
     return None
 

@@ -56,7 +56,7 @@ def stop_guards(reading: Reading, node: Node, moving: bool = False) -> tuple[Gua
     halted = _halted(reading, moving)
     if cures.ailment(reading, node) == cures.PEERS_AWAY:
         return (halted, *redial.guards(reading, node, data))
-    return (halted, _not_voting(reading, node), _dead(reading, node, data))
+    return (halted, _not_voting(reading, node), _dead(reading, node, data, moving))
 
 
 def clear_guards(
@@ -110,7 +110,8 @@ def needed(
     if node.state not in ("not_voting", "running", *DOWN):
         return None, f"What the node on {host} does cannot be told: {node.state} ({node.detail})."
     if runs and ill is None:
-        return False, f"The node on {host} runs, and the reason that the plan was made for is gone."
+        still = " It has no peer yet, and is left to dial by itself." if redial.peerless(node) else ""
+        return False, f"The node on {host} runs, and the reason that the plan was made for is gone.{still}"
     if runs and moving and ill == cures.WAL_MISSING:
         return False, f"The chain moves: the node on {host} takes part from the next height on, without its old log."
     if action == CLEAR_HALT:
@@ -148,14 +149,16 @@ def _not_voting(reading: Reading, node: Node) -> Guard:
     return clear(name, "No power that votes is stopped." if row is not None else "It is no validator of the set.")
 
 
-def _dead(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
+def _dead(reading: Reading, node: Node, data: NodeEvidence, moving: bool) -> Guard:
     name = "takes_no_part"
     if node.state in DOWN:
         return clear(name, f"No process of it lasts ({node.detail}): the stop only keeps systemd from another try.")
     if node.state == "not_voting" and consensus_failed(data):
         return clear(name, "Its consensus is dead: it votes for nothing until it is started again.")
     ill = cures.ailment(reading, node)
-    if ill in _WHY_SILENT:
+    if ill == cures.NO_SPACE and moving and cures.full_disk(data) is not None:
+        return clear(name, "It is in none of the newest blocks, and on a full disk it cannot sign.")
+    if ill in _WHY_SILENT and not moving:
         return _silent_at_this_height(reading, node, _WHY_SILENT[ill])
     return refused(name, f"It is not proven that the node on {node.host} can take no part. It is not stopped.")
 
@@ -275,13 +278,14 @@ def _old_logs(node: Node, data: NodeEvidence) -> Guard:
     free, files, size = data.disk.integer("free_bytes"), data.old_logs.integer("files"), data.old_logs.integer("bytes")
     if not data.disk.ok or free is None or data.disk.flag("read_only") is not False:
         return refused(name, f"The disk of {node.host} could not be seen, or is read-only: nothing is changed on it.")
-    if cures.full_disk(data) == "inodes":
+    inodes_free = data.disk.integer("inodes_free")
+    if data.disk.integer("inodes") and inodes_free is not None and inodes_free < host_guards.LEAST_FREE_INODES:
         return refused(
             name,
             f"The disk of {node.host} has no free inodes left. Compressing files frees none: a person removes small files "
             "outside the node's data.",
         )
-    if files is None or size is None:
+    if files is None or size is None or min(files, size) < 0:
         why = data.old_logs.error.text if data.old_logs.error else "their number or size is missing"
         return refused(
             name, f"The disk of {node.host} is full, and which old log files lie on it is not known ({why})."

@@ -117,11 +117,16 @@ def votes_after_stop(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     return _no_later_vote(reading, node, next((bound for bound in bounds if bound is not None), None), "stop")
 
 
-def votes_before_stop(node: Node) -> Guard:
-    """Of a node that runs and has signed: that its votes are its own is for its signing state to say, and, once it is
-    stopped, for the time of its stop.
-    """
-    return clear("votes", f"The node on {node.host} runs, and its signing state holds what it signed.")
+def one_vote(reading: Reading, node: Node) -> Guard:
+    """No two different votes of the address for one height, round and step are seen."""
+    name = "one_vote"
+    if node.address is not None and node.address in reading.conflicts:
+        return refused(
+            name,
+            f"Two different votes of the validator on {node.host} for one height, round and step are seen: another machine "
+            "signs with its key. A person finds it and fences it.",
+        )
+    return clear(name, "No two different votes of this validator for one place are seen.")
 
 
 def consensus_failed(data: NodeEvidence) -> bool:

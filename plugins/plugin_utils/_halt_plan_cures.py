@@ -19,6 +19,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards i
     REMOVES,
     START,
     STOP,
+    start_after_stop,
     start_guards,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_cures import (
@@ -45,6 +46,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_
 
 _CURE_FOR = {cures.HALT_HEIGHT: CLEAR_HALT, cures.WAL_MISSING: PUT_WAL, cures.NO_SPACE: FREE}
 
+_ABOUT_PEERS = ("few_peers", "network_split")
+
 _STARTS = {
     cures.HALT_HEIGHT: "past its halt height",
     cures.WAL_MISSING: "with its own log",
@@ -58,14 +61,13 @@ def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
     reading, data = built.reading, node.data
     if data is None:
         return
-    if ill == cures.PEERS_AWAY and row is None and not redial.open_from(node):
-        # A full node that lacks a peer which nobody reaches is nothing to speak of.
+    if ill == cures.PEERS_AWAY and not _asked_to_dial(built, node, row):
         return
     cure = _CURE_FOR.get(ill)
     stopping = is_up(data) is not False
     cure = None if _is_done(reading, node, data, ill) else cure
     actions = [*([STOP] if stopping else []), *([cure] if cure is not None else []), START]
-    named = cure or START
+    named = cure or (STOP if stopping and ill == cures.PEERS_AWAY else START)
     reason = not_for_us(reading, node, row, built.taken, unheard=ill == cures.PEERS_AWAY)
     if reason:
         built.withhold(node, row, named, reason)
@@ -82,6 +84,15 @@ def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
             built.relax(node, row, weighed.keys)
         expected = to_clear(reading, node, data, reading.height) if action == CLEAR_HALT else None
         built.add(action, node, row, _texts(action, ill, reading, node, row, weighed), weighed.keys, expected)
+
+
+def _asked_to_dial(built: Builder, node: Node, row: ValidatorRow | None) -> bool:
+    """Whether the verdict is about peers, and new dials of this node are worth a word.
+
+    A full node that lacks a peer which nobody reaches is not.
+    """
+    asked = any(cause["id"] in _ABOUT_PEERS and cause["role"] == "root" for cause in built.verdict["causes"])
+    return asked and (row is not None or bool(redial.open_from(node)))
 
 
 def _is_done(reading: Reading, node: Node, data: NodeEvidence, ill: str) -> bool:
@@ -112,7 +123,7 @@ def _guards(reading: Reading, node: Node, actions: list[str], relaxing: bool) ->
     # The journal of a halt that is not called over would only say the same again.
     if any(guard.name == "halt_is_over" and guard.state != "clear" for guard in found):
         return found
-    return [*found, *start_guards(reading, node, frozenset(planned))]
+    return [*found, *(start_after_stop if stopping else start_guards)(reading, node, frozenset(planned))]
 
 
 def _texts(action: str, ill: str, reading: Reading, node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:
@@ -186,7 +197,11 @@ def _put_texts(reading: Reading, node: Node, weighed: Weighed) -> Texts:
     }
 
 
-_UNPACK = f"find /var/log {_by_hand.HOME}/log {_by_hand.HOME}/logs -name '*.incident-RUN.gz' -exec gzip -d -S .incident-RUN.gz {{}} +"
+# Of every run: one that was cut off may have compressed a part, and the next one the rest.
+_UNPACK = (
+    f"find /var/log {_by_hand.HOME}/log {_by_hand.HOME}/logs -name '*.incident-run-*.gz' -exec sh -c "
+    """'for f; do gzip -d -S ".incident-${f##*.incident-}" "$f"; done' sh {} +"""
+)
 
 
 def _free_texts(node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:
@@ -196,6 +211,6 @@ def _free_texts(node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts
     return {
         "why": f"{node.host} is {what(row)}, and {free} bytes are free on its disk. {files} old log files of "
         f"{(size or 0) // 1_000_000} MB lie there: they are compressed beside themselves, the smallest first, until there is room.",
-        "undo": f"On {node.host}: {_by_hand.placed([_UNPACK], [data])[0]}",
+        "undo": f"Once the disk of {node.host} has room for them: {_by_hand.placed([_UNPACK], [data])[0]}",
         "risk": weighed.risk("None known: a file goes only after its compressed copy was read back and is the same."),
     }

@@ -221,6 +221,7 @@ def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
         outside_quorum=_outside_quorum(sight),
         ahead=chain.ahead,
         notes=tuple(dict.fromkeys(clean(note) for note in notes)),
+        conflicts=book.conflicting(),
         commits_seen=bool(book.commits),
         most_seen=book.most_seen,
         votes_height=book.height,

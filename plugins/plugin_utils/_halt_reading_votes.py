@@ -58,10 +58,24 @@ class VoteBook:
         found = self.raw.get(address)
         return _vote(max(found), found[max(found)]) if found else None
 
+    def conflicting(self) -> frozenset[str]:
+        """Addresses that voted for two blocks in one place, by our nodes and by references together."""
+        found = {address for address, _hrs in self.conflicts}
+        heard = self.heard.raw if self.heard is not None else {}
+        for address, votes in heard.items():
+            known = self.raw.get(address, {})
+            if any(hrs in known and _differ(known[hrs][0], vote[0]) for hrs, vote in votes.items()):
+                found.add(address)
+        return frozenset(found)
+
     def present(self, address: str) -> t.Optional[Vote]:
         """Its newest vote at the height whose block is being made."""
         hrs = self.at_height.get(address)
         return None if hrs is None else _vote(hrs, self.raw[address][hrs])
+
+
+def _differ(one: t.Any, other: t.Any) -> bool:
+    return isinstance(one, str) and isinstance(other, str) and one != other
 
 
 def _vote(hrs: HRS, seen: tuple[t.Any, t.Any]) -> Vote:
@@ -232,7 +246,7 @@ def _keep(book: VoteBook, address: t.Any, hrs: HRS, block: t.Any, at: t.Any) -> 
         return
     if known == (block, at):
         return
-    if isinstance(block, str) and isinstance(known[0], str) and block != known[0]:
+    if _differ(block, known[0]):
         book.conflicts.add((address, hrs))
     if _later((block, at), known):
         seen[hrs] = (block, at)

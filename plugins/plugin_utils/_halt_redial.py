@@ -14,7 +14,9 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence, Part
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import Guard, clear, refused
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import VOTE_TIME_TOLERANCE_S
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
 
 BACKOFF = "peers_backoff"
 GIVEN_UP = "peers_given_up"
@@ -30,8 +32,21 @@ _DIAL_S = 3
 
 
 def waits(data: NodeEvidence) -> t.Optional[Mark]:
-    """What its present run wrote when it began to wait between dials, or gave up; None where it did neither."""
-    found = [mark for mark in data.marks if mark.current and mark.kind in (BACKOFF, GIVEN_UP)]
+    """What its present run wrote last when it began to wait between dials, or gave up; None where it did neither.
+
+    Only what it wrote after its newest block: a node that has had blocks since was connected, and dials every few seconds.
+    """
+    block, now = data.rpc.status.time("block_time"), data.now
+    found = [
+        mark
+        for mark in data.marks
+        if mark.current
+        and mark.kind in (BACKOFF, GIVEN_UP)
+        and mark.last_at is not None
+        and block is not None
+        and now is not None
+        and block < mark.last_at <= now
+    ]
     return max(found, key=lambda mark: mark.last_at or 0.0, default=None)
 
 
@@ -40,9 +55,32 @@ def away(data: NodeEvidence) -> list[Part]:
     return [peer for peer in data.p2p.mappings("expected") if peer.flag("connected") is False]
 
 
+def signs_nothing(node: Node) -> bool:
+    """Whether it is known to be no validator: its address is not in the set, or it has no key."""
+    known = node.address is not None or (node.data is not None and node.data.signer.flag("key_file") is False)
+    return not node.in_set and known
+
+
 def peerless(node: Node) -> bool:
-    """Whether it has no peer at all: nobody hears what it votes."""
-    return node.data is not None and node.data.rpc.net_info.integer("count") == 0
+    """Whether its RPC shows no peer."""
+    shown = node.data.rpc.net_info if node.data is not None else None
+    return shown is not None and shown.integer("count") == 0 and not shown.items("peers")
+
+
+def unheard(reading: Reading, node: Node) -> bool:
+    """Whether nobody hears what it votes: it shows no peer, and no other node shows it as one."""
+    data = node.data
+    own = data.rpc.status.text("node_id") if data is not None else None
+    if data is None or own is None or not peerless(node):
+        return False
+    if any(peer.flag("connected") is not False for peer in data.p2p.mappings("expected")):
+        return False
+    others = (view.rpc.net_info for view in reading.views if view.name != node.host)
+    return not any(_is(peer, own) for shown in others for peer in shown.mappings("peers"))
+
+
+def _is(peer: Part, node_id: str) -> bool:
+    return (peer.text("node_id") or "").lower() == node_id.lower()
 
 
 def next_dial(began: float, now: float) -> t.Optional[tuple[float, float]]:
@@ -61,7 +99,7 @@ def next_dial(began: float, now: float) -> t.Optional[tuple[float, float]]:
 
 
 def due(data: NodeEvidence) -> t.Optional[tuple[float, float]]:
-    """The next dial of this node by its journal; None where it has given up, or nothing tells."""
+    """The next dial of this node by its journal; None where it has given up, or its journal tells of no back-off."""
     mark, now = waits(data), data.now
     if mark is None or mark.kind == GIVEN_UP or mark.last_at is None or now is None:
         return None
@@ -70,45 +108,55 @@ def due(data: NodeEvidence) -> t.Optional[tuple[float, float]]:
 
 def said(data: NodeEvidence) -> str:
     """When it dials next, in words; empty where its journal tells of no back-off."""
-    mark, dial = waits(data), due(data)
-    if mark is None:
+    dial = due(data)
+    if waits(data) is None:
         return ""
     if dial is None:
-        return "it has given up dialling" if mark.kind == GIVEN_UP else "when it dials next cannot be told"
+        return "it has given up dialling"
     return f"it dials next between {_bundle.stamp(dial[0])} and {_bundle.stamp(dial[1])}"
 
 
 def open_from(node: Node) -> list[str]:
     """Persistent peers that it is not connected to, and whose port a plain connection from its host reached."""
     data = node.data
-    return [peer.text("address") or "?" for peer in away(data) if peer.text("dial") == "open"] if data else []
+    return [_place(peer) for peer in away(data) if peer.text("dial") == "open"] if data is not None else []
+
+
+def _place(peer: Part) -> str:
+    return clean(peer.text("address"), 50) or "?"
 
 
 def dials_to(reading: Reading, node: Node) -> list[tuple[str, t.Optional[str]]]:
     """Other hosts of ours that are told to keep this node and lack it, with what a plain connection to it came to."""
     own = node.data.rpc.status.text("node_id") if node.data is not None else None
-    found = []
-    for other in reading.nodes.values():
-        if other.host == node.host or other.data is None or own is None:
-            continue
-        found += [
-            (other.host, peer.text("dial"))
-            for peer in away(other.data)
-            if (peer.text("node_id") or "").lower() == own.lower()
-        ]
-    return found
+    return [
+        (other.host, peer.text("dial"))
+        for other in reading.nodes.values()
+        if other.host != node.host and other.data is not None and own is not None
+        for peer in away(other.data)
+        if _is(peer, own)
+    ]
 
 
 def guards(reading: Reading, node: Node, data: NodeEvidence) -> tuple[Guard, ...]:
     """All guards of a restart for new dials, beside those of the start. None is ever open."""
-    return (_network(reading, node, data), _waiting(node, data), _alone(node), _log(node, data))
+    shared = (_network(reading, node, data), _waiting(node, data))
+    if signs_nothing(node):
+        return (*shared, _link(reading, node))
+    return (
+        *shared,
+        _alone(reading, node),
+        _votes(reading, node, data),
+        _log(reading, node, data),
+        _others(reading, node),
+    )
 
 
 def _network(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     """Open both ways: a plain connection from here reaches a peer that is away, and others reach this host."""
     name = "network"
     if not open_from(node):
-        tried = sorted({f"{peer.text('address') or '?'}: {peer.text('dial') or 'not tried'}" for peer in away(data)})
+        tried = sorted({f"{_place(peer)}: {peer.text('dial') or 'not tried'}" for peer in away(data)})
         return refused(
             name,
             f"No plain connection from {node.host} reaches a persistent peer that it lacks ({', '.join(tried[:3])}). A "
@@ -133,8 +181,8 @@ def _network(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
 
 def _waiting(node: Node, data: NodeEvidence) -> Guard:
     name = "next_dial"
-    mark, dial = waits(data), due(data)
-    if mark is None:
+    dial = due(data)
+    if waits(data) is None:
         return refused(
             name, f"The journal of {node.host} shows no back-off: it dials every few seconds. Wait for that."
         )
@@ -143,23 +191,71 @@ def _waiting(node: Node, data: NodeEvidence) -> Guard:
     return clear(name, f"{node.host} would wait: {said(data)}.")
 
 
-def _alone(node: Node) -> Guard:
+def _link(reading: Reading, node: Node) -> Guard:
+    """A node that signs nothing may be all that joins a validator to the others."""
+    name = "link"
+    own = (node.data.rpc.status.text("node_id") if node.data is not None else None) or ""
+    for other in reading.nodes.values():
+        peers = other.data.rpc.net_info.mappings("peers") if other.data is not None and other.in_set else []
+        if len(peers) == 1 and own and _is(peers[0], own):
+            return refused(name, f"{node.host} is the only peer of {other.host}, which would lose it.")
+    return clear(name, "No validator of ours hangs on it alone.")
+
+
+def _alone(reading: Reading, node: Node) -> Guard:
     name = "alone"
-    if not node.in_set:
-        return clear(name, "It is no validator of the set: it signs nothing.")
-    before = node.before
-    if peerless(node) and before is not None and before.rpc.net_info.integer("count") == 0:
-        return clear(name, "It has no peer in two looks: nobody hears what it votes.")
+    before = node.before.rpc.net_info if node.before is not None else None
+    if before is not None and before.integer("count") == 0 and unheard(reading, node):
+        return clear(name, "It has no peer in two looks, and nobody shows it as one: nobody hears what it votes.")
     return refused(
         name,
-        f"{node.host} has a peer, or it is not seen in two looks that it has none: a node that votes is never stopped.",
+        f"That nobody hears {node.host} is not seen in two looks, or it is not known to be no validator: a node that votes is "
+        "never stopped.",
     )
 
 
-def _log(node: Node, data: NodeEvidence) -> Guard:
+def _votes(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
+    """Its votes since it lost its peers are known to itself alone."""
+    name, mark = "votes_elsewhere", waits(data)
+    since = mark.last_at if mark is not None else None
+    seen = (*reading.votes.get(node.address or "", ()), *reading.heard.get(node.address or "", ()))
+    late = since is None or any(vote.at is not None and vote.at > since + VOTE_TIME_TOLERANCE_S for vote in seen)
+    if late or node.address is None:
+        return refused(
+            name,
+            f"A vote of {node.host} is seen that is later than its last peer, or that there is none cannot be told: another "
+            "machine may sign with its key.",
+        )
+    return clear(name, "No vote of it is later than its last peer.")
+
+
+def _log(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
+    """The write-ahead log holds the votes of the present height: it was written to since the newest block."""
     name = "wal"
-    if not node.in_set or (data.wal.ok and data.wal.flag("present") is True):
-        return clear(name, "Its write-ahead log is in its place.")
+    written, block = data.wal.time("newest_at"), data.rpc.status.time("block_time")
+    if (
+        data.wal.ok
+        and data.wal.flag("present") is True
+        and (data.wal.integer("bytes") or 0) > 0
+        and None not in (written, block)
+        and t.cast(float, written) >= t.cast(float, block)
+    ):
+        return clear(name, "Its write-ahead log is in its place, and was written to since the newest block.")
     return refused(
-        name, f"The write-ahead log of {node.host} is not seen. A start without it forgets what the node is locked on."
+        name,
+        f"That the write-ahead log of {node.host} holds its votes of this height is not seen. A start without it forgets what "
+        "the node is locked on.",
     )
+
+
+def _others(reading: Reading, node: Node) -> Guard:
+    """One validator at a time: none of ours is down while another is stopped."""
+    name = "one_at_a_time"
+    down = sorted(
+        other.host
+        for other in reading.nodes.values()
+        if other.host != node.host and other.in_set and other.state in (*DOWN, "frozen", "busy")
+    )
+    if down:
+        return refused(name, f"{', '.join(down[:3])} is down: no other validator is stopped before it is back.")
+    return clear(name, "No other validator of ours is down.")

@@ -71,7 +71,7 @@ def lost(power: int, key: str, **raw: t.Any) -> Host:
     return Host("not_voting", power, key, raw={**parts, **raw})
 
 
-WRITE = 'ERR CONSENSUS FAILURE!!! err="error writing batch to DB: write /v/data/000042.log: no space left on device"'
+WRITE = 'ERR CONSENSUS FAILURE!!! err="error writing batch to DB: write /var/lib/v/data/000042.log: no space left on device"'
 
 
 def old_logs(size: int = 400_000_000, files: int = 6) -> dict[str, t.Any]:

@@ -187,6 +187,7 @@ def reading(nodes: list[Node], rows: list[ValidatorRow] | None = None, **changes
         "outside_quorum": False,
         "ahead": frozenset(),
         "notes": (),
+        "conflicts": frozenset(),
         "commits_seen": True,
         "most_seen": 0,
         "votes_height": HEIGHT + 1,

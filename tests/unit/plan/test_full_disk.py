@@ -13,6 +13,7 @@ from tests.unit.plan import readings as r
 from tests.unit.plan.bundles import Host, Net
 from tests.unit.plan.ill import WRITE, act, check, full, full_net, make, of, old_logs
 from tests.unit.plan.test_halt_plan import held, steps
+from tests.unit.plan.test_steps import moved
 
 
 def test_old_logs_are_compressed_while_the_node_is_down() -> None:
@@ -20,7 +21,7 @@ def test_old_logs_are_compressed_while_the_node_is_down() -> None:
     assert steps(made) == of("v2", "v3", cure="free_space")
     freeing = made["steps"][1]
     assert "4096 bytes are free" in freeing["why"] and "6 old log files of 400 MB" in freeing["why"]
-    assert "gzip -d -S .incident-RUN.gz" in freeing["undo"] and "expected" not in freeing
+    assert "gzip -d -S" in freeing["undo"] and "RUN" not in freeing["undo"] and "expected" not in freeing
     assert made["decision"] is None
 
 
@@ -74,7 +75,9 @@ def test_the_reasons_beside_the_full_disk_still_count() -> None:
 
 
 def test_a_node_that_lives_on_a_full_disk_is_stopped_only_where_no_vote_of_it_is_seen() -> None:
-    marks = [r.mark("no_space", "ERR Periodic WAL flush failed: no space left on device")]
+    marks = [
+        r.mark("no_space", "ERR Periodic WAL flush failed: write /var/lib/v/data/cs.wal/wal: no space left on device")
+    ]
     net = full_net(v2=full(30, "b", journal={"marks": marks}))
     # It signed after its start, and nobody has stopped it yet.
     net.signed["b"] = 5
@@ -84,6 +87,44 @@ def test_a_node_that_lives_on_a_full_disk_is_stopped_only_where_no_vote_of_it_is
     assert check(net, made, made["steps"][0])["ok"]
     net.hosts["v2"].doing = "voting"
     assert not [step for step in make(net, None)["steps"] if step["host"] == "v2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "acts"),
+    [
+        ("write /var/lib/v/data/cs.wal/wal: no space left on device", "2026-01-30T12:05:00Z", True),
+        ("write /mnt/snapshots/x: no space left on device", "2026-01-30T12:05:00Z", False),
+        ("write /var/lib/v/data/cs.wal/wal: no space left on device", None, False),
+        ("write /var/lib/v/data/cs.wal/wal: no space left on device", "2026-01-01T00:00:00Z", False),
+    ],
+)
+@pytest.mark.parametrize("running", [True, False])
+def test_a_line_about_another_disk_or_another_time_is_no_reason(
+    text: str, at: str | None, acts: bool, running: bool
+) -> None:
+    """Nobody is stopped for it, and where the node is down it is not taken for cured."""
+    marks = [dict(r.mark("no_space", text), last_at=at), r.mark("exited")]
+    host = full(30, "b", running, disk={"free_bytes": 9_000_000_000}, journal={"marks": marks})
+    made = make(full_net(v2=host), None, "I know better")
+    old = at is not None and at < "2026-01-30" and not running
+    assert bool([step for step in made["steps"] if step["host"] == "v2"]) is (acts or old)
+
+
+def test_on_a_chain_that_moves_again_a_full_disk_is_still_freed_and_a_node_with_room_left_alone() -> None:
+    net = full_net()
+    made = make(net, None)
+    stop = made["steps"][0]
+    text = "ERR Periodic WAL flush failed: write /var/lib/v/data/cs.wal/wal: no space left on device"
+    net.hosts["v2"].raw["journal"] = {"marks": [dict(r.mark("no_space", text), last_at="2026-01-30T12:10:17Z")]}
+    net.hosts["v3"].doing = "voting"
+    net.hosts["v3"].raw = {}
+    net = moved(net)
+    plan = dict(made, steps=[dict(stop, number=2), *made["steps"][1:]])
+    first = dict(made["steps"][2], number=1, host="v3", address=r.ADDRESS_X)
+    plan["steps"] = [first, *plan["steps"]]
+    assert check(net, plan, plan["steps"][1])["ok"]
+    net.hosts["v2"].raw["disk"] = {"free_bytes": 9_000_000_000}
+    assert not check(net, plan, plan["steps"][1])["ok"]
 
 
 def test_a_validator_of_others_is_not_touched() -> None:

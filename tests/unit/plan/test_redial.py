@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 HALT = _registry.incident("chain_halt")
 RECORDED = Path(__file__).resolve().parents[2] / "data/recorded/backoff.json"
-HOSTS = ("vs1", "vh1", "vh2", "vh3", "vh4")
+# vh1 alone has the newest block: stopped, it could not be compared with anything.
+HOSTS = ("vs1", "vh2", "vh3", "vh4")
 Change = t.Callable[[str, dict[str, t.Any]], None]
 
 
@@ -145,7 +146,105 @@ def one_peer(host: str) -> Change:
     return change
 
 
-def without_log(host: str, part: dict[str, t.Any]) -> Change:
+def undated(_host: str, data: dict[str, t.Any]) -> None:
+    for mark in data["journal"]["data"]["marks"]:
+        mark["last_at"] = None
+
+
+def ahead(host: str) -> Change:
+    def change(name: str, data: dict[str, t.Any]) -> None:
+        if name == host:
+            now = _bundle.seconds(data["clock"]["now"]) or 0.0
+            data["clock"]["now"] = _bundle.stamp(now + 90)
+
+    return change
+
+
+def id_of(host: str) -> str:
+    found = next(entry for entry in recorded()["observations"] if entry["host"] == host)
+    return str(found["data"]["rpc"]["status"]["data"]["node_id"])
+
+
+def listed(host: str) -> Change:
+    def change(name: str, data: dict[str, t.Any]) -> None:
+        if name == host:
+            data["rpc"]["net_info"]["data"]["peers"] = [{"node_id": "ab" * 20}]
+
+    return change
+
+
+def shown_by(viewer: str, host: str) -> Change:
+    def change(name: str, data: dict[str, t.Any]) -> None:
+        if name == viewer:
+            data["rpc"]["net_info"]["data"] = {"count": 1, "peers": [{"node_id": id_of(host)}]}
+
+    return change
+
+
+def hangs_on(host: str, sentry: str) -> Change:
+    return shown_by(host, sentry)
+
+
+def connected(host: str) -> Change:
+    def change(name: str, data: dict[str, t.Any]) -> None:
+        if name == host:
+            data["p2p"]["data"]["expected"][0].update(connected=True, dial=None)
+
+    return change
+
+
+def anonymous(host: str) -> Change:
+    """Which key lies on the host is not known, and it has a peer."""
+
+    def change(name: str, data: dict[str, t.Any]) -> None:
+        if name == host:
+            data["signer"] = {"ok": False, "error": {"kind": "privilege", "text": "may not read"}}
+            data["rpc"]["status"]["data"]["address"] = None
+            data["rpc"]["net_info"]["data"]["count"] = 1
+
+    return change
+
+
+def votes_elsewhere(host: str, after_s: float, same: bool = False) -> Change:
+    """Another node shows a vote of this validator: for another block, or much later."""
+    own = next(entry for entry in recorded()["observations"] if entry["host"] == host)["data"]
+    address = own["rpc"]["status"]["data"]["address"]
+
+    def change(name: str, data: dict[str, t.Any]) -> None:
+        shown = data["rpc"]["consensus"]
+        if name == host or not shown["ok"]:
+            return
+        index = [member["address"] for member in shown["data"]["validators"]].index(address)
+        votes = own["rpc"]["consensus"]["data"]
+        if shown["data"]["height"] != votes["height"]:
+            return
+        for entry, mine in zip(shown["data"]["rounds"], votes["rounds"]):
+            for key in ("prevotes", "precommits"):
+                for found in [row for row in mine[key] if row[0] == index]:
+                    late = _bundle.stamp((_bundle.seconds(found[2]) or 0.0) + after_s)
+                    other = [row for row in entry[key] if row[0] != index]
+                    entry[key] = [*other, [index, found[1] if same else "AAAAAAAAAAAA", late]]
+
+    return change
+
+
+def down(host: str) -> Change:
+    def change(name: str, data: dict[str, t.Any]) -> None:
+        if name == host:
+            data["process"]["data"]["main"] = None
+            at = data["clock"]["now"]
+            data["unit"]["data"].update(active_state="inactive", sub_state="dead", main_pid=None, stopped_at=at)
+            for part in data["rpc"]:
+                data["rpc"][part] = {"ok": False, "error": {"kind": "refused", "text": "refused"}}
+
+    return change
+
+
+def log(size: int, newest_at: str | None = None) -> dict[str, t.Any]:
+    return {"ok": True, "data": {"present": True, "bytes": size, "newest_at": newest_at, "copies": []}}
+
+
+def with_log(host: str, part: dict[str, t.Any]) -> Change:
     def change(name: str, data: dict[str, t.Any]) -> None:
         if name == host:
             data["wal"] = part
@@ -161,12 +260,25 @@ CASES: dict[str, tuple[Change, set[str]]] = {
     "not tried": (dials(None), set()),
     "no back-off yet": (without_marks, set()),
     "a dial is due in seconds": (began(80), set()),
-    "open from it, closed towards it": (towards("vh1", "timeout"), ALL - {"vh1"}),
+    "a back-off that was before the newest block": (began(3600), set()),
+    "a back-off in the future": (began(-3600), set()),
+    "a back-off without a time": (undated, set()),
+    "a clock that is ahead": (ahead("vh2"), ALL - {"vh2"}),
+    "open from it, closed towards it": (towards("vh2", "timeout"), ALL - {"vh2"}),
     "nobody is told to keep it": (forget("vh2"), ALL - {"vh2"}),
-    "a validator with one peer": (one_peer("vh1"), ALL - {"vh1"}),
+    "a validator with one peer": (one_peer("vh2"), ALL - {"vh2"}),
+    "a validator with a peer and a count of none": (listed("vh2"), ALL - {"vh2"}),
+    "a validator that another shows as its peer": (shown_by("vh3", "vh2"), ALL - {"vh2", "vh3"}),
+    "a validator that is connected by its own account": (connected("vh2"), ALL - {"vh2"}),
     "a sentry with one peer": (one_peer("vs1"), ALL),
-    "no write-ahead log": (without_log("vh1", {"ok": True, "data": {"present": False, "copies": []}}), ALL - {"vh1"}),
-    "a write-ahead log that is not seen": (without_log("vh1", {"ok": False, "error": {}}), ALL - {"vh1"}),
+    "a sentry that a validator hangs on": (hangs_on("vh3", "vs1"), ALL - {"vs1", "vh3"}),
+    "no write-ahead log": (with_log("vh2", {"ok": True, "data": {"present": False, "copies": []}}), ALL - {"vh2"}),
+    "a write-ahead log that is not seen": (with_log("vh2", {"ok": False, "error": {}}), ALL - {"vh2"}),
+    "an empty write-ahead log": (with_log("vh2", log(0)), ALL - {"vh2"}),
+    "a write-ahead log of before the newest block": (with_log("vh2", log(9, "2026-01-01T00:00:00Z")), ALL - {"vh2"}),
+    "two different votes of one key": (votes_elsewhere("vh2", 0), ALL - {"vh2"}),
+    "a vote after it lost its peers": (votes_elsewhere("vh2", 3600, same=True), ALL - {"vh2"}),
+    "a validator that is down": (down("vh4"), {"vs1"}),
 }
 
 
@@ -188,13 +300,20 @@ def test_one_look_at_its_peers_is_not_enough() -> None:
     assert set(restarted(planned(changed(seen_before, looks=(1,))))) == ALL - {"vh3"}
 
 
+def test_a_key_that_is_not_known_is_no_full_nodes() -> None:
+    for reason in (None, "I know better"):
+        made = planned(changed(anonymous("vh2")), reason)
+        assert "vh2" not in restarted(made)
+        assert not [entry for entry in made["withheld"] if entry["host"] == "vh2" and entry["break_glass"]]
+
+
 def test_what_is_withheld_says_when_the_next_dial_comes() -> None:
-    made = planned(changed(towards("vh1", "timeout")))
-    (why,) = [entry["why"] for entry in made["withheld"] if entry["host"] == "vh1"]
+    made = planned(changed(towards("vh2", "timeout")))
+    (why,) = [entry["why"] for entry in made["withheld"] if entry["host"] == "vh2"]
     assert "open one way only" in why and "first open port" in why.lower()
     soon = planned(changed(began(80)))
     assert all("dials by itself soon: it dials next between" in entry["why"] for entry in soon["withheld"])
-    assert {entry["host"] for entry in soon["withheld"]} == ALL
+    assert {entry["host"] for entry in soon["withheld"]} == ALL | {"vh1"}
 
 
 def test_a_running_chain_restarts_nobody() -> None:
@@ -213,7 +332,7 @@ def test_a_running_chain_restarts_nobody() -> None:
 def test_a_validator_waits_for_what_the_sentry_dials_and_is_passed_over_once_it_has_a_peer() -> None:
     made = planned(_bundle.check(recorded()))
     stop = made["steps"][2]
-    assert (stop["action"], stop["host"]) == ("stop_node", "vh1")
+    assert (stop["action"], stop["host"]) == ("stop_node", "vh2")
 
     def restarted_now(host: str, data: dict[str, t.Any]) -> None:
         if host == "vs1":
@@ -221,7 +340,7 @@ def test_a_validator_waits_for_what_the_sentry_dials_and_is_passed_over_once_it_
 
     waiting = HALT.check_step(changed(restarted_now), made, stop)
     assert not waiting["ok"] and waiting["wait"] and "vs1 was started a moment ago" in waiting["because"]
-    passed = HALT.check_step(changed(one_peer("vh1")), made, stop)
+    passed = HALT.check_step(changed(one_peer("vh2")), made, stop)
     assert not passed["ok"] and not passed["needed"]
     assert HALT.check_step(changed(unchanged), made, stop)["ok"]
 
@@ -230,7 +349,24 @@ def test_a_key_on_another_host_stops_the_restart() -> None:
     def twice(host: str, data: dict[str, t.Any]) -> None:
         if host == "vs1":
             data["signer"] = copy.deepcopy(
-                next(entry for entry in recorded()["observations"] if entry["host"] == "vh1")["data"]["signer"]
+                next(entry for entry in recorded()["observations"] if entry["host"] == "vh2")["data"]["signer"]
             )
 
-    assert "vh1" not in restarted(planned(changed(twice), "I know better"))
+    assert "vh2" not in restarted(planned(changed(twice), "I know better"))
+
+
+def test_what_is_stopped_can_be_started_again_on_the_world_after_the_stop() -> None:
+    """The stop is asked for what only that node shows: else it would be stopped, and then stay down."""
+    raw = recorded()
+    made = planned(_bundle.check(raw))
+    for stop, start in zip(made["steps"][::2], made["steps"][1::2]):
+        after = changed(down(stop["host"]), looks=(2,))
+        assert HALT.check_step(after, made, start)["ok"], start["host"]
+    (why,) = [entry["why"] for entry in made["withheld"]]
+    assert "no other node of ours shows block" in why
+
+
+def test_one_validator_at_a_time() -> None:
+    made = planned(_bundle.check(recorded()))
+    found = HALT.check_step(changed(down("vh2"), looks=(2,)), made, made["steps"][4])
+    assert not found["ok"] and "vh2 is down: no other validator is stopped" in found["because"]

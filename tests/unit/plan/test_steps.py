@@ -38,7 +38,7 @@ def test_an_unchanged_world_lets_the_step_go() -> None:
     found = check(net, make(net), 1)
     assert found["ok"] and found["needed"] and not found["moving"] and found["height"] == 100
     assert found["power"] == {"total": 100, "quorum": 67, "online_before": 40, "online_after": 70}
-    assert {guard["state"] for guard in found["guards"]} == {"clear"} and len(found["guards"]) == 13
+    assert {guard["state"] for guard in found["guards"]} == {"clear"} and len(found["guards"]) == 14
 
 
 @pytest.mark.parametrize("doing", ["voting", "not_voting"])
