@@ -24,6 +24,8 @@ import zlib
 from ansible_collections.virtengine.incident.plugins.module_utils._halt_height import attributes
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 UNFINISHED = ".incident-new"
 # The fastest: a log shrinks to a quarter or less by it, and the node waits.
 LEVEL = 1
@@ -33,10 +35,9 @@ WORTH = 0.9
 _CHUNK = 1024 * 1024
 _BLOCK = 512  # the unit of st_blocks
 _COPY = re.compile(r"\.incident-[A-Za-z0-9][A-Za-z0-9._-]*\.gz")
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# With these the disk is full or ill, and the next file would fare no better.
-_ENDS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+# With these the disk is full, or ill: the next file would fare no better.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_ENDS = (errno.EIO, errno.EROFS)
 
 
 class Kept(Exception):
@@ -45,6 +46,10 @@ class Kept(Exception):
 
 class Stopped(Exception):
     """This file stays as it is, and so do all others; the text says why."""
+
+
+class Full(Stopped):
+    """This file stays as it is, for no copy of it fits on the disk; the text says what the disk said."""
 
 
 class File(t.NamedTuple):
@@ -65,7 +70,9 @@ class File(t.NamedTuple):
         return os.path.join(self.folder, self.name)
 
 
-class _Content(t.NamedTuple):
+class Content(t.NamedTuple):
+    """What a file holds: its length in bytes and its digest in lower hex."""
+
     size: int
     sha256: str
 
@@ -92,44 +99,51 @@ def open_folder(path: str) -> int:
 def pack(file: File, suffix: str, until: float) -> int:
     """Replace a file by its compressed copy, named with ``suffix``; returns the copy's bytes.
 
-    ``until`` is a reading of ``time.monotonic()``. Raises Kept, Stopped.
+    ``until`` is a reading of ``time.monotonic()``. Raises Kept, Stopped; Full where no copy fits.
     """
-    try:
+    with in_words():
         folder = open_folder(file.folder)
         try:
-            return _pack(_Place(folder, file, until), file.name + suffix)
+            with Place(folder, file, until) as place:
+                return replace(place, file.name + suffix)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def in_words() -> t.Iterator[None]:
+    """What the system refuses, as Kept, Stopped or Full."""
+    try:
+        yield
     except OSError as error:
         why = error.strerror or str(error)
+        if error.errno in _FULL:
+            raise Full(f"the disk said: {why}") from error
         if error.errno in _ENDS:
             raise Stopped(f"the disk said: {why}") from error
         raise Kept(f"the system said: {why}") from error
 
 
-def _pack(place: _Place, final: str) -> int:
-    with place:
-        copy = place.copy_of_before() or place.new_copy(final)
-        try:
-            if copy != final:
-                place.refuse_taken(final)
-                os.rename(copy, final, src_dir_fd=place.folder, dst_dir_fd=place.folder)
-                copy = final
-            # The name of the copy must be on the disk before that of the file goes.
-            os.fsync(place.folder)
-            size = os.stat(final, dir_fd=place.folder, follow_symlinks=False).st_size
-            place.refuse_changed()
-            os.unlink(place.file.name, dir_fd=place.folder)
-        except (OSError, Kept):
-            place.take_back(copy)
-            raise
-    # Where only this fails, a crash of the host brings the file back beside its copy, and the next run finishes.
-    with contextlib.suppress(OSError):
+def replace(place: Place, final: str) -> int:
+    """Put a copy named ``final`` in place of the file; returns the copy's bytes. Raises OSError, Kept, Stopped."""
+    copy = place.copy_of_before() or place.new_copy(final)
+    try:
+        if copy != final:
+            place.refuse_taken(final)
+            os.rename(copy, final, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+            copy = final
+        # The name of the copy must be on the disk before that of the file goes.
         os.fsync(place.folder)
+        size = os.stat(final, dir_fd=place.folder, follow_symlinks=False).st_size
+        place.refuse_changed()
+        place.remove()
+    except (OSError, Kept):
+        place.take_back(copy)
+        raise
     return size
 
 
-class _Place:
+class Place:
     """The folder, held open, and the file in it, open for reading."""
 
     def __init__(self, folder: int, file: File, until: float) -> None:
@@ -138,8 +152,8 @@ class _Place:
         self._until = until
         self._source = -1
 
-    def __enter__(self) -> _Place:
-        self._source = os.open(self.file.name, _FILE, dir_fd=self.folder)
+    def __enter__(self) -> Place:
+        self._source = self._open()
         try:
             self.refuse_changed()
         except (OSError, Kept):
@@ -149,6 +163,20 @@ class _Place:
 
     def __exit__(self, *_error: object) -> None:
         os.close(self._source)
+
+    def _open(self) -> int:
+        return os.open(self.file.name, FILE, dir_fd=self.folder)
+
+    def is_there(self) -> bool:
+        """Whether the open file still has a name."""
+        return os.fstat(self._source).st_nlink > 0
+
+    def remove(self) -> None:
+        """Take the file away. Raises OSError where it is still there."""
+        os.unlink(self.file.name, dir_fd=self.folder)
+        # Where only this fails, a crash of the host brings the file back beside its copy, and the next run finishes.
+        with contextlib.suppress(OSError):
+            os.fsync(self.folder)
 
     def refuse_changed(self) -> None:
         """Raises Kept where the open file, or what has its name, is not the file that was found, as it was found."""
@@ -166,7 +194,7 @@ class _Place:
 
     def take_back(self, copy: str) -> None:
         """Take the copy away again, unless it is all that is left: the file has no name any more."""
-        if os.fstat(self._source).st_nlink:
+        if self.is_there():
             os.unlink(copy, dir_fd=self.folder)
 
     def copy_of_before(self) -> t.Optional[str]:
@@ -174,14 +202,14 @@ class _Place:
         content = None
         for name in self.file.copies:
             try:
-                number = os.open(name, _FILE, dir_fd=self.folder)
+                number = os.open(name, FILE, dir_fd=self.folder)
             except FileNotFoundError:
                 continue
             try:
                 if not self._alike(os.fstat(number)):
                     continue
-                content = content or self._content()
-                if self._unpacked(number) == content:
+                content = content or self.content()
+                if self.unpacked(number) == content:
                     os.fsync(number)
                     return name
             finally:
@@ -190,53 +218,59 @@ class _Place:
 
     def _alike(self, facts: os.stat_result) -> bool:
         own = os.fstat(self._source)
+        mode = own.st_mode & ~stat.S_ISVTX
         return (facts.st_mtime_ns, facts.st_mode, facts.st_uid, facts.st_gid, facts.st_nlink) == (
-            own.st_mtime_ns, own.st_mode, own.st_uid, own.st_gid, 1
+            own.st_mtime_ns, mode, own.st_uid, own.st_gid, 1
         )  # fmt: skip
 
     def new_copy(self, final: str) -> str:
-        """Name of a new copy, which holds what the file holds and is on the disk. Raises OSError, Kept, Stopped."""
+        """Name of a new copy beside the file, as of ``write_copy``. Raises OSError, Kept, Stopped."""
         self.refuse_taken(final)
         name = self.file.name + UNFINISHED
+        self.write_copy(self.folder, name, float("inf"))
+        return name
+
+    def write_copy(self, folder: int, name: str, room: float) -> Content:
+        """A new copy of at most ``room`` bytes, which holds what the file holds and is on the disk.
+
+        An unfinished one of this name goes. Raises OSError, Kept, Stopped.
+        """
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self.folder)
-        number = os.open(name, _NEW, 0o600, dir_fd=self.folder)
+            os.unlink(name, dir_fd=folder)
+        number = os.open(name, NEW, 0o600, dir_fd=folder)
         try:
-            content = self._write(number)
+            content = self._write(number, room)
             self._dress(number)
             os.fsync(number)
             # Read from the disk, not from memory, as far as the kernel follows the advice.
             os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.lseek(number, 0, os.SEEK_SET)
             if content.size != self.file.size:
                 raise Kept("changed meanwhile")
-            if self._unpacked(number) != content:
+            if self.unpacked(number) != content:
                 raise Stopped("a compressed copy did not hold what was written: the disk or the memory fails")
         except (OSError, Kept, Stopped):
-            os.unlink(name, dir_fd=self.folder)
+            os.unlink(name, dir_fd=folder)
             raise
         finally:
             os.close(number)
-        return name
+        return content
 
-    def _write(self, number: int) -> _Content:
+    def _write(self, number: int, room: float) -> Content:
         """The content that was read and written, in the format of gzip (RFC 1952). Raises OSError, Kept, Stopped."""
         worth = min(self.file.size, os.fstat(self._source).st_blocks * _BLOCK) * WORTH
         digest, size, checksum = hashlib.sha256(), 0, 0
         machine = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         seconds = self.file.mtime_ns // 1_000_000_000
-        written = _put(number, struct.pack("<4BLBB", 0x1F, 0x8B, 8, 0, seconds if 0 <= seconds < 2**32 else 0, 4, 3))
-        for chunk in self._chunks():
+        written = put(number, struct.pack("<4BLBB", 0x1F, 0x8B, 8, 0, seconds if 0 <= seconds < 2**32 else 0, 4, 3))
+        for chunk in self.chunks():
             digest.update(chunk)
             size += len(chunk)
             checksum = zlib.crc32(chunk, checksum)
-            written += _put(number, machine.compress(chunk))
-            if written > worth:
-                raise Kept("not smaller by a tenth when compressed")
-        written += _put(number, machine.flush() + struct.pack("<LL", checksum, size & 0xFFFFFFFF))
-        if written > worth:
-            raise Kept("not smaller by a tenth when compressed")
-        return _Content(size, digest.hexdigest())
+            written += put(number, machine.compress(chunk))
+            _refuse_large(written, worth, room)
+        written += put(number, machine.flush() + struct.pack("<LL", checksum, size & 0xFFFFFFFF))
+        _refuse_large(written, worth, room)
+        return Content(size, digest.hexdigest())
 
     def _dress(self, number: int) -> None:
         """Owner, mode, extended attributes (access lists are among them) and times of the file."""
@@ -249,17 +283,19 @@ class _Place:
                 os.removexattr(number, name)
         for name in wanted:
             os.setxattr(number, name, os.getxattr(self._source, name))
-        os.fchmod(number, stat.S_IMODE(own.st_mode))
+        # A log has no sticky bit; a copy of one that is kept elsewhere has.
+        os.fchmod(number, stat.S_IMODE(own.st_mode) & ~stat.S_ISVTX)
         os.utime(number, ns=(own.st_atime_ns, own.st_mtime_ns))
 
-    def _content(self) -> _Content:
+    def content(self) -> Content:
+        """What the file holds. Raises OSError, Stopped."""
         digest, size = hashlib.sha256(), 0
-        for chunk in self._chunks():
+        for chunk in self.chunks():
             digest.update(chunk)
             size += len(chunk)
-        return _Content(size, digest.hexdigest())
+        return Content(size, digest.hexdigest())
 
-    def _chunks(self) -> t.Iterator[bytes]:
+    def chunks(self) -> t.Iterator[bytes]:
         """The file from its beginning. Raises OSError, Stopped."""
         os.lseek(self._source, 0, os.SEEK_SET)
         while True:
@@ -269,8 +305,9 @@ class _Place:
                 return
             yield chunk
 
-    def _unpacked(self, number: int) -> t.Optional[_Content]:
+    def unpacked(self, number: int) -> t.Optional[Content]:
         """What a compressed file holds; None where it is damaged. Raises OSError, Stopped."""
+        os.lseek(number, 0, os.SEEK_SET)
         machine = zlib.decompressobj(zlib.MAX_WBITS | 16)
         digest, size = hashlib.sha256(), 0
         while not machine.eof:
@@ -284,15 +321,23 @@ class _Place:
                 return None
             digest.update(chunk)
             size += len(chunk)
-        return None if machine.unused_data or os.read(number, 1) else _Content(size, digest.hexdigest())
+        return None if machine.unused_data or os.read(number, 1) else Content(size, digest.hexdigest())
 
     def _in_time(self) -> None:
         if time.monotonic() > self._until:
             raise Stopped("the time is over")
 
 
-def _put(number: int, data: bytes) -> int:
+def put(number: int, data: bytes) -> int:
+    """Write all of it; returns how many bytes that were. Raises OSError."""
     left = memoryview(data)
     while left:
         left = left[os.write(number, left) :]
     return len(data)
+
+
+def _refuse_large(written: int, worth: float, room: float) -> None:
+    if written > worth:
+        raise Kept("not smaller by a tenth when compressed")
+    if written > room:
+        raise Full(f"no room for more than {int(room)} bytes")

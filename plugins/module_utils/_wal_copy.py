@@ -133,17 +133,25 @@ def _refuse_other_disk(log: Log, copy: str, there: bool) -> None:
     The folder around both may be a file system of its own: nothing is renamed but inside it.
     """
     device = os.stat(log.parent).st_dev
-    mounted = _mounts()
+    mounted = mounts()
     for path in [os.path.join(log.parent, copy), *([log.folder] if there else [])]:
         if os.lstat(path).st_dev != device or os.path.realpath(path) in mounted:
             raise Refused(f"{path} is mounted from elsewhere: it cannot be renamed. Nothing was done.")
 
 
-def _mounts() -> set[str]:
-    """Where something is mounted: a folder of the same file system that is bound there has no other device number."""
+def mounts() -> dict[str, str]:
+    """Where something is mounted, and of what kind it is: the last one where several lie upon each other.
+
+    A folder of the same file system that is bound somewhere has no other device number.
+    """
+    found = {}
     with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
-        fields = [line.split(" ", 5)[4] for line in stream if line.count(" ") >= 5]
-    return {_OCTAL.sub(lambda found: chr(int(found[1], 8)), field) for field in fields}
+        for line in stream:
+            fields, _, source = line.partition(" - ")
+            if fields.count(" ") >= 5:
+                point = _OCTAL.sub(lambda octal: chr(int(octal[1], 8)), fields.split(" ", 5)[4])
+                found[point] = source.split(" ", 1)[0]
+    return found
 
 
 def _exchange(log: Log, copy: str, aside: t.Optional[str]) -> None:

@@ -256,7 +256,7 @@ def test_a_mounted_folder_has_its_name_as_it_is_written_there(tmp_path: Path, mo
     mounts = tmp_path / "mountinfo"
     mounts.write_text("36 35 98:0 / /a\\040b\\134c rw - ext4 /dev/a rw\nshort\n")
     monkeypatch.setattr(_wal_copy, "_MOUNTS", str(mounts))
-    assert _wal_copy._mounts() == {"/a b\\c"}
+    assert _wal_copy.mounts() == {"/a b\\c": "ext4"}
 
 
 def test_a_node_that_starts_while_the_logs_are_read_keeps_its_log(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
