@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Old log files on the disk of a node's data, found and compressed in place. PRIVATE to the collection."""
+"""Old log files on the disk of a node's data: which they are, and where. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -9,18 +9,11 @@ import contextlib
 import errno
 import os
 import re
-import shlex
 import stat
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils import (
-    _gzip_in_place,
-    _node_files,
-    _node_places,
-    _node_service,
-)
-from ansible_collections.virtengine.incident.plugins.module_utils._halt_height import run_name
+from ansible_collections.virtengine.incident.plugins.module_utils import _gzip_in_place
 from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean, part_error, stamp
 
 VAR_LOG = "/var/log"
@@ -77,7 +70,7 @@ def find(
     walk.newest = now - MIN_AGE_S
     if newest_start is not None:
         walk.newest_journal = min(now - JOURNAL_AGE_S, newest_start - JOURNAL_BEFORE_START_S)
-    for root in _roots(home):
+    for root in roots(home):
         walk.root(root)
     opened = _opened(until) if walk.found else set()
     return sorted(file for file in walk.found if (file.device, file.inode) not in opened)
@@ -110,8 +103,50 @@ def free(folder: str) -> int:
     return shown.f_bavail * shown.f_frsize
 
 
-def _roots(home: str) -> list[str]:
+def roots(home: str) -> list[str]:
+    """The folders of logs."""
     return [VAR_LOG, os.path.join(home, "log"), os.path.join(home, "logs")]
+
+
+def resolved(path: str) -> str:
+    """The path without a link in it, but for its last part."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+
+class Reach(t.NamedTuple):
+    """Where the old logs of a node may lie, to judge by a place that was written down earlier."""
+
+    home: str
+    wal_file: t.Optional[str]
+
+    def holds(self, folder: str, name: str) -> bool:
+        """Whether ``find`` could name this file, by its path alone."""
+        inside = [root for root in map(resolved, roots(self.home)) if f"{folder}/".startswith(f"{root}/")]
+        journal = f"{folder}/".startswith(f"{_journal()}/")
+        plain = folder == os.path.normpath(folder) and name == os.path.basename(name)
+        return bool(inside) and plain and old_name(name, journal)
+
+    def open(self, folder: str) -> int:
+        """Open a folder which ``holds`` allows as ``find`` would enter it. Raises Kept, OSError."""
+        if self.wal_file is None:
+            raise _gzip_in_place.Kept("the place of the write-ahead log is not known, which must be left out")
+        never, device = _never(self.home, self.wal_file), os.stat(data_folder(self.home)).st_dev
+        number = _gzip_in_place.open_folder(folder)
+        try:
+            if os.fstat(number).st_dev != device:
+                raise _gzip_in_place.Kept("its folder is not on the disk of the node's data")
+            for above in range(folder.count("/")):
+                facts = os.stat(f".{'/..' * above}", dir_fd=number)
+                if (facts.st_dev, facts.st_ino) in never:
+                    raise _gzip_in_place.Kept("its folder belongs to the node's data, configuration or write-ahead log")
+        except (OSError, _gzip_in_place.Kept):
+            os.close(number)
+            raise
+        return number
+
+
+def _journal() -> str:
+    return os.path.join(os.path.realpath(VAR_LOG), "journal")
 
 
 def _never(home: str, wal_file: str) -> set[tuple[int, int]]:
@@ -145,7 +180,7 @@ class _Walk:
 
     def root(self, path: str) -> None:
         """Look through a folder. One that is not there, or is a link, is none. Raises PartError, OSError."""
-        path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        path = resolved(path)
         try:
             number = _gzip_in_place.open_folder(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -165,7 +200,7 @@ class _Walk:
         if facts.st_dev != self._device or identity in self._closed:
             return
         self._closed.add(identity)
-        journal = journal or path == os.path.join(os.path.realpath(VAR_LOG), "journal")
+        journal = journal or path == _journal()
         entries = self._entries(number)
         if _DATABASE in entries:
             return
@@ -246,101 +281,3 @@ def _opened(until: float) -> set[tuple[int, int]]:
         except PermissionError as error:
             raise hidden from error
     return found
-
-
-def compress(
-    unit: str,
-    home: t.Optional[str],
-    run: str,
-    enough: int,
-    seconds: float,
-    check: bool,
-) -> dict[str, t.Any]:
-    """Compress old logs, smallest first, until ``enough`` bytes are free for the node or ``seconds`` have passed.
-
-    Smallest first: on a full disk the copy of a small file fits where that of a large one does not, and makes room for
-    the next. Returns ``changed``, ``folder``, ``free_bytes_before``, ``free_bytes_after``, ``enough``, ``files``,
-    ``left``, ``undo`` and ``actions`` as the module documents them. Raises Refused, _node_service.Refused, PartError,
-    ValueError, OSError.
-    """
-    suffix = f".incident-{run_name(run)}.gz"
-    if len(suffix) > SUFFIX_CAP:
-        raise ValueError(
-            f"{run!r} is too long: gzip could not undo {suffix}, a suffix of more than {SUFFIX_CAP} characters"
-        )
-    until = time.monotonic() + seconds
-    down = _node_service.at_rest(unit)
-    places = _node_places.find(down, None, home, None, None)
-    if places["home"] is None:
-        raise Refused(f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done.")
-    folder = data_folder(places["home"])
-    before = free(folder)
-    result: dict[str, t.Any] = {"folder": clean(folder), "free_bytes_before": before}
-    if before >= enough:
-        result.update(free_bytes_after=before, enough=True, files=[], left=_left([], [], ""), undo=None, actions=[])
-        return {**result, "changed": False}
-    start = _node_files.seconds(down.facts["started_at"])
-    files = find(places["home"], places["wal_file"], time.time(), start, until)
-    work = _Work([(file, None) for file in files], [], [], "") if check else _pack(files, suffix, until, folder, enough)
-    after = None if check and files else free(folder)
-    done = [_shown(file, suffix, size) for file, size in work.done]
-    return {
-        **result,
-        "changed": bool(done),
-        "free_bytes_after": after,
-        "enough": None if after is None else after >= enough,
-        "files": done,
-        "left": _left(work.rest, work.kept, work.ended),
-        "undo": _undo(places["home"], suffix) if done else None,
-        "actions": [f"compress {file['path']} to {os.path.basename(file['compressed'])}" for file in done],
-    }
-
-
-class _Work(t.NamedTuple):
-    """Files with the bytes of their copies, those that stay each for a reason, and those not reached, all for one."""
-
-    done: list[tuple[_gzip_in_place.File, t.Optional[int]]]
-    kept: list[tuple[_gzip_in_place.File, str]]
-    rest: list[_gzip_in_place.File]
-    ended: str
-
-
-def _pack(files: t.Sequence[_gzip_in_place.File], suffix: str, until: float, folder: str, enough: int) -> _Work:
-    work = _Work([], [], list(files), "enough is free")
-    while work.rest and free(folder) < enough:
-        try:
-            size = _gzip_in_place.pack(work.rest[0], suffix, until)
-        except _gzip_in_place.Kept as why:
-            work.kept.append((work.rest.pop(0), str(why)))
-        except _gzip_in_place.Stopped as why:
-            return work._replace(ended=str(why))
-        else:
-            work.done.append((work.rest.pop(0), size))
-    return work
-
-
-def _shown(file: _gzip_in_place.File, suffix: str, size: t.Optional[int]) -> dict[str, t.Any]:
-    path = clean(file.path)
-    return {"path": path, "bytes": file.size, "compressed": f"{path}{suffix}", "compressed_bytes": size}
-
-
-def _left(
-    files: t.Sequence[_gzip_in_place.File], kept: t.Sequence[tuple[_gzip_in_place.File, str]], ended: str
-) -> dict[str, t.Any]:
-    """What stays as it is, and the reasons, each with the number of files."""
-    reasons: dict[str, int] = {}
-    for _file, why in kept:
-        reasons[why] = reasons.get(why, 0) + 1
-    if files:
-        reasons[ended] = len(files)
-    return {
-        "files": len(files) + len(kept),
-        "bytes": sum(file.size for file in files) + sum(file.size for file, _why in kept),
-        "because": [f"{clean(why)} ({number})" for why, number in reasons.items()],
-    }
-
-
-def _undo(home: str, suffix: str) -> str:
-    """One command for all files, which also reaches those whose names cannot be typed."""
-    roots = " ".join(shlex.quote(root) for root in _roots(home) if os.path.isdir(root))
-    return f"find {roots} -name '*{suffix}' -exec gzip -d -S {suffix} {{}} +"

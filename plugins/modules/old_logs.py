@@ -26,6 +26,13 @@ description:
   - Of a file C(NAME) a copy C(NAME.incident-RUN.gz) is made beside it, with the same owner, mode and time. It is read
     back and compared, and is on the disk before the file goes. A run that is killed leaves the file or its whole copy,
     and the next run finishes. A file that changes meanwhile, or of which a copy is not smaller by a tenth, stays.
+  - Where not even the copy of the smallest log fits on the disk, it is made in C(/var/tmp/virtengine-incident), which only
+    root may enter. That must lie on another file system, not in memory, with room for it and for 64 MiB. Once it is whole
+    and on that disk, the file goes, and the copy takes its place beside where the file was. After a kill C(KEY.gz) may lie
+    there, with owner and time of the file, and C(KEY.json), which says its folder, its name and the SHA-256 of what it
+    held. The next run with any name puts the copy in its place, or takes it away where the file is still there. A copy
+    that cannot go to its place stays, with a warning. With one that has no sound note, or whose place is none of an old
+    log, nothing is done.
   - Refuses where the unit is not down, or any process of the node runs on the host, and where it cannot be seen which files
     are open.
 options:
@@ -56,7 +63,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - Where enough is free, nothing is done.
+      - Where enough is free, nothing is done, but for what a killed run left to finish.
 extends_documentation_fragment:
   - virtengine.incident.attributes
   - virtengine.incident.unit
@@ -117,13 +124,19 @@ left:
     because:
       - not smaller by a tenth when compressed (1)
       - the time is over (1)
+staged:
+  description: Copies in C(/var/tmp/virtengine-incident) that could not go to their places, and why.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 undo:
   description: The command that restores all that was compressed. Null where nothing was.
   returned: success
   type: str
   sample: "find /var/log -name '*.incident-run-5f0c2b9a.gz' -exec gzip -d -S .incident-run-5f0c2b9a.gz {} +"
 actions:
-  description: What was done, or in check mode may be done, in order.
+  description: What was done, or in check mode may be done.
   returned: success
   type: list
   elements: str
@@ -132,7 +145,12 @@ actions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _node_service, _old_logs, _systemd
+from ansible_collections.virtengine.incident.plugins.module_utils import (
+    _node_service,
+    _old_logs,
+    _old_logs_compress,
+    _systemd,
+)
 from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean
 
 
@@ -156,9 +174,11 @@ def main() -> None:
     limits = (params["enough_bytes"], params["deadline"])
     try:
         unit = _systemd.unit_name(params["unit"])
-        result = _old_logs.compress(unit, params["home"], params["run"], *limits, module.check_mode)
+        result = _old_logs_compress.compress(unit, params["home"], params["run"], *limits, module.check_mode)
     except (_old_logs.Refused, _node_service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=clean(error))
+    for text in result["staged"]:
+        module.warn(text)
     module.exit_json(**result)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 CALLS = (
     "open", "close", "read", "write", "fsync", "fstat", "stat", "lstat", "fchown", "fchmod", "listxattr", "getxattr",
     "setxattr", "link", "rename", "unlink", "scandir", "mkdir", "rmdir", "replace",
-    "lseek", "utime", "removexattr", "posix_fadvise", "statvfs",
+    "lseek", "utime", "removexattr", "posix_fadvise", "statvfs", "chmod", "fstatvfs", "listdir",
 )  # fmt: skip
 KILLED = 9
 

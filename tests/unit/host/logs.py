@@ -5,15 +5,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.module_utils import _host, _old_logs
+from ansible_collections.virtengine.incident.plugins.module_utils import (
+    _host,
+    _old_logs,
+    _old_logs_compress,
+    _old_logs_staged,
+)
 
 from tests.unit.host.test_acting import Systemd
 
@@ -42,6 +50,8 @@ class Host:
         (self.proc / "1/stat").touch()
         for name in ("VAR_LOG", "PROC"):
             monkeypatch.setattr(_old_logs, name, str(self.log if name == "VAR_LOG" else self.proc))
+        self.staging = tmp_path / "staging"
+        monkeypatch.setattr(_old_logs_staged, "STAGING", str(self.staging))
         self.systemd.argv = ["/usr/bin/virtengine", "start", "--home", str(self.home)]
         self.clear()
 
@@ -69,10 +79,29 @@ class Host:
     def compress(
         self, run: str = "run-1", enough: int = PLENTY, seconds: float = 60, check: bool = False
     ) -> dict[str, Any]:
-        return _old_logs.compress(UNIT, None, run, enough, seconds, check)
+        return _old_logs_compress.compress(UNIT, None, run, enough, seconds, check)
+
+    def fill(self, leave: int = 0) -> None:
+        """Use up the disk of the node's data, but for so many bytes."""
+        with open(self.home / "data/state.db", "ab") as stream:
+            stream.write(bytes(max(_old_logs.free(str(self.home / "data")) - leave, 0)))
 
     def files(self) -> dict[str, bytes]:
         return {str(path.relative_to(self.log)): path.read_bytes() for path in self.log.rglob("*") if path.is_file()}
+
+
+@contextlib.contextmanager
+def disk(place: Path, size: str) -> Iterator[Path]:
+    """A file system of that size, mounted there."""
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    made = subprocess.run(command, check=False, capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"needs the right to mount: {made.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def restored(files: dict[str, bytes]) -> dict[str, bytes]:
