@@ -82,6 +82,14 @@ def compress(
     }
 
 
+def failure(result: t.Mapping[str, t.Any]) -> t.Optional[str]:
+    """What to say where nothing was compressed though not enough is free; None else."""
+    if result["enough"] or result["files"]:
+        return None
+    reasons = [*result["left"]["because"], *result["staged"]] or ["there are no old logs"]
+    return f"Nothing was compressed: {'; '.join(reasons)}."
+
+
 class _Work:
     """Files with the bytes of their copies, those that stay each for a reason, and those not reached, all for one.
 

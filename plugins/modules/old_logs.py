@@ -33,6 +33,8 @@ description:
     held. The next run with any name puts the copy in its place, or takes it away where the file is still there. A copy
     that cannot go to its place stays, with a warning. With one that has no sound note, or whose place is none of an old
     log, nothing is done.
+  - Fails, with all that it returns, where nothing was compressed and O(enough_bytes) are not free. Where anything was
+    compressed it succeeds, and RV(enough) tells the rest. It does not fail for this in check mode.
   - Refuses where the unit is not down, or any process of the node runs on the host, and where it cannot be seen which files
     are open.
 options:
@@ -179,6 +181,9 @@ def main() -> None:
         module.fail_json(msg=clean(error))
     for text in result["staged"]:
         module.warn(text)
+    failure = None if module.check_mode else _old_logs_compress.failure(result)
+    if failure:
+        module.fail_json(msg=failure, **result)
     module.exit_json(**result)
 
 

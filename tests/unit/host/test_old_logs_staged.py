@@ -10,17 +10,19 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.module_utils import (
     _gzip_in_place,
     _old_logs,
+    _old_logs_compress,
     _old_logs_staged,
 )
+from ansible_collections.virtengine.incident.plugins.modules import old_logs as module
 
 from tests.unit.host.killing import killed_before_each_call
-from tests.unit.host.logs import Host, disk, restored, text
+from tests.unit.host.logs import UNIT, Host, disk, restored, text
 from tests.unit.host.staging import full_host, keep_the_file, kept, logs, reach, smallest, stage, staged
 
 SUFFIX = ".incident-run-1.gz"
@@ -132,6 +134,7 @@ def test_a_copy_that_finds_no_room_is_reported_until_there_is_some(host: Host) -
     assert host.files() == {} and staged(host) == before and not done["files"]
     assert all(path.stat().st_mode & 0o1000 for path in host.staging.iterdir())
     assert len(done["staged"]) == 1 and f"{host.log}/a.1 stays: the disk said" in done["staged"][0]
+    assert _old_logs_compress.failure(done) == f"Nothing was compressed: {done['staged'][0]}."
     (host.home / "data/state.db").unlink()
     known = host.compress("run-2", check=True)
     assert staged(host) == before and [file["path"] for file in known["files"]] == [str(host.log / "a.1")]
@@ -257,3 +260,48 @@ def test_two_runs_do_not_work_in_the_folder_together(host: Host) -> None:
         host.compress()
     os.close(number)
     assert host.files() == before and host.compress()["changed"]
+
+
+class Ended(Exception):
+    """The module ended."""
+
+
+@pytest.mark.parametrize(("check", "enough", "fails"), [(False, 2**40, True), (True, 2**40, False), (False, 1, False)])
+def test_the_module_fails_where_nothing_was_compressed_and_too_little_is_free(
+    host: Host, monkeypatch: pytest.MonkeyPatch, check: bool, enough: int, fails: bool
+) -> None:
+    logs(host)
+    (host.log / "a.1").unlink()
+    said: dict[str, Any] = {}
+
+    class Module:
+        params: ClassVar = {"unit": UNIT, "home": None, "run": "run-1", "enough_bytes": enough, "deadline": 60}
+        check_mode = check
+
+        def __init__(self, **_options: Any) -> None:
+            pass
+
+        def warn(self, text: str) -> None:
+            raise AssertionError(text)
+
+        def fail_json(self, **result: Any) -> None:
+            said.update(result, failed=True)
+            raise Ended
+
+        def exit_json(self, **result: Any) -> None:
+            said.update(result, failed=False)
+            raise Ended
+
+    monkeypatch.setattr(module, "AnsibleModule", Module)
+    with pytest.raises(Ended):
+        module.main()
+    assert said["failed"] is fails and said["left"]["files"] == 0
+    if fails:
+        assert said["msg"] == "Nothing was compressed: there are no old logs."
+        assert 0 < said["free_bytes_after"] < 500_000
+
+
+def test_with_anything_compressed_the_module_does_not_fail(host: Host) -> None:
+    logs(host)
+    done = host.compress(enough=2**40)
+    assert not done["enough"] and done["files"] and _old_logs_compress.failure(done) is None
