@@ -57,6 +57,7 @@ MARKS: dict[str, tuple[str | tuple[str, ...], ...]] = {
         "the WAL file is corrupted; attempting repair",
         "Corrupted entry. Skipping...",
         "data has been corrupted in last height of consensus WAL",
+        "failed to load state WAL",
         ("failed to write", "msg to consensus WAL due to"),
     ),
     "wal_missing": ("WAL does not contain #ENDHEIGHT for",),

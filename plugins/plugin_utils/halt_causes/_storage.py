@@ -145,19 +145,19 @@ WAL_LOST = Cause(
 WAL_DAMAGED = Cause(
     "wal_damaged",
     "the write-ahead log is damaged",
-    "Nodes of ours cannot start because their write-ahead log is damaged or cannot be written",
+    "Nodes of ours cannot start because their write-ahead log is damaged, or cannot be opened or written",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
     strikes=_wal_damaged,
     forbids=("start_node", "thaw_node"),
-    signs="The journal's reason is a corrupt entry of the write-ahead log, or that it cannot be written. "
+    signs="The journal's reason is a corrupt entry of the write-ahead log, or that it cannot be opened or written. "
     "CometBFT skips what it can, so a damaged log of one node often heals by itself.",
     by_hand=(
-        "journalctl -u virtengine.service --no-pager | grep -E 'WAL file is corrupted|Corrupted entry|consensus WAL'",
+        "journalctl -u virtengine.service --no-pager | grep -E 'WAL file is corrupted|Corrupted entry|(consensus|state) WAL'",
         "ls -l ~virtengine/.virtengine/data/cs.wal/",
     ),
-    next="Keep the write-ahead log of {hosts}. CometBFT repairs what it can at the next start; if it does not, call the next "
-    "level.",
+    next="Keep the write-ahead log of {hosts}. Where another user owns it, give it back to the node's. CometBFT repairs what "
+    "it can at the next start; if it does not, call the next level.",
     decide="Deleting the log would lose the locks of this height. A person decides, on one node and never during a halt of "
     "more.",
 )

@@ -150,6 +150,12 @@ def test_what_others_wrote_and_what_is_harmless_is_no_mark(message: Any) -> None
         ),
         ("panic: open /x/data/cs.wal/wal: read-only file system", ["panic", "read_only"]),
         ('ERR Error flushin to disk err="write wal: input/output error" module=consensus', "io_error"),
+        # The file belongs to another user; the line before it says no more.
+        (
+            'ERR failed to load state WAL err="open /var/lib/virtengine/.virtengine/data/cs.wal/wal: permission denied"'
+            " module=consensus",
+            "wal_damaged",
+        ),
         (
             "INF Genesis time is in the future. Sleeping until then... genTime=2027-01-01T00:00:00Z module=server",
             "genesis_future",
@@ -179,6 +185,7 @@ FOREIGN = {
     "input/output error": "io_error",
     "failed to write msg to consensus WAL due to": "wal_damaged",
     "Corrupted entry. Skipping...": "wal_damaged",
+    "failed to load state WAL": "wal_damaged",
     "WAL does not contain #ENDHEIGHT for 7": "wal_missing",
     "leveldb: corruption": "database_damaged",
     "StoreBlockHeight (": "handshake_failed",
