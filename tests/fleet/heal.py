@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.fleet import cgroups, chain, governance, hooks, image, network, record, unfinished, unitfreezer, watch
+from tests.fleet.faults.disk import OLD_LOGS
 from tests.fleet.faults.kind import Saved
 from tests.fleet.host import Box
 from tests.fleet.run import Failed, say
@@ -89,6 +90,10 @@ def _heal_app_hash(box: Box, saved: Saved) -> None:
 
 
 def _heal_damage(box: Box, saved: Saved) -> None:
+    if "copy" not in saved:
+        box.own(box.disk / saved["file"])
+        _restart(box)
+        return
     # A node that runs has come to terms with the damage (a WAL), and its data is newer than the copy.
     if not watch.unit_is_well(box):
         box.must("systemctl", "stop", image.UNIT)
@@ -228,9 +233,12 @@ HEALINGS: dict[str, Healing] = {
     # Only a start reads it, and the fault makes none.
     "dsch": _put_settings_back,
     "impatient": _heal_settings,
+    "no-empty-blocks": _heal_settings,
     "signer": _heal_settings,
     "genesis": _heal_genesis,
     "new-binary": _heal_binary,
+    "old-binary": _heal_binary,
+    "old-logs": lambda box, _saved: shutil.rmtree(box.home / OLD_LOGS, ignore_errors=True),
     "standby": _heal_key,
     "clone": _heal_key,
     "p2p-closed": lambda box, _saved: network.open_p2p(box.names, box.name),
@@ -293,6 +301,7 @@ def _heal(rig: Rig, where: str, kind: str | None) -> list[dict[str, Any]]:
     # height twice. So that is what the sort, which keeps the order of equals, puts first; upgrades need the rest to run.
     meant.sort(key=lambda fault: (fault["kind"] not in unfinished.SIGNING, fault["kind"] == "upgrade"))
     _refuse_to_start_twice(found.faults, meant)
+    _refuse_after_the_upgrade(rig, meant)
     for fault in meant:
         if fault["kind"] == "split":
             network.join_again(rig.names)
@@ -316,6 +325,16 @@ def _refuse_to_start_twice(made: list[dict[str, Any]], meant: list[dict[str, Any
         others = any(there["where"] == fault["where"] for there in meant)
         if fault["kind"] in unfinished.SIGNING and fault not in meant and others:
             raise Failed(f"{fault['where']}: heal its {fault['kind']} first, a start could sign a height twice")
+
+
+def _refuse_after_the_upgrade(rig: Rig, meant: list[dict[str, Any]]) -> None:
+    """A chain that went on beyond its upgrade needs the new binary for ever, and the rig is made of the old one."""
+    at = next((fault["saved"]["at"] for fault in meant if fault["kind"] == "upgrade" and "begun" not in fault), None)
+    if at is None:
+        return
+    there = [height for height in watch.heights(rig.names, rig.layout.names()).values() if height is not None]
+    if there and max(there) > at:
+        raise Failed(f"the chain was upgraded at {at}, which nothing undoes: take the rig {rig.name} down and up again")
 
 
 def _set_is_whole(rig: Rig, witness: str) -> None:

@@ -22,7 +22,10 @@ KEY, STATE = "config/priv_validator_key.json", "data/priv_validator_state.json"
 SIGNING = ("signing-state", "standby", "clone")
 # Their healing puts back what only the end of the fault would have told.
 _UNKNOWN = frozenset(
-    ("damage", "wal-lost", "app-hash", "dsch", "impatient", "signer", "genesis", "new-binary", "no-peers")
+    (
+        *("damage", "wal-lost", "app-hash", "dsch", "impatient", "no-empty-blocks", "signer", "genesis"),
+        *("new-binary", "old-binary", "no-peers"),
+    )
 )
 
 

@@ -55,7 +55,8 @@ class Case:
     """One recorded case.
 
     ``script``: what is done before the run, in order: ("fault", kind, host, ...), ("heal", host, kind),
-    ("on", host, command), ("halted", host) until the newest block that this host shows is 33 s old, ("sleep", seconds).
+    ("on", host, command), ("halted", host) until the newest block that this host shows is 33 s old, ("moving", host) until
+    it shows new blocks, ("sleep", seconds).
     ``causes``: id -> role; ``plan``: (action, host) of each step; ``withheld``: hosts whose start is kept back,
     also where a thaw is planned.
     """

@@ -71,6 +71,20 @@ CASES = (
         {"not_halted": ROOT},
     ),
     halted(
+        "wal-unwritable",
+        "its WAL belongs to root, so it dies at every start",
+        (("fault", "damage", "vh1", "wal-owner"),),
+        causes={"wal_damaged": ROOT, "processes_down": SYMPTOM},
+        withheld=VH1,
+    ),
+    halted(
+        "disk-full-old-logs",
+        "no byte is free on its disk, where 300 MB of old log files lie",
+        (("fault", "old-logs", "vh1"), ("fault", "disk-full", "vh1")),
+        causes={"disk_full": ROOT, "consensus_failure": SYMPTOM},
+        withheld=VH1,
+    ),
+    halted(
         "signing-state-missing",
         "its signing state is away: it exits at every start",
         (("fault", "signing-state", "vh1", "missing"),),

@@ -105,6 +105,20 @@ CASES = (
         withheld=VH1,
     ),
     halted(
+        "old-binary",
+        "the upgrade is done, and 34 of 100 run the binary from before it again",
+        (*UPGRADE, *on_each("new-binary", EVERY), ("moving", "vh2"), ("fault", "old-binary", "vh1")),
+        causes={"wrong_binary": ROOT, "consensus_failure": SYMPTOM, "block_not_executed": SYMPTOM},
+        withheld=VH1,
+    ),
+    Case(
+        "no-empty-blocks",
+        "no node makes empty blocks: blocks come all the same, for each changes the application's hash",
+        (*on_each("no-empty-blocks", EVERY), ("moving", "vh2"), ("sleep", "20")),
+        "healthy",
+        {"not_halted": ROOT},
+    ),
+    halted(
         "impatient",
         "nobody waits for a proposal: all vote nil, the rounds rise",
         on_each("impatient", VALIDATORS),

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.recorded.case import RESTART, ROOT, SYMPTOM, halted
+from tests.recorded.case import EVERY, RESTART, ROOT, SYMPTOM, halted, on_each
 
 DOWN = "processes_down"
 GONE = "hosts_unreachable"
@@ -162,6 +162,13 @@ CASES = (
         causes={"few_peers": ROOT, "signing_state_ahead": ROOT},
         withheld=("vh2", "vh3"),
         seen_by="vh1",
+    ),
+    halted(
+        "no-empty-blocks-and-stopped",
+        "no node makes empty blocks, and one is stopped: it is a halt, and the chain does not wait for transactions",
+        (*on_each("no-empty-blocks", EVERY), ("moving", "vh2"), ("fault", "stop", "vh1")),
+        causes={DOWN: ROOT},
+        plan=(("start_node", "vh1"),),
     ),
     halted(
         "inodes-and-power-off",

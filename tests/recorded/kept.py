@@ -19,7 +19,7 @@ DATA = Path(__file__).resolve().parents[1] / "data"
 RECORDED = DATA / "recorded"
 BUNDLES = DATA / "bundles"
 # The words of a script that do no harm.
-_WAITS = ("halted", "sleep")
+_WAITS = ("halted", "moving", "sleep")
 
 
 @dataclass(frozen=True)

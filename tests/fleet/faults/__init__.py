@@ -35,7 +35,7 @@ def _on_the_whole(rig: Rig, kind: str, where: str, arguments: Sequence[str]) -> 
     if kind == "upgrade":
         if len(arguments) > 1:
             raise NotMade("usage: fault upgrade HEIGHT [NAME]")
-        name = arguments[0] if arguments else "v2"
+        name = arguments[0] if arguments else node.UPGRADE
         try:
             first = governance.voters(rig)[0]
         except Failed as error:

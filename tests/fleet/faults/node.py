@@ -9,13 +9,15 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 from tests.fleet import binary, chain, hooks, image, record, watch
-from tests.fleet.faults.kind import Fault, Saved, change_settings, choose, height, number
+from tests.fleet.faults.kind import Fault, NotMade, Saved, change_settings, choose, height, number
 from tests.fleet.host import Box
 
 FUTURE = timedelta(hours=2)
+UPGRADE = "v2"
 
 
 def _hook(key: str) -> Callable[[Box, Sequence[str]], Saved]:
@@ -50,6 +52,12 @@ def _impatient(box: Box, _arguments: Sequence[str]) -> Saved:
     return saved
 
 
+def _no_empty_blocks(box: Box, _arguments: Sequence[str]) -> Saved:
+    saved = change_settings(box, {("config.toml", "consensus", "create_empty_blocks"): "false"})
+    box.must("systemctl", "restart", image.UNIT)
+    return saved
+
+
 def _genesis(box: Box, arguments: Sequence[str]) -> Saved:
     how = choose("genesis", arguments[0], ("other", "future"))
     path = box.home / "config/genesis.json"
@@ -74,7 +82,7 @@ def _genesis(box: Box, arguments: Sequence[str]) -> Saved:
 
 def _new_binary(box: Box, arguments: Sequence[str]) -> Saved:
     """The binary of an upgrade, as if somebody had installed it on this host."""
-    name = arguments[0] if arguments else "v2"
+    name = arguments[0] if arguments else UPGRADE
     built = binary.layer(name)
     found = record.load(box.names)
     before = watch.heights(box.names, [box.name])[box.name]
@@ -82,6 +90,19 @@ def _new_binary(box: Box, arguments: Sequence[str]) -> Saved:
     box.install_binary(built)
     box.must("systemctl", "start", image.UNIT)
     return {"binary": found.binary if found else None, "at": before}
+
+
+def _old_binary(box: Box, _arguments: Sequence[str]) -> Saved:
+    """The binary from before the upgrade, as if somebody had put it back on this host."""
+    found = record.load(box.names)
+    newer = [fault for fault in found.faults if fault["kind"] == "new-binary"] if found else []
+    has = next((fault for fault in newer if fault["where"] == box.name and "begun" not in fault), None)
+    if found is None or has is None:
+        raise NotMade(f"old-binary: {box.name} has no other binary than the rig's: make it a new-binary first")
+    box.must("systemctl", "stop", image.UNIT)
+    box.install_binary(Path(found.binary))
+    box.must("systemctl", "start", image.UNIT)
+    return {"binary": str(binary.layer(has["arguments"][0] if has["arguments"] else UPGRADE))}
 
 
 FAULTS = (
@@ -92,6 +113,8 @@ FAULTS = (
     Fault("halt-height", "HOST HEIGHT", "app.toml's halt-height is set and the node restarted", _halt_height, 1, 1),
     Fault("dsch", "HOST N", "double_sign_check_height is N from the next start on", _dsch, 1, 1),
     Fault("impatient", "HOST", "it waits a millisecond for a proposal and votes nil", _impatient, once=True),
+    Fault("no-empty-blocks", "HOST", "it makes no block without transactions", _no_empty_blocks, once=True),
     Fault("genesis", "HOST other|future", "another genesis, or one two hours ahead", _genesis, 1, 1, once=True),
     Fault("new-binary", "HOST [NAME]", "it runs the binary that knows an upgrade (v2)", _new_binary, 0, 1, once=True),
+    Fault("old-binary", "HOST", "it runs the binary from before its new-binary again", _old_binary, once=True),
 )

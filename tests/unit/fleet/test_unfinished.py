@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.fleet import faults, heal, record, unfinished
+from tests.fleet import faults, heal, record, unfinished, watch
 from tests.fleet.faults.kind import Fault, NotMade, Saved
 from tests.fleet.run import Failed
 
@@ -91,6 +91,21 @@ def test_a_key_that_may_run_twice_is_healed_before_any_other_start() -> None:
     with pytest.raises(Failed, match="heal its standby first"):
         heal._refuse_to_start_twice(made, made[1:])
     heal._refuse_to_start_twice(made, made)
+
+
+@pytest.mark.parametrize(("heights", "done"), [((40, 39), False), ((40, 41), True), ((None, None), False)])
+def test_what_the_chain_did_for_good_is_not_healed(
+    monkeypatch: pytest.MonkeyPatch, heights: tuple[int | None, ...], done: bool
+) -> None:
+    monkeypatch.setattr(watch, "heights", lambda _names, hosts: dict(zip(hosts, heights)))
+    upgraded: Any = SimpleNamespace(name="r", names=None, layout=SimpleNamespace(names=lambda: ["vh1", "vh2"]))
+    meant: list[dict[str, Any]] = [
+        {"kind": "stop", "where": "vh1"},
+        {"kind": "upgrade", "where": "40", "saved": {"at": 40}},
+    ]
+    heal._refuse_after_the_upgrade(upgraded, meant[:1])
+    with pytest.raises(Failed, match="down and up again") if done else contextlib.nullcontext():
+        heal._refuse_after_the_upgrade(upgraded, meant)
 
 
 def rig(monkeypatch: pytest.MonkeyPatch, inject: Callable[..., Saved]) -> Any:
