@@ -183,13 +183,7 @@ def _why_no_peers(node: Node) -> str:
         return ", and its configuration names no persistent peer"
     dials = sorted({text for peer in expected if (text := peer.text("dial")) is not None})
     tries = f"; tried from its host: {', '.join(dials)}" if dials else ""
-    for kind, words in (
-        (redial.GIVEN_UP, "it has given up dialling them"),
-        (redial.BACKOFF, f"it waits longer and longer between its dials: {redial.said(data)}"),
-    ):
-        if current(data, kind) is not None:
-            return f", {words}{tries}"
-    return tries
+    return f", {redial.said(data)}{tries}" if redial.waits(data) is not None else tries
 
 
 def _clock_skew(halt: Halt) -> Finding:

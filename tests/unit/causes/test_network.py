@@ -124,12 +124,12 @@ ROWS: Table = {
         (
             "backs off",
             lambda: change(four(["mute"]), "vh1", NO_PEERS, dials("refused"), marks=says("backoff")),
-            Holds(ROOT, 40, "vh1", "between its dials: it dials next between"),
+            Holds(ROOT, 40, "vh1", ", it dials next between"),
         ),
         (
             "gave up",
             lambda: change(four(["mute"]), "vh1", NO_PEERS, dials("open"), marks=says("backoff", "given_up")),
-            Holds(ROOT, 40, "vh1", "it has given up dialling them; tried from its host: open"),
+            Holds(ROOT, 40, "vh1", "it has given up dialling; tried from its host: open"),
         ),
         (
             "a full node",

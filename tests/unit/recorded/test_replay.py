@@ -141,10 +141,10 @@ def test_verdict_and_plan_take_milliseconds(name: str) -> None:
     for _time in range(3):
         # Times that were read before would make it faster than it is in a run.
         _bundle._seconds.cache_clear()
-        started = time.perf_counter()
+        started = time.process_time()
         judge(bundle)
-        taken.append(1000 * (time.perf_counter() - started))
-    # The best of three: the others show what else the machine did.
+        taken.append(1000 * (time.process_time() - started))
+    # The processor's time, and the best of three: the rest is what else the machine did.
     assert min(taken) < MOST_MS
 
 
