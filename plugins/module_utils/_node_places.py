@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.module_utils import _config
-from ansible_collections.virtengine.incident.plugins.module_utils._host import clean, part_error
+from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean, part_error
 from ansible_collections.virtengine.incident.plugins.module_utils._systemd import Unit
 
 # Programs that start another program: their words are not the node's.
@@ -98,11 +98,17 @@ def programs(unit: Unit | None, binary: str | None) -> frozenset[str]:
     """File names of the program that a start would run: by them its processes are told, wherever they were started.
 
     Under cosmovisor it is the program that cosmovisor is told to run. Empty where a script chooses it. ``binary``: what
-    the user said it is.
+    the user said it is. Raises PartError ``cannot_tell`` where cosmovisor's variables cannot be read: a process of the
+    program would not be told.
     """
     first = os.path.basename(unit.argv[0]) if unit and unit.argv else ""
     if unit is not None and first == "cosmovisor":
-        first = os.path.basename(_daemon_name(launch_of(unit, None)))
+        launch = launch_of(unit, None)
+        if launch.why_variables and "DAEMON_NAME" not in launch.variables and not binary:
+            raise PartError(
+                "cannot_tell", f"process: which program cosmovisor runs is not known: {launch.why_variables}"
+            )
+        first = os.path.basename(_daemon_name(launch))
     return frozenset({first, os.path.basename(binary or "")} - LAUNCHERS - {""})
 
 

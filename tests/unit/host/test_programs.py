@@ -17,6 +17,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
     _process,
     _systemd,
 )
+from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
 
 from tests.unit.host.test_acting import Systemd
 from tests.unit.host.test_node import fake_proc, unit_of
@@ -58,6 +59,13 @@ def test_a_file_of_variables_names_it_as_well(tmp_path: Path) -> None:
     unit = unit_of("/usr/bin/cosmovisor run start", {"DAEMON_NAME": "foo"})
     unit = unit._replace(environment_files=[(str(tmp_path / "env"), False)])
     assert _node_places.programs(unit, None) == {"bar"}
+
+
+def test_variables_that_cannot_be_read_leave_the_program_unknown(tmp_path: Path) -> None:
+    unit = unit_of("/usr/bin/cosmovisor run start")._replace(environment_files=[(str(tmp_path / "away"), False)])
+    with pytest.raises(PartError, match="which program cosmovisor runs is not known"):
+        _node_places.programs(unit, None)
+    assert _node_places.programs(unit, "/opt/foo") == {"virtengine", "foo"}
 
 
 @pytest.fixture
