@@ -61,7 +61,6 @@ class File(t.NamedTuple):
     device: int
     inode: int
     mtime_ns: int
-    journal: bool
     copies: tuple[str, ...]
 
     @property

@@ -154,8 +154,7 @@ def _slow_parts(
         work["disk"] = functools.partial(_node_files.disk, home)
         work["upgrade"] = functools.partial(_node_upgrade.read, home, places["cosmovisor"], places["upgrades"])
         work["wal"] = functools.partial(_node_wal.read, home, places["wal_file"], clock.until, _runs(scanned))
-        start = _node_files.seconds(unit.facts["started_at"]) if unit else None
-        work["old_logs"] = functools.partial(_old_logs.read, home, places["wal_file"], clock.now, start, clock.until)
+        work["old_logs"] = functools.partial(_old_logs.read, home, places["wal_file"], clock.now, clock.until)
         work["signer"] = functools.partial(
             _signer.read,
             home,

@@ -17,15 +17,13 @@ from ansible_collections.virtengine.incident.plugins.module_utils import _gzip_i
 from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean, part_error, stamp
 
 VAR_LOG = "/var/log"
+RUN_LOG = "/run/log"
 PROC = "/proc"
 DEPTH = 5
 ENTRIES = 20000
 MIN_BYTES = 64 * 1024
 # What was rotated a moment ago may still be written by a daemon that has not heard of it.
 MIN_AGE_S = 3600
-# The journal of a node's last run is evidence, and journalctl does not read what is compressed.
-JOURNAL_AGE_S = 86400
-JOURNAL_BEFORE_START_S = 3600
 LARGEST = 5
 # A name may have 255 bytes, gzip takes suffixes of at most 30.
 SUFFIX_CAP = 30
@@ -44,23 +42,18 @@ class Refused(Exception):
     """Nothing was compressed; the text says why."""
 
 
-def old_name(name: str, journal: bool) -> bool:
-    """Whether a log's name says that it is written no more and not compressed. ``journal``: it is one of journald's."""
+def old_name(name: str) -> bool:
+    """Whether a log's name says that it is written no more and not compressed."""
     if len(os.fsencode(name)) > NAME_CAP:
         return False
-    if journal:
-        return "@" in name and name.endswith(".journal")
     found = _ROTATED.fullmatch(name)
     return found is not None and not found["of"].endswith(_COMPRESSED)
 
 
-def find(
-    home: str, wal_file: t.Optional[str], now: float, newest_start: t.Optional[float], until: float
-) -> list[_gzip_in_place.File]:
+def find(home: str, wal_file: t.Optional[str], now: float, until: float) -> list[_gzip_in_place.File]:
     """The old logs on the file system of the node's data, smallest first, which no process has open.
 
-    ``now`` and ``newest_start`` (of the unit; None: not known, then no journal counts) are seconds since 1970, ``until``
-    a reading of ``time.monotonic()``. Raises PartError, OSError.
+    ``now`` is seconds since 1970, ``until`` a reading of ``time.monotonic()``. Raises PartError, OSError.
     """
     if wal_file is None:
         raise PartError(
@@ -68,24 +61,19 @@ def find(
         )
     walk = _Walk(os.stat(data_folder(home)).st_dev, _never(home, wal_file), until)
     walk.newest = now - MIN_AGE_S
-    if newest_start is not None:
-        walk.newest_journal = min(now - JOURNAL_AGE_S, newest_start - JOURNAL_BEFORE_START_S)
     for root in roots(home):
         walk.root(root)
     opened = _opened(until) if walk.found else set()
     return sorted(file for file in walk.found if (file.device, file.inode) not in opened)
 
 
-def read(
-    home: str, wal_file: t.Optional[str], now: float, newest_start: t.Optional[float], until: float
-) -> dict[str, t.Any]:
+def read(home: str, wal_file: t.Optional[str], now: float, until: float) -> dict[str, t.Any]:
     """The contract's ``old_logs`` data. Arguments and errors as of ``find``."""
-    files = find(home, wal_file, now, newest_start, until)
+    files = find(home, wal_file, now, until)
     oldest = min((file.mtime_ns for file in files), default=None)
     return {
         "files": len(files),
         "bytes": sum(file.size for file in files),
-        "journal_files": sum(file.journal for file in files),
         "oldest_at": None if oldest is None else stamp(max(oldest, 0) / 1e9),
         "largest": [{"path": clean(file.path), "bytes": file.size} for file in files[: -LARGEST - 1 : -1]],
     }
@@ -122,9 +110,8 @@ class Reach(t.NamedTuple):
     def holds(self, folder: str, name: str) -> bool:
         """Whether ``find`` could name this file, by its path alone."""
         inside = [root for root in map(resolved, roots(self.home)) if f"{folder}/".startswith(f"{root}/")]
-        journal = f"{folder}/".startswith(f"{_journal()}/")
         plain = folder == os.path.normpath(folder) and name == os.path.basename(name)
-        return bool(inside) and plain and old_name(name, journal)
+        return bool(inside) and plain and old_name(name)
 
     def open(self, folder: str) -> int:
         """Open a folder which ``holds`` allows as ``find`` would enter it. Raises Kept, OSError."""
@@ -138,25 +125,24 @@ class Reach(t.NamedTuple):
             for above in range(folder.count("/")):
                 facts = os.stat(f".{'/..' * above}", dir_fd=number)
                 if (facts.st_dev, facts.st_ino) in never:
-                    raise _gzip_in_place.Kept("its folder belongs to the node's data, configuration or write-ahead log")
+                    raise _gzip_in_place.Kept(
+                        "its folder belongs to journald, or to the node's data, configuration or write-ahead log"
+                    )
         except (OSError, _gzip_in_place.Kept):
             os.close(number)
             raise
         return number
 
 
-def _journal() -> str:
-    return os.path.join(os.path.realpath(VAR_LOG), "journal")
-
-
 def _never(home: str, wal_file: str) -> set[tuple[int, int]]:
     """Folders that are not looked into, by device and inode, wherever they lie and by whatever name they are reached.
 
-    The node's data and configuration, its write-ahead log, and the copies of that log beside it.
+    The node's data and configuration, its write-ahead log, and the copies of that log beside it. What journald keeps:
+    it is evidence of the incident, and journalctl does not read what is compressed.
     """
     log = os.path.dirname(os.path.join(home, wal_file))
     parent, name = os.path.split(log)
-    paths = [os.path.join(home, "data"), os.path.join(home, "config"), log]
+    paths = [os.path.join(home, "data"), os.path.join(home, "config"), log, os.path.join(VAR_LOG, "journal"), RUN_LOG]
     found = set()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         paths += [os.path.join(parent, entry) for entry in os.listdir(parent) if entry.startswith(name)]
@@ -172,7 +158,7 @@ class _Walk:
 
     def __init__(self, device: int, closed: set[tuple[int, int]], until: float) -> None:
         self.found: list[_gzip_in_place.File] = []
-        self.newest = self.newest_journal = float("-inf")
+        self.newest = float("-inf")
         self._device = device
         self._closed = closed
         self._until = until
@@ -190,27 +176,26 @@ class _Walk:
                 return
             raise part_error(error, clean(path)) from error
         try:
-            self._look(number, path, DEPTH, False)
+            self._look(number, path, DEPTH)
         finally:
             os.close(number)
 
-    def _look(self, number: int, path: str, depth: int, journal: bool) -> None:
+    def _look(self, number: int, path: str, depth: int) -> None:
         facts = os.fstat(number)
         identity = (facts.st_dev, facts.st_ino)
         if facts.st_dev != self._device or identity in self._closed:
             return
         self._closed.add(identity)
-        journal = journal or path == _journal()
         entries = self._entries(number)
         if _DATABASE in entries:
             return
         for name, entry in sorted(entries.items()):
             if entry.is_dir(follow_symlinks=False):
                 if depth:
-                    self._enter(number, entry, os.path.join(path, name), depth - 1, journal)
-            elif old_name(name, journal):
+                    self._enter(number, entry, os.path.join(path, name), depth - 1)
+            elif old_name(name):
                 with contextlib.suppress(FileNotFoundError):
-                    self._take(entry.stat(follow_symlinks=False), path, name, journal, entries)
+                    self._take(entry.stat(follow_symlinks=False), path, name, entries)
 
     def _entries(self, number: int) -> dict[str, os.DirEntry[str]]:
         found = {}
@@ -224,7 +209,7 @@ class _Walk:
                 found[entry.name] = entry
         return found
 
-    def _enter(self, number: int, entry: os.DirEntry[str], path: str, depth: int, journal: bool) -> None:
+    def _enter(self, number: int, entry: os.DirEntry[str], path: str, depth: int) -> None:
         try:
             # What is mounted there is told before it is opened: a file system that hangs is not asked.
             if entry.stat(follow_symlinks=False).st_dev != self._device:
@@ -237,20 +222,17 @@ class _Walk:
                 return
             raise part_error(error, clean(path)) from error
         try:
-            self._look(inner, path, depth, journal)
+            self._look(inner, path, depth)
         finally:
             os.close(inner)
 
-    def _take(
-        self, facts: os.stat_result, folder: str, name: str, journal: bool, entries: t.Mapping[str, t.Any]
-    ) -> None:
-        newest = self.newest_journal if journal else self.newest
+    def _take(self, facts: os.stat_result, folder: str, name: str, entries: t.Mapping[str, t.Any]) -> None:
         # gzip does not unpack a file with the rights of its owner's group or of the sticky bit.
         plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and not facts.st_mode & 0o7000
-        if plain and facts.st_dev == self._device and facts.st_size >= MIN_BYTES and facts.st_mtime < newest:
+        if plain and facts.st_dev == self._device and facts.st_size >= MIN_BYTES and facts.st_mtime < self.newest:
             copies = tuple(other for other in entries if _gzip_in_place.is_copy_of(name, other))
             identity = (facts.st_dev, facts.st_ino, facts.st_mtime_ns)
-            self.found.append(_gzip_in_place.File(facts.st_size, folder, name, *identity, journal, copies))
+            self.found.append(_gzip_in_place.File(facts.st_size, folder, name, *identity, copies))
 
 
 def _in_time(until: float) -> None:

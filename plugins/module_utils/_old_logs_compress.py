@@ -12,7 +12,6 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.module_utils import (
     _gzip_in_place,
-    _node_files,
     _node_places,
     _node_service,
     _old_logs,
@@ -57,8 +56,7 @@ def compress(
         work.take(staging.finish(suffix, check))
         after = _old_logs.free(folder) if work.done else before
         if after < enough:
-            start = _node_files.seconds(down.facts["started_at"])
-            files = _old_logs.find(places["home"], places["wal_file"], time.time(), start, until)
+            files = _old_logs.find(places["home"], places["wal_file"], time.time(), until)
             if check:
                 work.done += [(file, None) for file in files]
             else:

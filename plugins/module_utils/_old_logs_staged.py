@@ -80,7 +80,7 @@ class Note(t.NamedTuple):
 
     def file(self, device: int, copies: tuple[str, ...]) -> File:
         """The file as it was found."""
-        return File(self.size, self.folder, self.name, device, self.inode, self.mtime_ns, False, copies)
+        return File(self.size, self.folder, self.name, device, self.inode, self.mtime_ns, copies)
 
 
 class Finished(t.NamedTuple):

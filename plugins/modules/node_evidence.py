@@ -232,12 +232,11 @@ observation:
           data:
             bytes: 412090368
             files: 3
-            journal_files: 1
             largest:
               - bytes: 268435456
                 path: "/var/log/syslog.1"
               - bytes: 134217728
-                path: "/var/log/journal/1f0c4d5e/system@0a1b-0001-0002.journal"
+                path: "/var/log/messages-20261108"
               - bytes: 9437184
                 path: "/var/log/virtengine/node-20261101.log"
             oldest_at: "2026-11-01T00:00:03.118203Z"

@@ -17,10 +17,9 @@ description:
     losing a byte. Old log files on the file system of the node's data are compressed in place, the smallest first, until
     O(enough_bytes) are free. RV(undo) restores every one of them with its name, its time and each of its bytes.
   - Old logs are files below C(/var/log) and in C(log) and C(logs) of the node's home whose names say that they were
-    rotated and are not compressed, such as C(syslog.1), C(node.log.old), C(node-20261101.log) and C(node.2026-11-01.log),
-    and archived journals of journald. They have 64 KiB or more, are an hour old, have one name, and no process has them
-    open. A journal is also a day old, and an hour older than the unit's last start, so that C(journalctl) still shows the
-    node's last run.
+    rotated and are not compressed, such as C(syslog.1), C(node.log.old), C(node-20261101.log) and C(node.2026-11-01.log).
+    They have 64 KiB or more, are an hour old, have one name, and no process has them open.
+  - The files of journald are left alone, because C(journalctl) does not read what is compressed.
   - Nothing below C(data) or C(config) of the home is touched, nor the write-ahead log, wherever it lies. No link is
     followed, and no other file system is entered.
   - Of a file C(NAME) a copy C(NAME.incident-RUN.gz) is made beside it, with the same owner, mode and time. It is read

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.module_utils import (
-    _host,
     _old_logs,
     _old_logs_compress,
     _old_logs_staged,
@@ -29,7 +28,6 @@ UNIT = "virtengine.service"
 DAY = 86400
 NEVER = float("inf")
 PLENTY = 2**62
-JOURNAL = "journal/0f/system@0a-01-02.journal"
 WAL = "data/cs.wal/wal"
 
 
@@ -42,7 +40,6 @@ class Host:
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.systemd = Systemd(tmp_path, monkeypatch)
-        self.systemd.facts["started_at"] = _host.stamp(time.time())
         self.home = tmp_path / "home"
         self.log = tmp_path / "log"
         self.proc = tmp_path / "proc"
@@ -69,12 +66,12 @@ class Host:
         os.utime(path, ns=(moment, moment))
         return path
 
-    def find(self, start: float | None = NEVER, until: float = NEVER, wal: str | None = WAL) -> list[str]:
-        found = _old_logs.find(str(self.home), wal, time.time(), start, until)
+    def find(self, until: float = NEVER, wal: str | None = WAL) -> list[str]:
+        found = _old_logs.find(str(self.home), wal, time.time(), until)
         return [os.path.relpath(file.path, self.log.parent) for file in found]
 
     def read(self) -> dict[str, Any]:
-        return _old_logs.read(str(self.home), WAL, time.time(), time.time(), NEVER)
+        return _old_logs.read(str(self.home), WAL, time.time(), NEVER)
 
     def compress(
         self, run: str = "run-1", enough: int = PLENTY, seconds: float = 60, check: bool = False

@@ -46,7 +46,7 @@ def reach(host: Host) -> _old_logs.Reach:
 
 def smallest(host: Host) -> _gzip_in_place.File:
     """The log that is compressed first."""
-    return _old_logs.find(str(host.home), WAL, time.time(), None, NEVER)[0]
+    return _old_logs.find(str(host.home), WAL, time.time(), NEVER)[0]
 
 
 def stage(host: Host, file: _gzip_in_place.File) -> None:

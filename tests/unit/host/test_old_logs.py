@@ -17,7 +17,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils import _gzip_i
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.host.logs import DAY, JOURNAL, Host, text
+from tests.unit.host.logs import DAY, Host, text
 
 
 @pytest.fixture
@@ -66,27 +66,13 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         ("x" * 223 + ".1", True),
         ("x" * 224 + ".1", False),
         ("é" * 112 + ".1", False),
+        ("system.journal", False),
         ("system@0a-01-02.journal", False),
+        ("system@0a-01.journal~", False),
     ],
 )
 def test_names_that_say_rotated_and_not_compressed(name: str, old: bool) -> None:
-    assert _old_logs.old_name(name, journal=False) is old
-
-
-@pytest.mark.parametrize(
-    ("name", "old"),
-    [
-        ("system@0a-01-02.journal", True),
-        ("user-1000@0a-01-02.journal", True),
-        ("system.journal", False),
-        ("user-1000.journal", False),
-        ("system@0a-01.journal~", False),
-        ("syslog.1", False),
-        ("system@0a-01-02.journal.1", False),
-    ],
-)
-def test_names_of_archived_journals(name: str, old: bool) -> None:
-    assert _old_logs.old_name(name, journal=True) is old
+    assert _old_logs.old_name(name) is old
 
 
 @given(
@@ -97,18 +83,18 @@ def test_names_of_archived_journals(name: str, old: bool) -> None:
 )
 def test_nothing_that_is_compressed_is_taken_whatever_its_name(base: str, ending: str, packed: str, run: str) -> None:
     name = os.fsdecode((base + ending).encode("utf-8", "replace"))
-    assert not _old_logs.old_name(name + (packed or ".gz"), journal=False)
+    assert not _old_logs.old_name(name + (packed or ".gz"))
     for made in (name + _gzip_in_place.UNFINISHED, f"{name}.incident-{run}.gz"):
-        assert not _old_logs.old_name(made, journal=False) and not _old_logs.old_name(made, journal=True)
+        assert not _old_logs.old_name(made)
     assert _gzip_in_place.is_copy_of(name, f"{name}.incident-{run}.gz")
     assert not _gzip_in_place.is_copy_of(name, name + _gzip_in_place.UNFINISHED)
 
 
 def test_what_counts_lies_in_folders_of_logs(host: Host) -> None:
-    wanted = ["a.1", "five/4/3/2/1/b.1", JOURNAL]
+    wanted = ["a.1", "five/4/3/2/1/b.1"]
     for size, name in enumerate(wanted):
         host.put(name, text("x", 70_000 + size))
-    for name in ("a", "b.1.gz", "six/5/4/3/2/1/c.1", "journal/0f/system.journal", "journal/0f/d.1", "db/CURRENT"):
+    for name in ("a", "b.1.gz", "six/5/4/3/2/1/c.1", "db/CURRENT"):
         host.put(name, text("x"))
     host.put("db/LOG.old", text("x"))
     host.put("small.1", b"x" * 65535)
@@ -122,26 +108,26 @@ def test_what_counts_lies_in_folders_of_logs(host: Host) -> None:
 def test_evidence_names_number_bytes_age_and_the_largest(host: Host) -> None:
     for number in range(1, 8):
         host.put(f"a.{number}", text("x", 70_000 + number), age=number * DAY)
-    host.put(JOURNAL, text("x"), age=10 * DAY)
     seen = host.read()
-    assert (seen["files"], seen["bytes"], seen["journal_files"]) == (8, 8 * 70_000 + 28, 1)
+    assert (seen["files"], seen["bytes"]) == (7, 7 * 70_000 + 28)
     assert seen["largest"] == [{"path": str(host.log / f"a.{n}"), "bytes": 70_000 + n} for n in (7, 6, 5, 4, 3)]
-    assert seen["oldest_at"] == _host.stamp((host.log / JOURNAL).stat().st_mtime_ns / 1e9)
+    assert seen["oldest_at"] == _host.stamp((host.log / "a.7").stat().st_mtime_ns / 1e9)
     host.put("b.1", text("x"))
     os.utime(host.log / "b.1", ns=(0, -(10**18)))
     assert host.read()["oldest_at"] == "1970-01-01T00:00:00.000000Z"
 
 
-@pytest.mark.parametrize(
-    ("age", "started", "counts"),
-    [(2 * DAY, DAY, True), (2 * DAY, None, False), (DAY - 60, 0, False), (2 * DAY, 2 * DAY - 3000, False)],
-)
-def test_the_journal_of_the_last_run_stays_readable(
-    host: Host, age: float, started: float | None, counts: bool
-) -> None:
-    host.put(JOURNAL, text("x"), age=age)
-    start = None if started is None else time.time() - started
-    assert host.find(start) == ([f"log/{JOURNAL}"] if counts else [])
+@pytest.mark.parametrize("place", ["journal", "link", "run"])
+def test_archives_of_journald_are_never_touched(host: Host, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    kept = host.log / "journal" if place == "journal" else host.home / "logs/journals"
+    for name in ("system@0a-01-02.journal", "system.journal", "d.1"):
+        host.put(f"0f/{name}", text("x"), root=kept)
+    if place == "link":
+        (host.log / "journal").symlink_to(kept)
+    elif place == "run":
+        monkeypatch.setattr(_old_logs, "RUN_LOG", str(kept))
+    host.put("journal-0f/e.1", text("x"))
+    assert host.find() == ["log/journal-0f/e.1"]
 
 
 def test_links_hard_links_and_files_with_special_rights_do_not_count(host: Host, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
 )
 
 from tests.unit.host.killing import killed_before_each_call
-from tests.unit.host.logs import DAY, JOURNAL, NEVER, PLENTY, UNIT, WAL, Host, disk, restored, text
+from tests.unit.host.logs import DAY, NEVER, PLENTY, UNIT, WAL, Host, disk, restored, text
 
 NOISE = os.urandom(100_000)
 SUFFIX = ".incident-run-1.gz"
@@ -88,7 +88,7 @@ def test_a_node_that_runs_and_names_that_gzip_could_not_undo_are_refused(host: H
 
 @pytest.mark.parametrize("run", ["run-1", "RUN-1.x_y", "r" * 17])
 def test_gzip_itself_restores_every_byte_name_time_owner_and_mode(host: Host, run: str) -> None:
-    names = ["a.1", "-dz.1", "b c;$(x).1", "new\nline\x1b[31m.1", os.fsdecode(b"\xff\xfe.1"), JOURNAL, "x" * 223 + ".1"]
+    names = ["a.1", "-dz.1", "b c;$(x).1", "new\nline\x1b[31m.1", os.fsdecode(b"\xff\xfe.1"), "d/n.1", "x" * 223 + ".1"]
     for number, name in enumerate(names):
         path = host.put(name, text(str(number), 70_000 + number))
         os.chown(path, 1234, 2345)
@@ -302,7 +302,7 @@ def test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes(
         host.put("a.1", content["a.1"])
 
     def work() -> None:
-        (file,) = _old_logs.find(str(host.home), WAL, time.time(), None, NEVER)
+        (file,) = _old_logs.find(str(host.home), WAL, time.time(), NEVER)
         _gzip_in_place.pack(file, SUFFIX, NEVER)
 
     halves = boths = gone = kills = 0

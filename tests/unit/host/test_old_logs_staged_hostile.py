@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.virtengine.incident.plugins.module_utils import _gzip_in_place, _old_logs, _old_logs_staged
 
-from tests.unit.host.logs import Host, restored, text
+from tests.unit.host.logs import WAL, Host, restored, text
 from tests.unit.host.staging import full_host, kept, logs, reach, rewrite, smallest, stage, staged
 
 SUFFIX = ".incident-run-1.gz"
@@ -110,13 +110,18 @@ def test_what_cannot_go_to_its_place_stays_and_goes_no_other_way(host: Host) -> 
     assert host.compress(enough=1)["staged"] == [] and restored(host.files()) == before
 
 
-def test_no_copy_goes_to_the_write_ahead_log_or_to_another_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_copy_goes_where_no_log_is_taken_from(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     before = logs(host)
     (host.home / "data/state.db").unlink()
     stage(host, smallest(host))
-    (host.log / "cs.wal/inner").mkdir(parents=True)
-    rewrite(host, folder=str(host.log / "cs.wal/inner"))
-    for wal, why in ((str(host.log / "cs.wal/wal"), "belongs to the node's data"), (None, "not known")):
+    among = str(host.log / "cs.wal/wal")
+    for folder, wal, why in (
+        ("journal/0f", WAL, "belongs to journald"),
+        ("cs.wal/inner", among, "or write-ahead log"),
+        ("cs.wal/inner", None, "not known"),
+    ):
+        (host.log / folder).mkdir(parents=True, exist_ok=True)
+        rewrite(host, folder=str(host.log / folder))
         place = _old_logs.Reach(str(host.home), wal)
         with _old_logs_staged.Staging(place) as staging:
             (said,) = staging.finish(SUFFIX, False).waiting

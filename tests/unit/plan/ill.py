@@ -75,7 +75,7 @@ WRITE = 'ERR CONSENSUS FAILURE!!! err="error writing batch to DB: write /var/lib
 
 
 def old_logs(size: int = 400_000_000, files: int = 6) -> dict[str, t.Any]:
-    return r.ok({"files": files, "bytes": size, "journal_files": 0, "oldest_at": STARTED, "largest": []})
+    return r.ok({"files": files, "bytes": size, "oldest_at": STARTED, "largest": []})
 
 
 def full(power: int, key: str, running: bool = True, **raw: t.Any) -> Host:
