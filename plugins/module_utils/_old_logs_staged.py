@@ -41,7 +41,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils._gzip_in_place
 from ansible_collections.virtengine.incident.plugins.module_utils._host import clean
 from ansible_collections.virtengine.incident.plugins.module_utils._wal_copy import mounts
 
-STAGING = "/var/tmp/virtengine-incident"
+STAGING = "/var/tmp/virtengine-incident-old-logs"
 # What a host forgets when it goes down.
 VOLATILE = ("tmpfs", "ramfs")
 # What stays free on the other disk, for those who write there.

@@ -25,13 +25,13 @@ description:
   - Of a file C(NAME) a copy C(NAME.incident-RUN.gz) is made beside it, with the same owner, mode and time. It is read
     back and compared, and is on the disk before the file goes. A run that is killed leaves the file or its whole copy,
     and the next run finishes. A file that changes meanwhile, or of which a copy is not smaller by a tenth, stays.
-  - Where not even the copy of the smallest log fits on the disk, it is made in C(/var/tmp/virtengine-incident), which only
-    root may enter. That must lie on another file system, not in memory, with room for it and for 64 MiB. Once it is whole
-    and on that disk, the file goes, and the copy takes its place beside where the file was. After a kill C(KEY.gz) may lie
-    there, with owner and time of the file, and C(KEY.json), which says its folder, its name and the SHA-256 of what it
-    held. The next run with any name puts the copy in its place, or takes it away where the file is still there. A copy
-    that cannot go to its place stays, with a warning. With one that has no sound note, or whose place is none of an old
-    log, nothing is done.
+  - Where not even the copy of the smallest log fits on the disk, it is made in
+    C(/var/tmp/virtengine-incident-old-logs), which only root may enter. That must lie on another file system, not in
+    memory, with room for it and for 64 MiB. Once it is whole and on that disk, the file goes, and the copy takes its
+    place beside where the file was. After a kill C(KEY.gz) may lie there, with owner and time of the file, and
+    C(KEY.json), which says its folder, its name and the SHA-256 of what it held. The next run with any name puts the
+    copy in its place, or takes it away where the file is still there. A copy that cannot go to its place stays, with a
+    warning. With one that has no sound note, or whose place is none of an old log, nothing is done.
   - Fails, with all that it returns, where nothing was compressed and O(enough_bytes) are not free. Where anything was
     compressed it succeeds, and RV(enough) tells the rest. It does not fail for this in check mode.
   - Refuses where the unit is not down, or any process of the node runs on the host, and where it cannot be seen which files
@@ -126,7 +126,7 @@ left:
       - not smaller by a tenth when compressed (1)
       - the time is over (1)
 staged:
-  description: Copies in C(/var/tmp/virtengine-incident) that could not go to their places, and why.
+  description: Copies in C(/var/tmp/virtengine-incident-old-logs) that could not go to their places, and why.
   returned: success
   type: list
   elements: str
