@@ -352,8 +352,9 @@ def _sound(told: t.Any) -> Note:
     for value in (note.home, note.folder, note.name, note.sha256):
         if not isinstance(value, str) or b"\0" in os.fsencode(value):
             raise ValueError("no text")
-    if not all(type(value) is int and abs(value) < 2**63 for value in (note.inode, note.mtime_ns, note.size)):
-        raise ValueError("no number")
+    for number in (note.inode, note.mtime_ns, note.size):
+        if not isinstance(number, int) or isinstance(number, bool) or abs(number) >= 2**63:
+            raise ValueError("no number")
     if not _SHA256.fullmatch(note.sha256):
         raise ValueError("no digest")
     return note

@@ -147,7 +147,7 @@ def mounts() -> dict[str, str]:
     found = {}
     with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
         for line in stream:
-            fields, _, source = line.partition(" - ")
+            fields, _dash, source = line.partition(" - ")
             if fields.count(" ") >= 5:
                 point = _OCTAL.sub(lambda octal: chr(int(octal[1], 8)), fields.split(" ", 5)[4])
                 found[point] = source.split(" ", 1)[0]

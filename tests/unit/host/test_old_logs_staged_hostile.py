@@ -45,7 +45,9 @@ def test_a_note_that_points_elsewhere_is_refused(host: Host, changes: dict[str, 
     logs(host, 2)
     stage(host, smallest(host))
     places = {"log": host.log, "home": host.home}
-    rewrite(host, **{key: value.format(**places) if type(value) is str else value for key, value in changes.items()})
+    rewrite(
+        host, **{key: value.format(**places) if isinstance(value, str) else value for key, value in changes.items()}
+    )
     (name,) = (name for name in kept(host) if name.endswith(".gz"))
     before = kept(host), host.files()
     with pytest.raises(_old_logs.Refused, match=f"{host.staging}/{name} .*{why}"):
