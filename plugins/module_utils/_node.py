@@ -153,7 +153,7 @@ def _slow_parts(
         work["genesis"] = functools.partial(_node_files.genesis, path, clock.until)
         work["disk"] = functools.partial(_node_files.disk, home)
         work["upgrade"] = functools.partial(_node_upgrade.read, home, places["cosmovisor"], places["upgrades"])
-        work["wal"] = functools.partial(_node_wal.read, home, places["wal_file"], clock.until, _runs(scanned))
+        work["wal"] = functools.partial(_node_wal.read, home, places["wal_file"], clock.until)
         work["old_logs"] = functools.partial(_old_logs.read, home, places["wal_file"], clock.now, clock.until)
         work["signer"] = functools.partial(
             _signer.read,

@@ -147,7 +147,7 @@ def _home(
     unit: Unit | None, launch: _config.Launch, process: dict[str, t.Any] | None, home: str | None
 ) -> tuple[str | None, str | None]:
     if home:
-        return home, "option"
+        return os.path.normpath(home), "option"
     word = "process" if unit is None else "unit"
     for value, source in ((launch.flags.get("home"), "flag"), (launch.variables.get("VE_HOME"), "env")):
         if value:
@@ -166,8 +166,8 @@ def _absolute(path: str, unit: Unit | None) -> str | None:
     if "$" in path or "%" in path:
         return None
     if os.path.isabs(path):
-        return path
-    return os.path.join(unit.directory, path) if unit and os.path.isabs(unit.directory) else None
+        return os.path.normpath(path)
+    return os.path.normpath(os.path.join(unit.directory, path)) if unit and os.path.isabs(unit.directory) else None
 
 
 def _home_of(user: str) -> str | None:

@@ -46,12 +46,11 @@ class Group(t.NamedTuple):
     newest: float | None
 
 
-def read(home: str, wal_file: str | None, until: float, runs: bool | None = None) -> dict[str, t.Any]:
+def read(home: str, wal_file: str | None, until: float) -> dict[str, t.Any]:
     """The contract's ``wal`` data. ``wal_file`` is the setting: the log's newest file, relative to ``home`` or absolute.
 
-    The logs are read only where copies are there, to be told apart, and the node's own where no process ``runs`` too:
-    the only copy may be in its place by now. What is not read a second before ``until``, a reading of
-    ``time.monotonic()``, or in SCAN_S, is null. Raises PartError ``cannot_tell``, OSError where a folder cannot be read.
+    What is not read a second before ``until``, a reading of ``time.monotonic()``, or in SCAN_S, is null. Raises PartError
+    ``cannot_tell``, OSError where a folder cannot be read.
     """
     folder, head = os.path.split(os.path.join(home, wal_file or ""))
     if not wal_file or not head:
@@ -65,7 +64,7 @@ def read(home: str, wal_file: str | None, until: float, runs: bool | None = None
     return {
         "path": clean(folder),
         "present": bool(own.files),
-        **_facts(own, stop if copies or runs is False else None),
+        **_facts(own, stop),
         "copies": [{"name": name, **_facts(files, stop)} for name, files in copies[:COPIES]],
     }
 
@@ -110,11 +109,11 @@ def group(folder: str, head: str) -> Group:
     return Group([path for _number, path in sorted(found, reverse=True)], size, newest)
 
 
-def _facts(files: Group, stop: float | None) -> dict[str, t.Any]:
+def _facts(files: Group, stop: float) -> dict[str, t.Any]:
     return {
         "bytes": files.size,
         "newest_at": None if files.newest is None else stamp(files.newest),
-        "last_end_height": None if stop is None else _end_or_none(files.files, stop),
+        "last_end_height": _end_or_none(files.files, stop),
     }
 
 
@@ -128,11 +127,13 @@ def _end_or_none(paths: list[str], stop: float) -> int | None:
 
 def last_end_height(paths: list[str], stop: float) -> int | None:
     """The greatest height whose end the newest files of a log mark, None without a marker. Raises OSError, Late."""
-    heights: list[int] = []
     for path in paths[:SCAN_FILES]:
         with open(path, "rb") as stream:
-            heights += end_heights(stream.read(FILE_CAP), stop)
-    return max(heights, default=None)
+            heights = end_heights(stream.read(FILE_CAP), stop)
+        # Heights only grow: an older file has no greater one.
+        if heights:
+            return max(heights)
+    return None
 
 
 def end_heights(data: bytes, stop: float) -> list[int]:

@@ -62,16 +62,16 @@ def ailment(reading: Reading, node: Node) -> t.Optional[str]:
         return WAL_MISSING
     if met_full_disk(reading, node, data) and (node.state in DOWN or dead or lives_on_full_disk(node)):
         return NO_SPACE
-    return PEERS_AWAY if not dead and standing(reading) and waits_for_peers(node, data) else None
+    return PEERS_AWAY if not dead and standing(reading) and waits_for_peers(reading, node, data) else None
 
 
-def waits_for_peers(node: Node, data: NodeEvidence) -> bool:
+def waits_for_peers(reading: Reading, node: Node, data: NodeEvidence) -> bool:
     """Whether a node that runs lacks persistent peers and waits longer and longer before it dials them.
 
     What may be a validator with a single peer is heard: what it votes is not taken away.
     """
     runs = node.state in ("voting", "not_voting", "running")
-    lacks = bool(redial.away(data)) and (redial.signs_nothing(node) or redial.peerless(node))
+    lacks = bool(redial.away(data)) and (redial.signs_nothing(reading, node) or redial.peerless(node))
     return runs and lacks and redial.waits(data) is not None
 
 
@@ -251,7 +251,9 @@ def log_guard(reading: Reading, node: Node, data: NodeEvidence, gone: t.Containe
         )
     state = data.signer.inner("state")
     signed, ends = (state.integer("height") if state is not None else None), data.wal.integer("last_end_height")
-    if WAL_MISSING not in gone and node.in_set and None not in (signed, ends) and (ends or 0) < (signed or 0) - 1:
+    # What is decided needs no lock any more.
+    signs_now = node.in_set and signed is not None and reading.height is not None and signed > reading.height
+    if WAL_MISSING not in gone and signs_now and ends is not None and ends < (signed or 0) - 1:
         return undecided(
             name,
             f"The write-ahead log on {node.host} ends with height {ends}, and the node has signed for {signed}: a start may "

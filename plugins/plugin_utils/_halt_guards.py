@@ -10,11 +10,13 @@ its last vote.
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_cures as cures_
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_cures as cure_guards
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_host as host_guards
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_guards_signer as signer_guards
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_redial as redial
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import OPEN, REFUSED, Guard
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading import read
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
@@ -89,19 +91,22 @@ def start_after_stop(
 ) -> tuple[Guard, ...]:
     """All guards of the start that follows a stop of ``node``; arguments as of ``start_guards``.
 
-    A node that still takes some part shows blocks and votes that nobody may show once it is stopped. So its start is asked
-    for on the evidence without it: else it would be stopped and then not be started.
+    A node that answers shows blocks, and one that takes some part votes, that nobody may show once it is stopped. So its
+    start is asked for on the evidence without it: else it would be stopped and then not be started. None is open then:
+    nobody stops such a node on a question.
     """
     data = node.data
-    lives = node.state not in DOWN and data is not None and not signer_guards.consensus_failed(data)
-    if not lives or cures_.ailment(reading, node) not in _LIVES_ON:
+    if data is None or node.state in DOWN:
         return start_guards(reading, node, cures, stands_at)
     after = read(stopped_now(reading.bundle, node.host))
     stands_at = reading.height if stands_at is None else stands_at
     if after.chain_id != reading.chain_id or after.height is None or after.height < (stands_at or 0) or after.split:
         why = f"Once {node.host} is stopped, no other node of ours shows block {stands_at}: its start could not be checked."
         return (Guard("block", REFUSED, why),)
-    return start_guards(after, after.nodes[node.host], cures, stands_at)
+    if signer_guards.consensus_failed(data) or cures_.ailment(reading, node) not in _LIVES_ON:
+        return start_guards(reading, node, cures, stands_at)
+    found = start_guards(after, after.nodes[node.host], cures, stands_at)
+    return tuple(replace(guard, state=REFUSED) if guard.state == OPEN else guard for guard in found)
 
 
 def thaw_guards(reading: Reading, node: Node) -> tuple[Guard, ...]:
@@ -166,8 +171,9 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
         # A node that is busy for a moment is looked at again before anything is made of it.
         wait = needed is None and node.state == "busy" and step["action"] in cure_guards.ACTIONS
         return dict(result, needed=needed is None, wait=wait, because=because)
-    if cures_.ailment(reading, node) == cures_.PEERS_AWAY and (fresh := _just_started(reading, plan, step)) is not None:
-        return dict(result, wait=True, because=f"{fresh} was started a moment ago: what it dials is seen first.")
+    waiting = _not_yet(reading, node, plan, step) if step["action"] == STOP else None
+    if waiting is not None:
+        return dict(result, wait=waiting[0], because=waiting[1])
     live = _live_guard(reading, plan, step) if moving and step["action"] != RESTORE else None
     if live is not None:
         return dict(result, wait=live[0], because=live[1])
@@ -290,6 +296,12 @@ def _live_guard(reading: Reading, plan: Plan, step: Step) -> tuple[bool, str] | 
     After that one validator of ours joins at a time: the one before must vote.
     """
     voting = {row.address for row in reading.validators if row.state == "voting"}
+    if step["action"] == START and any(
+        other["action"] == STOP and other["host"] == step["host"] and other["number"] < step["number"]
+        for other in plan["steps"]
+    ):
+        # This plan stopped it: it is not left down, whoever made the chain move.
+        return None
     earlier = [
         other
         for other in plan["steps"]
@@ -306,16 +318,21 @@ def _live_guard(reading: Reading, plan: Plan, step: Step) -> tuple[bool, str] | 
     return None
 
 
-def _just_started(reading: Reading, plan: Plan, step: Step) -> str | None:
-    """A host that a step before this one started less than DIALS_S ago, or None."""
-    for other in plan["steps"]:
-        node = (
-            reading.nodes.get(other["host"]) if other["number"] < step["number"] and other["action"] == START else None
-        )
-        data = node.data if node is not None and other["host"] != step["host"] else None
-        started = data.unit.time("started_at") if data is not None else None
-        if data is not None and started is not None and data.now is not None and 0 <= data.now - started < DIALS_S:
-            return str(other["host"])
+def _not_yet(reading: Reading, node: Node, plan: Plan, step: Step) -> tuple[bool, str] | None:
+    """Why a node is not stopped for new dials now, and whether waiting helps; None where nothing speaks against it."""
+    if cures_.ailment(reading, node) != cures_.PEERS_AWAY:
+        return None
+    started = {
+        other["host"] for other in plan["steps"] if other["number"] < step["number"] and other["action"] == START
+    }
+    for host in sorted(started - {step["host"]}):
+        data = reading.nodes[host].data if host in reading.nodes else None
+        at = data.unit.time("started_at") if data is not None else None
+        if data is not None and at is not None and data.now is not None and abs(data.now - at) < DIALS_S:
+            return True, f"{host} was started a moment ago: what it dials is seen first."
+    down = [] if redial.signs_nothing(reading, node) else redial.down_beside(reading, node)
+    if down:
+        return set(down) <= started, f"{', '.join(down[:3])} is down: no other validator is stopped before it is back."
     return None
 
 

@@ -30,7 +30,7 @@ PUT_WAL = "put_wal_back"
 FREE = "free_space"
 ACTIONS = (STOP, CLEAR_HALT, PUT_WAL, FREE)
 
-# Log files compress to a fifth or less; half of their size is what is counted on.
+# Log files compress mostly to a third or less; half of their size is what is counted on.
 _SHARE_FREED = 2
 
 _AT_REST = ("inactive", "failed")

@@ -126,6 +126,13 @@ def one_vote(reading: Reading, node: Node) -> Guard:
             f"Two different votes of the validator on {node.host} for one height, round and step are seen: another machine "
             "signs with its key. A person finds it and fences it.",
         )
+    if node.address is not None and node.address in reading.disputed:
+        return undecided(
+            name,
+            f"An RPC outside the inventory shows another vote of the validator on {node.host} than our nodes do for one height, "
+            "round and step: it lies, or another machine signs with this key.",
+            "outside",
+        )
     return clear(name, "No two different votes of this validator for one place are seen.")
 
 
@@ -188,9 +195,20 @@ def _unseen_vote(reading: Reading, node: Node) -> t.Optional[str]:
     address, height = node.address or "", reading.votes_height
     if any(vote.height == height for vote in reading.votes.get(address, ())):
         return None
-    if any(vote.height == height for vote in reading.heard.get(address, ())):
+    own = _signed_for(node)
+    # What lies at or before its own signing state may be its own vote, of before its node was stopped.
+    if any(vote.height == height and (own is None or vote.hrs > own) for vote in reading.heard.get(address, ())):
         return "An RPC outside the inventory"
     return next((witness.name for witness in reading.outside if node.address in witness.votes_of), None)
+
+
+def _signed_for(node: Node) -> t.Optional[tuple[int, int, int]]:
+    """Height, round and step of the signing state, or None."""
+    state = node.data.signer.inner("state") if node.data is not None else None
+    if state is None:
+        return None
+    height, round_, step = state.integer("height"), state.integer("round"), state.integer("step")
+    return None if height is None or round_ is None or step is None else (height, round_, step)
 
 
 _NO_VOTES = (

@@ -141,9 +141,11 @@ def _row(node: Node, rows: dict[str, ValidatorRow]) -> ValidatorRow | None:
 
 
 def _order(listed: tuple[Node, ValidatorRow | None, str | None]) -> tuple[bool, bool, int, str]:
-    """A validator that is restarted for new dials comes last: the nodes before it may dial it."""
+    """What is down comes back before a node is stopped for new dials; of those a validator comes last, for others may dial
+    it.
+    """
     node, row, ill = listed
-    return (row is not None, ill == PEERS_AWAY, -row.power if row is not None else 0, node.host)
+    return (ill == PEERS_AWAY, row is not None, -row.power if row is not None else 0, node.host)
 
 
 def _texts(action: str, node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:

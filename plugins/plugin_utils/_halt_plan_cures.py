@@ -13,6 +13,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_c
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_redial as redial
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import (
+    BRINGING,
     CLEAR_HALT,
     FREE,
     PUT_WAL,
@@ -72,6 +73,10 @@ def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
     if reason:
         built.withhold(node, row, named, reason)
         return
+    waiting = _waits_for(built, node) if ill == cures.PEERS_AWAY and stopping else None
+    if waiting is not None:
+        built.withhold(node, row, named, waiting)
+        return
     relaxing = needs_relaxing(node, data)
     # What only prepares the start of a node that is down is asked for where the start is. A stop is asked for by name.
     asked = actions if stopping else [START]
@@ -84,6 +89,15 @@ def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
             built.relax(node, row, weighed.keys)
         expected = to_clear(reading, node, data, reading.height) if action == CLEAR_HALT else None
         built.add(action, node, row, _texts(action, ill, reading, node, row, weighed), weighed.keys, expected)
+
+
+def _waits_for(built: Builder, node: Node) -> str | None:
+    """Why a validator is not stopped for new dials: another is down, and no step before brings it back. None: it may be."""
+    if redial.signs_nothing(built.reading, node):
+        return None
+    started = {step["host"] for step in built.steps if step["action"] in BRINGING}
+    down = [host for host in redial.down_beside(built.reading, node) if host not in started]
+    return f"{', '.join(down[:3])} is down: no other validator is stopped before it is back." if down else None
 
 
 def _asked_to_dial(built: Builder, node: Node, row: ValidatorRow | None) -> bool:

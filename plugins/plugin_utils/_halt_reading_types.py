@@ -128,7 +128,8 @@ class Reading:
     voters: tuple[str, ...]  # hosts whose validator votes: what genesis and binary are compared with
     votes: dict[str, tuple[Vote, ...]]  # every vote seen of an address, sorted by height, round, step
     heard: dict[str, tuple[Vote, ...]]  # votes that references show: they count for no power, but for guards
-    conflicts: frozenset[str]  # addresses of which two different votes for one height, round and step are seen
+    conflicts: frozenset[str]  # addresses of which our nodes show two different votes for one height, round and step
+    disputed: frozenset[str]  # addresses of which a reference shows another vote than our nodes
     movers: int  # sources that show new blocks between the looks; 0 where none of ours does
     outside_movers: int  # references that do
     outside_standing: int  # references that show no new block between the looks

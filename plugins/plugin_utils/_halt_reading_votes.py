@@ -58,15 +58,15 @@ class VoteBook:
         found = self.raw.get(address)
         return _vote(max(found), found[max(found)]) if found else None
 
-    def conflicting(self) -> frozenset[str]:
-        """Addresses that voted for two blocks in one place, by our nodes and by references together."""
-        found = {address for address, _hrs in self.conflicts}
+    def disputed(self) -> frozenset[str]:
+        """Addresses of which a reference shows another vote in a place than our nodes do: it may lie."""
         heard = self.heard.raw if self.heard is not None else {}
-        for address, votes in heard.items():
-            known = self.raw.get(address, {})
-            if any(hrs in known and _differ(known[hrs][0], vote[0]) for hrs, vote in votes.items()):
-                found.add(address)
-        return frozenset(found)
+        return frozenset(
+            address
+            for address, votes in heard.items()
+            for hrs, vote in votes.items()
+            if _differ(self.raw.get(address, {}).get(hrs, (None,))[0], vote[0])
+        )
 
     def present(self, address: str) -> t.Optional[Vote]:
         """Its newest vote at the height whose block is being made."""

@@ -13,7 +13,13 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._evidence import Mark, NodeEvidence, Part
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import Guard, clear, refused
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import (
+    Guard,
+    clear,
+    consensus_failed,
+    is_remote,
+    refused,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_chain import VOTE_TIME_TOLERANCE_S
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import DOWN, Node, Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
@@ -55,10 +61,12 @@ def away(data: NodeEvidence) -> list[Part]:
     return [peer for peer in data.p2p.mappings("expected") if peer.flag("connected") is False]
 
 
-def signs_nothing(node: Node) -> bool:
-    """Whether it is known to be no validator: its address is not in the set, or it has no key."""
-    known = node.address is not None or (node.data is not None and node.data.signer.flag("key_file") is False)
-    return not node.in_set and known
+def signs_nothing(reading: Reading, node: Node) -> bool:
+    """Whether it is known to be no validator: the set is known and its address is not in it, or it has no key."""
+    data = node.data
+    if data is None or node.in_set or reading.total <= 0 or is_remote(data) is not False:
+        return False
+    return node.address is not None or data.signer.flag("key_file") is False
 
 
 def peerless(node: Node) -> bool:
@@ -141,15 +149,9 @@ def dials_to(reading: Reading, node: Node) -> list[tuple[str, t.Optional[str]]]:
 def guards(reading: Reading, node: Node, data: NodeEvidence) -> tuple[Guard, ...]:
     """All guards of a restart for new dials, beside those of the start. None is ever open."""
     shared = (_network(reading, node, data), _waiting(node, data))
-    if signs_nothing(node):
+    if signs_nothing(reading, node):
         return (*shared, _link(reading, node))
-    return (
-        *shared,
-        _alone(reading, node),
-        _votes(reading, node, data),
-        _log(reading, node, data),
-        _others(reading, node),
-    )
+    return (*shared, _alone(reading, node), _votes(reading, node, data), _log(node, data))
 
 
 def _network(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
@@ -174,7 +176,7 @@ def _network(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
         return refused(
             name,
             f"No other host of ours is told to keep {node.host} as its peer and lacks it, so that its network is open both "
-            f"ways is not proven. Wait: {said(data)}.",
+            f"ways is not proven: {said(data)}.",
         )
     return clear(name, f"{node.host} reaches {open_from(node)[0]}, and {towards[0][0]} reaches {node.host}.")
 
@@ -187,7 +189,7 @@ def _waiting(node: Node, data: NodeEvidence) -> Guard:
             name, f"The journal of {node.host} shows no back-off: it dials every few seconds. Wait for that."
         )
     if dial is not None and data.now is not None and dial[0] - data.now < SOON_S:
-        return refused(name, f"{node.host} dials by itself soon: {said(data)}. Wait for that, and run again.")
+        return refused(name, f"Soon {node.host} dials by itself: {said(data)}. Wait for that, and run again.")
     return clear(name, f"{node.host} would wait: {said(data)}.")
 
 
@@ -196,9 +198,13 @@ def _link(reading: Reading, node: Node) -> Guard:
     name = "link"
     own = (node.data.rpc.status.text("node_id") if node.data is not None else None) or ""
     for other in reading.nodes.values():
-        peers = other.data.rpc.net_info.mappings("peers") if other.data is not None and other.in_set else []
-        if len(peers) == 1 and own and _is(peers[0], own):
-            return refused(name, f"{node.host} is the only peer of {other.host}, which would lose it.")
+        shown = other.data.rpc.net_info if other.data is not None and other.in_set and other.host != node.host else None
+        if shown is None or not shown.ok:
+            continue
+        peers = shown.mappings("peers")
+        one = shown.integer("count") == 1 or len(peers) == 1
+        if one and (not peers or any(_is(peer, own) for peer in peers)):
+            return refused(name, f"{node.host} may be the only peer of {other.host}, which would lose it.")
     return clear(name, "No validator of ours hangs on it alone.")
 
 
@@ -229,33 +235,30 @@ def _votes(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     return clear(name, "No vote of it is later than its last peer.")
 
 
-def _log(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
-    """The write-ahead log holds the votes of the present height: it was written to since the newest block."""
+def _log(node: Node, data: NodeEvidence) -> Guard:
+    """The write-ahead log holds the votes of the present height: it ends with the newest block and was written to since."""
     name = "wal"
     written, block = data.wal.time("newest_at"), data.rpc.status.time("block_time")
-    if (
-        data.wal.ok
-        and data.wal.flag("present") is True
-        and (data.wal.integer("bytes") or 0) > 0
-        and None not in (written, block)
-        and t.cast(float, written) >= t.cast(float, block)
-    ):
-        return clear(name, "Its write-ahead log is in its place, and was written to since the newest block.")
+    ends, stored = data.wal.integer("last_end_height"), data.rpc.status.integer("height")
+    whole = data.wal.ok and data.wal.flag("present") is True and ends is not None and ends == stored
+    if whole and written is not None and block is not None and written >= block:
+        return clear(name, f"Its write-ahead log ends with {ends}, its newest block, and was written to since.")
     return refused(
         name,
-        f"That the write-ahead log of {node.host} holds its votes of this height is not seen. A start without it forgets what "
-        "the node is locked on.",
+        f"That the write-ahead log of {node.host} holds its votes of this height is not seen (it ends with {ends}, the newest "
+        f"block is {stored}). A start without them forgets what the node is locked on.",
     )
 
 
-def _others(reading: Reading, node: Node) -> Guard:
-    """One validator at a time: none of ours is down while another is stopped."""
-    name = "one_at_a_time"
-    down = sorted(
+def down_beside(reading: Reading, node: Node) -> list[str]:
+    """Other validators of ours that are down, or may be: while one is, no other is stopped. Unreachable is lost."""
+    return sorted(
         other.host
         for other in reading.nodes.values()
-        if other.host != node.host and other.in_set and other.state in (*DOWN, "frozen", "busy")
+        if other.host != node.host
+        and (other.in_set or other.declared is not None)
+        and (
+            other.state in (*DOWN, "frozen", "busy", "unreachable", "unknown")
+            or (other.data is not None and other.state == "not_voting" and consensus_failed(other.data))
+        )
     )
-    if down:
-        return refused(name, f"{', '.join(down[:3])} is down: no other validator is stopped before it is back.")
-    return clear(name, "No other validator of ours is down.")

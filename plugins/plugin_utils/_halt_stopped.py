@@ -12,12 +12,13 @@ _DOWN = {"active_state": "inactive", "sub_state": "dead", "main_pid": None, "res
 
 
 def stopped_now(bundle: dict[str, t.Any], host: str) -> dict[str, t.Any]:
-    """The checked bundle with the newest look at ``host`` as after a clean stop at that moment; the rest is shared."""
-    looks = [entry["look"] for entry in bundle["observations"] if entry["host"] == host and entry["ok"]]
-    newest = max(looks, default=None)
+    """The checked bundle with every look at ``host`` as after a clean stop at that moment; the rest is shared.
+
+    Every look: a later run takes two of them after the stop, and neither shows what only this node knew.
+    """
     observations = [
         {**entry, "data": _stopped(entry["data"])}
-        if entry["host"] == host and entry["look"] == newest and entry["source"] == "node_evidence" and entry["ok"]
+        if entry["host"] == host and entry["source"] == "node_evidence" and entry["ok"]
         else entry
         for entry in bundle["observations"]
     ]

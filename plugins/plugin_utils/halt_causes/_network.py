@@ -39,6 +39,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes._h
 SERVER_TIME_S = 3.0
 
 
+# A node is stopped and started so that it dials.
+_NEW_DIALS = ("stop_node", "start_node")
+
 Votes = dict[tuple[int, int], frozenset[str]]
 
 
@@ -107,10 +110,12 @@ def _network_split(halt: Halt) -> Finding:
         # A host without a peer is a part of its own, and that is the cause.
         alone = [named for _power, named in groups if all(_alone(reading.nodes.get(host)) for host in named)]
         known = len(alone) >= len(groups) - 1
+        again = _open_again(reading.nodes)
         because += "; the reason is known" if known else _dials(reading.nodes)
+        because += ". Plain connections between them are open again" if again else ""
         beside = known or together < reading.quorum
-        forbids = () if known else None
-        return Finding(HOLDS, because, lost, hosts, symptom=beside, explained=known, forbids=forbids)
+        justifies, forbids = (_NEW_DIALS, ()) if again else (None, () if known else None)
+        return Finding(HOLDS, because, lost, hosts, beside, known, justifies, forbids)
     if len(seen) < 2:
         return cannot_tell("the votes that two hosts of ours hold at the present height")
     front = max(place for votes in seen.values() for place in votes)
@@ -125,6 +130,12 @@ def _network_split(halt: Halt) -> Finding:
 
 def _alone(node: t.Optional[Node]) -> bool:
     return node is not None and redial.peerless(node)
+
+
+def _open_again(nodes: dict[str, Node]) -> bool:
+    """Whether every plain connection to a peer that is away came through: what parts the nodes is that nobody dials."""
+    words = [peer.text("dial") for node in nodes.values() if node.data is not None for peer in redial.away(node.data)]
+    return bool(words) and all(word == "open" for word in words)
 
 
 def _dials(nodes: dict[str, Node]) -> str:
@@ -235,9 +246,10 @@ NETWORK_SPLIT = Cause(
         "curl -s http://127.0.0.1:26657/net_info | jq -r '.result.peers[].remote_ip'",
         "nc -zv -w 3 PEER 26656   # from a host of each part to one of the other",
     ),
-    next="Mend the network between the parts (firewall, routing, security groups), then wait: peers are dialled again.",
-    decide="A restart makes no network. Once it is open again both ways, nodes dial again by themselves within seconds to "
-    "hours; where a full node of ours lacks the other part, the plan restarts that one, and no validator that is heard.",
+    next="Mend the network between the parts (firewall, routing, security groups), then run again: peers are dialled again in "
+    "seconds to hours, or never by a node that gave up.",
+    decide="A restart makes no network. Once it is proven open again both ways, the plan restarts a full node of ours that lacks "
+    "the other part and waits to dial it, and no validator that is heard.",
     message="The network seems split: our nodes see votes of parts that do not hear each other. Please look whether your "
     "node has peers on both sides, and which of them it can "
     "reach on port 26656. Do not restart a node that votes.",
@@ -250,7 +262,7 @@ FEW_PEERS = Cause(
     "SEV-1",
     _nobody_hears,
     strikes=_few_peers,
-    justifies=("stop_node", "start_node"),
+    justifies=_NEW_DIALS,
     signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has given up dialling "
     "(peers_given_up, peers_backoff), and what a plain connection from its host came to, is said with it.",
     by_hand=(

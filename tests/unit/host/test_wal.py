@@ -68,7 +68,7 @@ def test_the_checksum_is_castagnolis() -> None:
     assert _node_wal.crc32c(b"123456789") == CRC32C_OF_DIGITS
 
 
-def test_without_copies_the_log_is_counted_and_not_read(tmp_path: Path) -> None:
+def test_a_log_without_copies(tmp_path: Path) -> None:
     folder = log(tmp_path / "data/cs.wal", wal=end(0) + vote())
     (folder / "wal.bak").write_bytes(b"no file of the log")
     size = (folder / "wal").stat().st_size
@@ -77,16 +77,15 @@ def test_without_copies_the_log_is_counted_and_not_read(tmp_path: Path) -> None:
         "present": True,
         "bytes": size,
         "newest_at": "2026-11-24T15:26:40.000000Z",
-        "last_end_height": None,
+        "last_end_height": 0,
         "copies": [],
     }
 
 
-def test_the_log_of_a_node_that_does_not_run_is_read_without_copies(tmp_path: Path) -> None:
+def test_the_nodes_own_log_is_read_without_copies_too(tmp_path: Path) -> None:
     log(tmp_path / "data/cs.wal", wal=end(286) + vote())
-    for runs, height in ((False, 286), (True, None), (None, None)):
-        found = _node_wal.read(str(tmp_path), "data/cs.wal/wal", time.monotonic() + 30, runs)
-        assert found["last_end_height"] == height and found["copies"] == []
+    found = read(tmp_path)
+    assert found["last_end_height"] == 286 and found["copies"] == []
 
 
 def test_a_new_log_beside_the_one_that_was_moved_away(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def reading(nodes: list[Node], rows: list[ValidatorRow] | None = None, **changes
         "ahead": frozenset(),
         "notes": (),
         "conflicts": frozenset(),
+        "disputed": frozenset(),
         "commits_seen": True,
         "most_seen": 0,
         "votes_height": HEIGHT + 1,

@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _plan, _registry
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_redial as redial
 from hypothesis import given
 from hypothesis import strategies as st
@@ -228,20 +228,23 @@ def votes_elsewhere(host: str, after_s: float, same: bool = False) -> Change:
     return change
 
 
-def down(host: str) -> Change:
+def down(host: str, masked: bool = False) -> Change:
     def change(name: str, data: dict[str, t.Any]) -> None:
         if name == host:
             data["process"]["data"]["main"] = None
             at = data["clock"]["now"]
             data["unit"]["data"].update(active_state="inactive", sub_state="dead", main_pid=None, stopped_at=at)
+            if masked:
+                data["unit"]["data"].update(unit_file_state="masked")
             for part in data["rpc"]:
                 data["rpc"][part] = {"ok": False, "error": {"kind": "refused", "text": "refused"}}
 
     return change
 
 
-def log(size: int, newest_at: str | None = None) -> dict[str, t.Any]:
-    return {"ok": True, "data": {"present": True, "bytes": size, "newest_at": newest_at, "copies": []}}
+def log(ends: int | None, newest_at: str = "2026-12-31T00:00:00Z") -> dict[str, t.Any]:
+    shown = {"present": True, "bytes": 9, "newest_at": newest_at, "last_end_height": ends, "copies": []}
+    return {"ok": True, "data": shown}
 
 
 def with_log(host: str, part: dict[str, t.Any]) -> Change:
@@ -266,7 +269,7 @@ CASES: dict[str, tuple[Change, set[str]]] = {
     "a clock that is ahead": (ahead("vh2"), ALL - {"vh2"}),
     "open from it, closed towards it": (towards("vh2", "timeout"), ALL - {"vh2"}),
     "nobody is told to keep it": (forget("vh2"), ALL - {"vh2"}),
-    "a validator with one peer": (one_peer("vh2"), ALL - {"vh2"}),
+    "a validator with one peer that it does not name": (one_peer("vh2"), ALL - {"vh2", "vs1"}),
     "a validator with a peer and a count of none": (listed("vh2"), ALL - {"vh2"}),
     "a validator that another shows as its peer": (shown_by("vh3", "vh2"), ALL - {"vh2", "vh3"}),
     "a validator that is connected by its own account": (connected("vh2"), ALL - {"vh2"}),
@@ -274,11 +277,16 @@ CASES: dict[str, tuple[Change, set[str]]] = {
     "a sentry that a validator hangs on": (hangs_on("vh3", "vs1"), ALL - {"vs1", "vh3"}),
     "no write-ahead log": (with_log("vh2", {"ok": True, "data": {"present": False, "copies": []}}), ALL - {"vh2"}),
     "a write-ahead log that is not seen": (with_log("vh2", {"ok": False, "error": {}}), ALL - {"vh2"}),
-    "an empty write-ahead log": (with_log("vh2", log(0)), ALL - {"vh2"}),
-    "a write-ahead log of before the newest block": (with_log("vh2", log(9, "2026-01-01T00:00:00Z")), ALL - {"vh2"}),
+    "a write-ahead log without a marker": (with_log("vh2", log(None)), ALL - {"vh2"}),
+    "a write-ahead log that ends before its newest block": (with_log("vh2", log(5)), ALL - {"vh2"}),
+    "a write-ahead log that was not written to since": (
+        with_log("vh2", log(22, "2026-01-01T00:00:00Z")),
+        ALL - {"vh2"},
+    ),
     "two different votes of one key": (votes_elsewhere("vh2", 0), ALL - {"vh2"}),
     "a vote after it lost its peers": (votes_elsewhere("vh2", 3600, same=True), ALL - {"vh2"}),
-    "a validator that is down": (down("vh4"), {"vs1"}),
+    "a validator that is down and comes back first": (down("vh4"), {"vs1", "vh2", "vh3"}),
+    "a validator that is down and stays so": (down("vh4", masked=True), {"vs1"}),
 }
 
 
@@ -312,7 +320,7 @@ def test_what_is_withheld_says_when_the_next_dial_comes() -> None:
     (why,) = [entry["why"] for entry in made["withheld"] if entry["host"] == "vh2"]
     assert "open one way only" in why and "first open port" in why.lower()
     soon = planned(changed(began(80)))
-    assert all("dials by itself soon: it dials next between" in entry["why"] for entry in soon["withheld"])
+    assert all("dials by itself: it dials next between" in entry["why"] for entry in soon["withheld"])
     assert {entry["host"] for entry in soon["withheld"]} == ALL | {"vh1"}
 
 
@@ -370,3 +378,50 @@ def test_one_validator_at_a_time() -> None:
     made = planned(_bundle.check(recorded()))
     found = HALT.check_step(changed(down("vh2"), looks=(2,)), made, made["steps"][4])
     assert not found["ok"] and "vh2 is down: no other validator is stopped" in found["because"]
+
+
+def test_a_run_killed_after_any_step_goes_on() -> None:
+    """What is down comes first in the plan of then, so it is the rest of the plan on record."""
+    verdict = HALT.assess(_bundle.check(recorded()))
+    made = HALT.plan(_bundle.check(recorded()), verdict, None)
+    for stop in made["steps"][::2]:
+        seen = changed(down(stop["host"]))
+        now = HALT.assess(seen)
+        fresh = HALT.plan(seen, now, None)
+        done = [step for step in made["steps"] if step["number"] < stop["number"]]
+        assert fresh["steps"][0]["action"] == "start_node" and fresh["steps"][0]["host"] == stop["host"]
+        # On the fleet the hosts before it have their peers by then, and are planned no more.
+        rest = [step for step in fresh["steps"] if step["host"] not in {one["host"] for one in done}]
+        assert _plan.is_suffix(made["steps"], rest), stop["host"]
+
+
+def test_where_a_split_network_is_open_again_a_full_node_dials_the_other_part() -> None:
+    raw = json.loads(RECORDED.with_name("split.json").read_text(encoding="utf-8"))
+    looks = [entry for entry in raw["observations"] if entry["source"] == "node_evidence"]
+    apart = {look["data"]["rpc"]["status"]["data"]["node_id"] for look in looks if look["host"] in ("vh1", "vh4")}
+    for entry in looks:
+        data, inside = entry["data"], entry["host"] in ("vh1", "vh4")
+        # It gave up after the newest block.
+        at = _bundle.stamp((_bundle.seconds(data["clock"]["now"]) or 0.0) - 10)
+        mark = {
+            "kind": "peers_given_up",
+            "count": 1,
+            "current": True,
+            "text": "Giving up",
+            "first_at": at,
+            "last_at": at,
+        }
+        data["journal"]["data"]["marks"] = [mark]
+        shown = data["rpc"]["net_info"]["data"]
+        shown["peers"] = [peer for peer in shown["peers"] if (peer["node_id"] in apart) is inside]
+        shown["count"] = len(shown["peers"])
+        for peer in data["p2p"]["data"]["expected"]:
+            lacks = (peer["node_id"] in apart) is not inside
+            peer.update(connected=not lacks, dial="open" if lacks else None)
+    made = planned(_bundle.check(raw))
+    assert restarted(made) == ["vs1"]
+    closed = copy.deepcopy(raw)
+    for entry in closed["observations"]:
+        for peer in entry["data"].get("p2p", {}).get("data", {}).get("expected", []):
+            peer["dial"] = "timeout" if peer["dial"] is not None else None
+    assert planned(_bundle.check(closed))["steps"] == []
