@@ -73,12 +73,12 @@ def recorded(name: str) -> dict[str, Any]:
 def test_a_recorded_halt_height_is_cured_only_once_it_is_called_over() -> None:
     seen = recorded("halt-height")
     made = HALT.plan(seen, HALT.assess(seen), "a reason")
-    assert made["steps"] == [] and "incident_halt_is_over=337" in made["withheld"][0]["why"]
-    said = _bundle.with_said(seen, {"halt_is_over": 337, "reason": "call of 12:05"})
+    assert made["steps"] == [] and "incident_halt_is_over=142" in made["withheld"][0]["why"]
+    said = _bundle.with_said(seen, {"halt_is_over": 142, "reason": "call of 12:05"})
     made = HALT.plan(said, HALT.assess(said), None)
     assert steps(made) == [("stop_node", "vh1"), ("clear_halt_height", "vh1"), ("start_node", "vh1")]
     assert HALT.check_step(said, made, made["steps"][0])["ok"]
-    other = _bundle.with_said(seen, {"halt_is_over": 336, "reason": "call of 12:05"})
+    other = _bundle.with_said(seen, {"halt_is_over": 141, "reason": "call of 12:05"})
     assert HALT.plan(other, HALT.assess(other), "a reason")["steps"] == []
 
 
