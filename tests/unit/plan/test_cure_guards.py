@@ -303,3 +303,29 @@ def test_only_the_approved_values_are_cleared(expected: dict[str, int] | None, s
 def test_a_refused_block_of_somebody_is_no_reason_against_a_start() -> None:
     node = r.node("vs", raw(r.mark("proposal_refused"), running=False), state="stopped")
     assert states(guards.start_guards(seen(node), node))["journal"] == "clear"
+
+
+@pytest.mark.parametrize(("who", "state"), [("conflicts", "refused"), ("disputed", "open"), (None, "clear")])
+def test_two_votes_in_one_place(who: str | None, state: str) -> None:
+    """Our own nodes show it, or a reference says so, which may lie: only a person may believe that it does."""
+    node = r.node("vs", raw(running=False), state="stopped")
+    reading = seen(node, **({who: frozenset({r.ADDRESS_S})} if who else {}))
+    assert states(guards.start_guards(reading, node))["one_vote"] == state
+    assert states(guards.thaw_guards(reading, node))["one_vote"] == state
+
+
+@pytest.mark.parametrize(
+    ("signed", "ends", "state"),
+    [
+        (r.HEIGHT + 1, r.HEIGHT, "clear"),
+        (r.HEIGHT + 1, 5, "open"),
+        (r.HEIGHT + 1, None, "clear"),
+        (r.HEIGHT, 5, "clear"),
+    ],
+)
+def test_a_log_that_lacks_the_height_that_is_being_decided(signed: int, ends: int | None, state: str) -> None:
+    data = raw(running=False)
+    data["signer"]["data"]["state"]["height"] = signed
+    data["wal"] = wal(ends)
+    node = r.node("vs", data, state="stopped")
+    assert states(guards.start_guards(seen(node), node))["wal"] == state

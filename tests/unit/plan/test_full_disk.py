@@ -127,6 +127,17 @@ def test_on_a_chain_that_moves_again_a_full_disk_is_still_freed_and_a_node_with_
     assert not check(net, plan, plan["steps"][1])["ok"]
 
 
+def test_what_the_plan_stopped_is_started_also_where_somebody_else_made_the_chain_move() -> None:
+    net = full_net()
+    made = make(net, None)
+    for step in made["steps"][:2]:
+        net = act(net, step)
+    net.theirs["d"] = (300, True)
+    found = check(moved(net), made, made["steps"][2])
+    assert found["ok"] and found["moving"], found["because"]
+    assert not check(moved(net), made, made["steps"][3])["ok"], "nothing else is stopped for a plan that is over"
+
+
 def test_a_validator_of_others_is_not_touched() -> None:
     net = Net({"v1": Host("voting", 40, "a"), "v2": full(30, "b")}, theirs={"d": (30, False)})
     assert {step["host"] for step in make(net, None)["steps"]} <= {"v2"}
