@@ -105,7 +105,8 @@ def start_after_stop(
         return (Guard("block", REFUSED, why),)
     if signer_guards.consensus_failed(data) or cures_.ailment(reading, node) not in _LIVES_ON:
         return start_guards(reading, node, cures, stands_at)
-    found = start_guards(after, after.nodes[node.host], cures, stands_at)
+    # What it shows itself may be one of two votes in one place.
+    found = (signer_guards.one_vote(reading, node), *start_guards(after, after.nodes[node.host], cures, stands_at))
     return tuple(replace(guard, state=REFUSED) if guard.state == OPEN else guard for guard in found)
 
 

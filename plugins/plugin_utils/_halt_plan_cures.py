@@ -33,6 +33,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_c
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import Guard, needs_relaxing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_plan_parts import (
+    ABOUT_PEERS,
     NO_RISK_OF_START,
     RISK_OF_START,
     Builder,
@@ -46,8 +47,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_plan_par
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
 
 _CURE_FOR = {cures.HALT_HEIGHT: CLEAR_HALT, cures.WAL_MISSING: PUT_WAL, cures.NO_SPACE: FREE}
-
-_ABOUT_PEERS = ("few_peers", "network_split")
 
 _STARTS = {
     cures.HALT_HEIGHT: "past its halt height",
@@ -105,7 +104,7 @@ def _asked_to_dial(built: Builder, node: Node, row: ValidatorRow | None) -> bool
 
     A full node that lacks a peer which nobody reaches is not.
     """
-    asked = any(cause["id"] in _ABOUT_PEERS and cause["role"] == "root" for cause in built.verdict["causes"])
+    asked = any(cause["id"] in ABOUT_PEERS and cause["role"] == "root" for cause in built.verdict["causes"])
     return asked and (row is not None or bool(redial.open_from(node)))
 
 

@@ -8,15 +8,21 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_redial as redial
+from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import PEERS_AWAY, ailment
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import (
     BRINGING,
     RELAX,
     RESTORE,
+    START,
     STOP,
     blocking,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import OPEN, REFUSED, Guard
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
+
+# Causes that new dials may take away.
+ABOUT_PEERS = ("few_peers", "network_split")
 
 Texts = dict[str, str]
 Entry = dict[str, t.Any]
@@ -114,6 +120,12 @@ class Builder:
             return Weighed([], doubt.because, doubt.state != REFUSED)
         return Weighed([*stops, *([doubt] if doubt is not None else [])])
 
+    def _dialling_helps(self) -> bool:
+        """Whether the verdict is about peers that can be reached again: a node that is started dials them at once."""
+        asked = any(cause["id"] in ABOUT_PEERS and cause["role"] == "root" for cause in self.verdict["causes"])
+        nodes = self.reading.nodes.values()
+        return asked and any(ailment(self.reading, node) == PEERS_AWAY and redial.open_from(node) for node in nodes)
+
     def _doubt(self, node: Node, row: ValidatorRow | None, action: str) -> Guard | None:
         """Why the causes do not ask for this action, or None. Where nothing speaks against it, a person may decide."""
         name = "cause"
@@ -126,6 +138,8 @@ class Builder:
             )
         # A sentry costs no power, so no cause names it; it is justified where its kind of action is at all.
         if any(action in cause["justifies"] and (row is None or node.host in cause["hosts"]) for cause in causes):
+            return None
+        if action == START and self._dialling_helps():
             return None
         brings = (
             f" It would bring {self.online} to {self.online + row.power}, {self.reading.quorum} is needed."

@@ -62,10 +62,8 @@ CASES = (
             ("sleep", "385"),
             ("heal", "all", "p2p-closed"),
         ),
-        causes={"few_peers": ROOT},
-        # vh1 alone has the newest block: stopped, it could not be compared with anything.
-        plan=tuple(step for host in ("vs1", "vh2", "vh3", "vh4") for step in _redialled(host)),
-        withheld=VH1,
+        causes={"few_peers": ROOT, "network_split": SYMPTOM},
+        plan=tuple(step for host in ("vs1", *OURS) for step in _redialled(host)),
     ),
     Case(
         "jailed",
