@@ -113,7 +113,7 @@ class ActionModule(ControllerAction):
         cleared = {"step": step["number"], "host": step["host"], "action": step["action"]}
         state.keep("gate", {**gate, "cleared": cleared})
         record.append("action_started", {**cleared, "undo": step.get("undo")})
-        self.say([_screen.step_line(step, "started", plan)])
+        self.say([_screen.step_line(step, "begun", plan)])
         return {"needed": True, **answer}
 
     @staticmethod

@@ -34,7 +34,7 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "virtengine.incident.plain"
 
     # Tasks that touch every host are the ones worth waiting for; their names say what is going on.
-    SHOWN = ("Ask every host for its evidence", "Take the lock of the chain on every")
+    SHOWN = ("Ask every host for its evidence", "Take the lock of the chain on all")
 
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)

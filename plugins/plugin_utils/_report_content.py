@@ -23,6 +23,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._screen_text i
 
 Record = dict[str, t.Any]
 
+_WHAT_IT_DOES = "What it does (times in UTC)"
 # Voting validators beyond so many are folded away in HTML: the missing ones are what is looked for.
 MOST_VOTING = 20
 
@@ -119,8 +120,8 @@ def _top(verdict: dict[str, t.Any], entries: list[dict[str, t.Any]]) -> list[Blo
 def _table(verdict: dict[str, t.Any]) -> list[Block]:
     rows = [row for row in verdict["validators"] if isinstance(row, dict)]
     missing, voting = _screen_table.by_need(rows)
-    header = ("Validator", "Address", "Power", "Share", "Whose", "What it does")
-    made: list[Block] = [Heading("Who holds the chain up"), Picture(verdict)]
+    header = ("Validator", "Address", "Power", "Share", "Whose", _WHAT_IT_DOES)
+    made: list[Block] = [Heading("Who votes and who does not"), Picture(verdict)]
     shown = missing if len(voting) > MOST_VOTING else missing + voting
     if shown:
         made.append(Table(header, [_row(row) for row in shown]))
@@ -132,7 +133,7 @@ def _table(verdict: dict[str, t.Any]) -> list[Block]:
     if nodes:
         made.append(
             Table(
-                ("Our hosts that are no validators", "What it does"),
+                ("Our hosts that are no validators" if rows else "Our hosts", _WHAT_IT_DOES),
                 [(tidy(node.get("host"), 80), _screen_table.what_it_does(node, None)) for node in nodes],
             )
         )
@@ -182,7 +183,7 @@ def _plan(plan: dict[str, t.Any], verdict: dict[str, t.Any]) -> list[Block]:
     if plan["steps"]:
         made.append(Paragraph(f"Digest: {tidy(plan.get('digest'), 60)}"))
         made.append(
-            Table(("Step", "What", "Why", "Power that votes", "Undo", "Risk"), [_step(s) for s in plan["steps"]])
+            Table(("Step", "What", "Why", "Power seen voting", "Undo", "Risk"), [_step(s) for s in plan["steps"]])
         )
         made += [Paragraph(_undo.LEGEND)] if _undo.has_mark(plan) else []
     else:

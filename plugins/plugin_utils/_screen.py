@@ -51,7 +51,7 @@ _ALARMS = {"key_on_two_hosts": "ONE KEY RUNS ON TWO HOSTS: SECURITY INCIDENT"}
 
 
 def headline(verdict: Verdict) -> str:
-    """The verdict in a few words."""
+    """The verdict in a few words: few enough that neither the first answer nor the last screen cuts them."""
     status = verdict.get("status")
     for cause, said in _ALARMS.items():
         if any(entry.get("id") == cause for entry in verdict["causes"]):
@@ -59,7 +59,7 @@ def headline(verdict: Verdict) -> str:
     if status == "incident":
         return "THE CHAIN IS HALTED" if verdict.get("confirmed") else "THE CHAIN SEEMS HALTED, NOT CONFIRMED YET"
     if status == "unknown" and verdict.get("severity") is None:
-        return "NO HALT SEEN SO FAR, AND NOT CERTAIN THAT THE CHAIN RUNS"
+        return "NO HALT SEEN SO FAR, NOT CONFIRMED YET"
     known = {"degraded": "THE CHAIN RUNS, SOMETHING OF OURS IS MISSING", "healthy": "THE CHAIN RUNS"}
     return known.get(str(status), "CANNOT TELL WHETHER THE CHAIN RUNS")
 
@@ -102,7 +102,7 @@ def final(
         # Lists of differences come indented, and stay so.
         screen += wrap(line, INDENT if str(line).startswith(" ") else "", most=6)
     screen += wrap(verdict["summary"], most=5)
-    screen += ["", "WHO HOLDS THE CHAIN UP    (# votes, ? cannot tell, . does not vote, | needed)"]
+    screen += ["", "WHO VOTES AND WHO DOES NOT    (# votes, ? cannot tell, . does not vote, | needed)"]
     screen += _screen_table.table(verdict)
     if outcome != "recovered":
         screen += ["", "WHY", *_why(verdict)]

@@ -50,11 +50,14 @@ def what(step: Step) -> str:
 
 
 def power_words(step: Step) -> str:
-    """The power that votes before and after a step, against what is needed; empty where a step does not change it."""
+    """The power before and after a step, against what is needed; empty where a step does not change it.
+
+    It is what is *seen* voting: votes of others grow too old to count, so a later run may see less than an earlier one.
+    """
     before, after = step.get("power_online_before"), step.get("power_online_after")
     if before == after:
         return ""
-    return f"power {number(before)} -> {number(after)} ({number(step.get('quorum'))} needed)"
+    return f"power seen voting {number(before)} -> {number(after)} ({number(step.get('quorum'))} needed)"
 
 
 def steps(plan: Plan) -> list[str]:
@@ -134,7 +137,7 @@ def messages(plan: Plan, in_report: bool) -> list[str]:
 
 
 def step_line(step: Step, state: str, plan: Plan) -> str:
-    """One line while a step runs: ``[step 2/4] start the node on vh1: done, power 32 -> 66 (67 needed)``."""
+    """One line while a step runs: ``[step 2/4] start the node on vh1: done, power seen voting 32 -> 66 (67 needed)``."""
     power = power_words(step)
     line = f"[step {number(step.get('number'))}/{len(plan['steps'])}] {what(step)}: {cut(state, 20)}"
     return cut(line + (f", {power}" if power else ""), COLUMNS)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table "who holds the chain up": validators by what they do, the missing ones first. PRIVATE to the collection."""
+"""The table "who votes and who does not": validators by what they do, the missing ones first. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -82,7 +82,10 @@ def table(verdict: dict[str, t.Any]) -> list[str]:
     """The table and the line quorum needs against what votes now. Many rows are folded; the missing power is not."""
     rows = [row for row in verdict["validators"] if isinstance(row, dict)]
     if not rows:
-        return [INDENT + "No node shows the validator set, so voting power cannot be counted.", *_others(verdict)]
+        return [
+            INDENT + "No node shows the validator set, so voting power cannot be counted.",
+            *_others(verdict, "Our hosts"),
+        ]
     missing, voting = by_need(rows)
     shown, folded = missing[:MOST_ROWS], missing[MOST_ROWS:]
     room = MOST_ROWS - len(shown)
@@ -90,7 +93,8 @@ def table(verdict: dict[str, t.Any]) -> list[str]:
     rest = voting[len(single) :]
     names = max([9, *(width(cut(subject(row), NAME)) for row in shown + single)])
     figures = max([5, *(len(number(row.get("power"))) for row in shown + single)])
-    lines = [f"{INDENT}{pad('validator', names)} {pad('address', 8)} {'power':>{figures}}  share whose  what it does"]
+    start = f"{INDENT}{pad('validator', names)} {pad('address', 8)} {'power':>{figures}}"
+    lines = [f"{start}  share whose  what it does (times in UTC)"]
     day = verdict.get("last_block_at")
     lines += [_row(row, names, figures, day) for row in shown]
     lines += _fold(folded, "more are not seen voting")
@@ -98,7 +102,7 @@ def table(verdict: dict[str, t.Any]) -> list[str]:
     lines += _fold(rest, "more vote" if single else "vote")
     drawn = power_bar(verdict["power"])
     lines += [f"{INDENT}{drawn}"] if drawn else []
-    return lines + _others(verdict)
+    return lines + _others(verdict, "Not validators")
 
 
 def _row(row: Row, names: int, figures: int, day: t.Any) -> str:
@@ -123,8 +127,8 @@ def _fold(rows: list[Row], words: str) -> list[str]:
     return wrap(text, INDENT, INDENT + "    ", most=2)
 
 
-def _others(verdict: dict[str, t.Any]) -> list[str]:
-    """Our hosts that are no validators: the ones that run in one line, the others by name."""
+def _others(verdict: dict[str, t.Any], title: str) -> list[str]:
+    """Our hosts that are in no row: the ones that run in one line, the others by name."""
     nodes = [node for node in verdict.get("nodes") or [] if isinstance(node, dict)]
     if not nodes:
         return []
@@ -133,4 +137,4 @@ def _others(verdict: dict[str, t.Any]) -> list[str]:
     if running:
         names = ", ".join(cut(node.get("host"), 20) for node in running[:6]) + (", ..." if len(running) > 6 else "")
         words.append(f"{len(running)} running ({names})")
-    return wrap("No validators: " + ", ".join(words) + ".", INDENT, most=2)
+    return wrap(f"{title}: " + ", ".join(words) + ".", INDENT, most=2)

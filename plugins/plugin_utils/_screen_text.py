@@ -56,16 +56,24 @@ def tidy(value: t.Any, limit: int = 300) -> str:
 def cut(value: t.Any, columns: int) -> str:
     """``value`` tidied and cut to so many columns; what was cut ends in two dots."""
     text = tidy(value, 4 * columns + 16)
-    if width(text) <= columns:
-        return text
+    return text if width(text) <= columns else _shortened(text, columns)
+
+
+def _shortened(text: str, columns: int) -> str:
+    """The beginning of a text and two dots, in so many columns. Half a word, or half a number, would be misread.
+
+    So it ends with a whole word; only where the last one fills more than half of the room it is a path, a digest or a
+    name that says more by its beginning than by nothing.
+    """
     kept = ""
     room = columns - 2
-    for sign in text:
+    for sign in f"{text} ":
         room -= _columns(sign)
         if room < 0:
             break
         kept += sign
-    return kept + ".."
+    blank = kept.rfind(" ") + 1
+    return (kept[:blank] if 2 * blank >= columns else kept) + ".."
 
 
 def pad(value: t.Any, columns: int) -> str:
@@ -104,7 +112,7 @@ def wrap(value: t.Any, first: str = "", rest: str | None = None, most: int = 20)
     if len(lines) > most:
         indent = first if most == 1 else rest
         last = lines[most - 1][len(indent) :].strip()
-        lines = [*lines[: most - 1], indent + cut(last + " ....", COLUMNS - width(indent))]
+        lines = [*lines[: most - 1], indent + _shortened(last, COLUMNS - width(indent))]
     return [line.rstrip() for line in lines]
 
 

@@ -135,7 +135,7 @@ def _guard(data: Data) -> str:
 
 
 def _action_started(data: Data) -> str:
-    return f"Step {number(data.get('step'))}, {what(data)}: started."
+    return f"Step {number(data.get('step'))}, {what(data)}: begun."
 
 
 def _action_finished(data: Data) -> str:

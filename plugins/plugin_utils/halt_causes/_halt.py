@@ -238,7 +238,7 @@ def of_hosts(halt: Halt, cause: Cause) -> Finding:
         return cannot_tell(open_on(halt.unclear[cause.id]))
     if not halt.seen:
         return cannot_tell(NO_HOST)
-    return refuted("no host of ours that does not take part shows it")
+    return refuted("none of our hosts that take no part shows it")
 
 
 def _said(found: list[Struck]) -> str:

@@ -54,7 +54,7 @@ ROWS: Table = {
         (
             "of an earlier run",
             lambda: change(four(["stopped"]), "vh1", marks=says("upgrade", current=False)),
-            Refuted("no host of ours that does not take part shows it"),
+            Refuted("none of our hosts that take no part shows it"),
         ),
         ("the file alone is history", lambda: ill("stopped", patches=[PLAN]), Refuted()),
         ("no journal", lambda: ill("stopped", patches=[lost("journal")]), Open("the journal and evidence of vh1 (40)")),

@@ -72,7 +72,7 @@ def test_the_page_says_everything_and_loads_nothing() -> None:
     for said in (
         "Recovered. At the diagnosis: the chain is halted.",
         "STOPPED since 2026-05-04 10:02:05",
-        "power 42 -> 76 (67 needed)",
+        "power seen voting 42 -> 76 (67 needed)",
         "Please look whether your node runs.",
         f"Plan {samples.record()['plan']['digest']} approved by ops@laptop.",
         "Recovery proven: Blocks come again (9 new).",

@@ -54,11 +54,11 @@ def section(lines: list[str], title: str) -> list[str]:
 
 
 def test_the_table_names_the_missing_first_by_power() -> None:
-    table = section(final(), "WHO HOLDS")
+    table = section(final(), "WHO VOTES")
     assert [line.split()[0] for line in table[2:7]] == ["vh1", "vh3", "operator-5", "operator-4", "vh2"]
     assert "STOPPED since 10:02:05: virtengine.service is inactive" in table[2]
     assert "42 of 100 vote, 67 needed" in table[7]
-    assert "sentry2 STOPPED, 1 running (sentry1)" in table[8]
+    assert table[8] == "  Not validators: sentry2 STOPPED, 1 running (sentry1)."
 
 
 def test_one_screen_says_verdict_plan_and_the_command() -> None:
@@ -68,7 +68,7 @@ def test_one_screen_says_verdict_plan_and_the_command() -> None:
     assert text.isascii()
     assert "A PLAN IS READY, NOTHING HAS BEEN DONE: THE CHAIN IS HALTED" in lines[0]
     assert lines[0].endswith("SEV-1 ==")
-    assert "3. start the node on vh1   power 42 -> 76 (67 needed)" in text
+    assert "3. start the node on vh1   power seen voting 42 -> 76 (67 needed)" in text
     assert f"    {COMMAND}" in lines
     assert "ruled out: not halted - the newest block" in text
     assert "cannot tell: other operators do not vote - missing: what a node outside" in text
@@ -85,7 +85,7 @@ def test_two_hundred_validators_are_folded_and_the_missing_power_is_not() -> Non
     verdict = samples.verdict(samples.large_rows())
     lines = final(verdict)
     assert len(lines) <= 55
-    table = section(lines, "WHO HOLDS")
+    table = section(lines, "WHO VOTES")
     assert any("134 vote, power" in line for line in table)
     assert any("54 more are not seen voting, power" in line for line in table)
     assert fits(lines)
@@ -96,7 +96,7 @@ def test_every_host_of_a_long_plan_is_named() -> None:
     text = "\n".join(final(plan=samples.plan(steps=steps)))
     for number in range(1, 61):
         assert f"host{number}" in text
-    assert "power 1 -> 61 (67 needed)" in text
+    assert "power seen voting 1 -> 61 (67 needed)" in text
 
 
 def test_break_glass_shows_its_risk() -> None:
@@ -152,8 +152,9 @@ def test_without_a_validator_set_it_says_so() -> None:
     lines = final(empty, outcome="diagnosed")
     assert "CANNOT TELL WHETHER THE CHAIN RUNS" in lines[0]
     assert any("voting power cannot be counted" in line for line in lines)
+    assert "  Our hosts: sentry2 STOPPED, 1 running (sentry1)." in lines
     young = {**empty, "severity": None}
-    assert "NO HALT SEEN SO FAR, AND NOT CERTAIN" in final(young, outcome="diagnosed")[0]
+    assert "NO HALT SEEN SO FAR, NOT CONFIRMED YET" in final(young, outcome="diagnosed")[0]
 
 
 @pytest.mark.parametrize("changes", [{}, {"status": "unknown"}, {"status": "healthy"}, {"status": "degraded"}])
@@ -165,11 +166,54 @@ def test_the_first_answer_is_short(changes: dict[str, t.Any]) -> None:
         assert lines[0].startswith("FIRST ANSWER")
 
 
+HEADLINES: list[dict[str, t.Any]] = [
+    {},
+    {"confirmed": False},
+    {"status": "healthy"},
+    {"status": "degraded"},
+    {"status": "unknown"},
+    {"status": "unknown", "severity": None},
+    {"causes": [{**samples.verdict()["causes"][0], "id": "key_on_two_hosts"}]},
+]
+
+
+@pytest.mark.parametrize("changes", HEADLINES)
+def test_no_headline_is_cut(changes: dict[str, t.Any]) -> None:
+    verdict = samples.verdict(**changes)
+    said = _screen.headline(verdict)
+    assert _screen.first_answer(verdict)[0].endswith(f": {said}")
+    for outcome in OUTCOMES:
+        assert f": {said} =" in final(verdict, outcome=outcome)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [
+        ("block 90 is 47 s old, the limit is 30 s", 38, "block 90 is 47 s old, the limit is .."),
+        ("local key files of one address", 20, "local key files .."),
+        ("local key files of one address", 21, "local key files of .."),
+        ("local key files of one address", 22, "local key files of .."),
+        ("it fits", 7, "it fits"),
+        ("node 8B01023386C371778ECB6368573E539AFC3CC860", 20, "node 8B01023386C37.."),
+    ],
+)
+def test_a_text_is_not_cut_in_a_word_or_number(text: str, columns: int, shown: str) -> None:
+    assert _screen_text.cut(text, columns) == shown
+
+
+def test_a_wrapped_text_ends_with_a_whole_word() -> None:
+    words = "the newest block is 47 s old, the limit is 30 s " * 6
+    for start in range(40):
+        (line,) = _screen_text.wrap(words, " " * start, most=1)
+        assert line.endswith(" ..")
+        assert words.startswith(line.strip().removesuffix(".."))
+
+
 def test_a_step_line() -> None:
     plan = samples.plan()
     assert (
         _screen.step_line(plan["steps"][2], "done", plan)
-        == "[step 3/5] start the node on vh1: done, power 42 -> 76 (67 needed)"
+        == "[step 3/5] start the node on vh1: done, power seen voting 42 -> 76 (67 needed)"
     )
 
 

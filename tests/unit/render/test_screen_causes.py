@@ -94,8 +94,8 @@ def test_a_node_that_runs_is_left_alone_and_not_kept_from_its_start() -> None:
 
 def test_a_long_plan_shows_the_power_where_it_changes() -> None:
     lines = recorded("wal-lost-all")
-    assert "  3. start the node on vh1   power 0 -> 34 (67 needed)" in lines
-    assert "  12. start the node on vh4   power 70 -> 78 (67 needed)" in lines
+    assert "  3. start the node on vh1   power seen voting 0 -> 34 (67 needed)" in lines
+    assert "  12. start the node on vh4   power seen voting 70 -> 78 (67 needed)" in lines
 
 
 def test_messages_to_the_same_people_say_what_they_are_about() -> None:
