@@ -31,7 +31,6 @@ _UNSEEN = ("unknown",)
 
 _SEVERITY = {INCIDENT: "SEV-1", DEGRADED: "SEV-3"}
 _LASTING = frozenset(cause.id for cause in CAUSES if cause.lasting)
-_NEXT = {cause.id: cause.next for cause in CAUSES if cause.next}
 # Votes of a quorum make no block where these hold.
 _VOTES_APART = frozenset(("network_split", "few_peers", "app_hash_divergence", "proposals_late", "proposals_refused"))
 # What a person does about these is said with the status itself.
@@ -57,6 +56,7 @@ def of_reading(reading: Reading) -> Verdict:
     judged = _verdict.judge(CAUSES, halt_of(reading).ask)
     for cause in judged["causes"]:
         cause["by_hand"] = _by_hand.placed(cause["by_hand"], _looked_at(reading, cause["hosts"]))
+        cause["next"] = clean(_verdict.filled(cause["next"], cause, reading.height), 400)
     shown = {row.host for row in reading.validators}
     troubles = _troubles(reading)
     status = _status(reading, troubles)
@@ -320,8 +320,8 @@ def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]
     if status == UNKNOWN:
         lines.extend(_next_unknown(reading))
     for cause in judged["causes"]:
-        if cause["id"] in _NEXT and cause["id"] not in _SAID and not cause["explained"]:
-            lines.append(_verdict.filled(_NEXT[cause["id"]], cause, reading.height))
+        if cause["next"] and cause["id"] not in _SAID and not cause["explained"]:
+            lines.append(cause["next"])
     if status == INCIDENT and "cannot_tell" in held:
         lines.append(
             "Restart nothing: what votes now holds its votes in memory. Keep the evidence and call the next level."

@@ -95,7 +95,7 @@ def title(record: Record) -> str:
 def blocks(record: Record) -> list[Block]:
     """The whole report. ``record``: id, entries (of the journal, oldest first), verdict, plan or None, head."""
     verdict, plan, entries = record["verdict"], record["plan"], record["entries"]
-    made: list[Block] = [*_top(verdict, entries), *_table(verdict), *_why(verdict)]
+    made: list[Block] = [*_top(verdict, entries), *_table(verdict), *_why(verdict, plan)]
     made += _plan(_undo.told(plan, entries), verdict) if plan is not None else []
     made += [*_actions(entries), *_clocks(verdict, entries), *_history(entries), *_help(), *_check(record)]
     return made
@@ -151,7 +151,7 @@ def _row(row: dict[str, t.Any]) -> tuple[str, ...]:
     )
 
 
-def _why(verdict: dict[str, t.Any]) -> list[Block]:
+def _why(verdict: dict[str, t.Any], plan: dict[str, t.Any] | None) -> list[Block]:
     causes = [
         f"{sentence(cause.get('statement'))} {sentence(cause.get('because'))} "
         f"(runbook: {tidy(cause.get('runbook_step'), 80)})"
@@ -162,13 +162,14 @@ def _why(verdict: dict[str, t.Any]) -> list[Block]:
         f"{tidy(entry.get('statement'))}: missing is {tidy(entry.get('missing'), 700)}"
         for entry in verdict["cannot_tell"]
     ]
+    next_ = [tidy(line, 400) for line in _screen_plan.next_lines(verdict, plan)]
     made: list[Block] = [Heading("Why")]
     for name, lines in (
         ("What holds:", causes),
         ("Ruled out:", refuted),
         ("Cannot be told:", open_),
         ("Worth knowing:", [tidy(note) for note in verdict["notes"]]),
-        ("What to do next, as the diagnosis said it:", [tidy(line, 400) for line in verdict["next"]]),
+        ("What to do next, beside the plan:" if plan and plan["steps"] else "What to do next:", next_),
     ):
         made += [Paragraph(name), Items(lines)] if lines else []
     for cause in verdict["causes"]:

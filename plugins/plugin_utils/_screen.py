@@ -204,7 +204,8 @@ def _next(verdict: Verdict, plan: Plan | None, approve_command: str | None, outc
         )
     elif plan is not None and plan["steps"] and outcome in _BEFORE_ACTING:
         lines += _approval(plan, approve_command)
-    listed = [tidy(line) for line in verdict["next"][:_MOST_NEXT] if outcome != "not_recovered"]
+    said = [] if outcome == "not_recovered" else _screen_plan.next_lines(verdict, plan)
+    listed = [tidy(line) for line in said[:_MOST_NEXT]]
     if plan is not None and any(entry.get("break_glass") for entry in plan["withheld"]):
         listed.append(
             "What is withheld because it cannot be told: whoever answers for it may add "

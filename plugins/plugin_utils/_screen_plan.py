@@ -102,6 +102,22 @@ def left_alone(entry: dict[str, t.Any], verdict: dict[str, t.Any]) -> bool:
     return entry.get("action") == "start_node" and not down
 
 
+def next_lines(verdict: dict[str, t.Any], plan: Plan | None) -> list[t.Any]:
+    """What the verdict says to do next, without what the plan does already.
+
+    A line goes where the plan acts on every host of its cause, by an action that this cause justifies. A verdict knows no
+    plan, and next to one that is ready "start it by hand" would be bad advice.
+    """
+    taken = {(step.get("action"), step.get("host")) for step in plan["steps"]} if plan is not None else set()
+    done = {
+        cause.get("next")
+        for cause in verdict["causes"]
+        if cause["hosts"]
+        and all(any((action, host) in taken for action in cause["justifies"]) for host in cause["hosts"])
+    }
+    return [line for line in verdict["next"] if line not in done]
+
+
 def withheld(plan: Plan, verdict: dict[str, t.Any]) -> list[str]:
     """What is not done and why; hosts with the same reason share it."""
     reasons: dict[tuple[str, str], list[str]] = {}

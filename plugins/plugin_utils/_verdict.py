@@ -62,6 +62,7 @@ def _held(cause: Cause, finding: Finding, because: str) -> dict[str, t.Any]:
         "justifies": list(cause.justifies if finding.justifies is None else finding.justifies),
         "forbids": list(cause.forbids if finding.forbids is None else finding.forbids),
         "by_hand": list(cause.by_hand),
+        "next": cause.next,
         "decide": cause.decide,
     }
 

@@ -11,7 +11,7 @@ import typing as t
 import unicodedata
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _screen, _screen_text
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _report, _screen, _screen_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -207,6 +207,22 @@ def test_a_wrapped_text_ends_with_a_whole_word() -> None:
         (line,) = _screen_text.wrap(words, " " * start, most=1)
         assert line.endswith(" ..")
         assert words.startswith(line.strip().removesuffix(".."))
+
+
+def test_what_the_plan_does_is_not_asked_of_a_person() -> None:
+    def next_(hosts: list[str], **changes: t.Any) -> list[str]:
+        cause = {**samples.verdict()["causes"][0], "hosts": hosts, "next": "Start them by hand.", **changes}
+        verdict = samples.verdict(causes=[cause], next=["Start them by hand.", "Run again."])
+        lines = section(final(verdict), "WHAT TO DO NEXT")
+        page = _report.markdown(samples.record(verdict=verdict))
+        assert ("Start them by hand." in page) == ("  - Start them by hand." in lines)
+        return [line for line in lines if line.startswith("  - ")]
+
+    both = ["  - Start them by hand.", "  - Run again."]
+    assert next_(["vh1", "vh3"]) == ["  - Run again."]
+    assert next_(["vh1", "vh4"]) == both, "vh4 has no step"
+    assert next_([]) == both, "it is about no host, so no step answers it"
+    assert next_(["vh1"], justifies=["wait"]) == both, "the step of vh1 is for something else"
 
 
 def test_a_step_line() -> None:
