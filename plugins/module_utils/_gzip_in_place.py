@@ -27,7 +27,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 UNFINISHED = ".incident-new"
-# The fastest: a log shrinks to a quarter or less by it, and the node waits.
+# The fastest: a log shrinks by it mostly to a third or less, and the node waits.
 LEVEL = 1
 # A copy that is larger than this part of the file is not worth it.
 WORTH = 0.9

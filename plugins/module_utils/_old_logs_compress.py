@@ -18,7 +18,15 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
     _old_logs_staged,
 )
 from ansible_collections.virtengine.incident.plugins.module_utils._halt_height import run_name
-from ansible_collections.virtengine.incident.plugins.module_utils._host import clean
+from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean
+
+
+class Unfinished(Exception):
+    """The work ended when files had been compressed already. The text says why, ``result`` what was done."""
+
+    def __init__(self, why: str, result: dict[str, t.Any]) -> None:
+        super().__init__(f"{why}. Before that, {len(result['files'])} old logs were compressed; the next run goes on")
+        self.result = result
 
 
 def compress(
@@ -32,10 +40,10 @@ def compress(
     """Compress old logs, smallest first, until ``enough`` bytes are free for the node or ``seconds`` have passed.
 
     Smallest first: on a full disk the copy of a small file fits where that of a large one does not, and makes room for
-    the next. Where not even one fits, it is made on another disk. What a killed run left there is finished first.
-    Returns ``changed``, ``folder``, ``free_bytes_before``, ``free_bytes_after``, ``enough``, ``files``,
-    ``left``, ``staged``, ``undo`` and ``actions`` as the module documents them. Raises Refused, _node_service.Refused,
-    PartError, ValueError, OSError.
+    the next. Where the copy of one does not fit on its disk, it is made on another. What a killed run left there is
+    finished first. Returns ``changed``, ``folder``, ``free_bytes_before``, ``free_bytes_after``,
+    ``enough``, ``files``, ``left``, ``staged``, ``undo`` and ``actions`` as the module documents them.
+    Raises Unfinished; and, where nothing was changed, Refused, _node_service.Refused, PartError, ValueError, OSError.
     """
     suffix = f".incident-{run_name(run)}.gz"
     cap = _old_logs.SUFFIX_CAP
@@ -54,28 +62,39 @@ def compress(
     with _old_logs_staged.Staging(reach) as staging:
         work = _Work()
         work.take(staging.finish(suffix, check))
-        after = _old_logs.free(folder) if work.done else before
-        if after < enough:
-            files = _old_logs.find(places["home"], places["wal_file"], time.time(), until)
-            if check:
-                work.done += [(file, None) for file in files]
-            else:
-                _pack(work, files, suffix, until, lambda: _old_logs.free(folder) >= enough, staging)
-                after = _old_logs.free(folder)
-    known = not (check and work.done)
+        try:
+            if (_old_logs.free(folder) if work.done else before) < enough:
+                files = _old_logs.find(places["home"], places["wal_file"], time.time(), until)
+                if check:
+                    work.done += [(file, None) for file in files]
+                else:
+                    _pack(work, files, suffix, until, lambda: _old_logs.free(folder) >= enough, staging)
+            after = None if check and work.done else _old_logs.free(folder)
+        except (_old_logs.Refused, PartError, OSError) as error:
+            if check or not work.changed:
+                raise
+            result = _result(work, places["home"], suffix, folder, before, None, enough)
+            raise Unfinished(clean(error).rstrip("."), result) from error
+    return _result(work, places["home"], suffix, folder, before, after, enough)
+
+
+def _result(
+    work: _Work, home: str, suffix: str, folder: str, before: int, after: t.Optional[int], enough: int
+) -> dict[str, t.Any]:
+    """What ``compress`` returns; ``after`` is None where nobody can tell."""
     done = [_shown(file, suffix, size) for file, size in work.done]
     actions = [f"take away the staged copy of {clean(path)}, which is there" for path in work.spare]
     actions += [f"compress {file['path']} to {os.path.basename(file['compressed'])}" for file in done]
     return {
-        "changed": bool(actions or work.staged),
+        "changed": work.changed,
         "folder": clean(folder),
         "free_bytes_before": before,
-        "free_bytes_after": after if known else None,
-        "enough": after >= enough if known else None,
+        "free_bytes_after": after,
+        "enough": None if after is None else after >= enough,
         "files": done,
         "left": _left(work.rest, work.kept, work.ended),
         "staged": work.waiting,
-        "undo": _undo(places["home"], suffix) if done else None,
+        "undo": _undo(home, suffix) if done else None,
         "actions": actions,
     }
 
@@ -102,6 +121,11 @@ class _Work:
         self.spare: list[str] = []
         self.waiting: list[str] = []
         self.staged = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done, or in check mode would be."""
+        return bool(self.done or self.spare or self.staged)
 
     def take(self, finished: _old_logs_staged.Finished) -> None:
         """Count what was finished; what waits is what waits now."""

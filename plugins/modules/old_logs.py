@@ -25,15 +25,17 @@ description:
   - Of a file C(NAME) a copy C(NAME.incident-RUN.gz) is made beside it, with the same owner, mode and time. It is read
     back and compared, and is on the disk before the file goes. A run that is killed leaves the file or its whole copy,
     and the next run finishes. A file that changes meanwhile, or of which a copy is not smaller by a tenth, stays.
-  - Where not even the copy of the smallest log fits on the disk, it is made in
-    C(/var/tmp/virtengine-incident-old-logs), which only root may enter. That must lie on another file system, not in
-    memory, with room for it and for 64 MiB. Once it is whole and on that disk, the file goes, and the copy takes its
-    place beside where the file was. After a kill C(KEY.gz) may lie there, with owner and time of the file, and
-    C(KEY.json), which says its folder, its name and the SHA-256 of what it held. The next run with any name puts the
-    copy in its place, or takes it away where the file is still there. A copy that cannot go to its place stays, with a
-    warning. With one that has no sound note, or whose place is none of an old log, nothing is done.
+  - Where the copy of a log does not fit on its disk, it is made in C(/var/tmp/virtengine-incident-old-logs), which only
+    root may enter. That must lie on another file system, not in memory, with room for it and for 64 MiB. Once it is
+    whole and on that disk, the file goes, and the copy takes its place beside where the file was. After a kill
+    C(KEY.gz) may lie there, with owner and time of the file, and C(KEY.json), which says its folder, its name and the
+    SHA-256 of what it held. The next run with any name puts the copy in its place, or takes it away where the file is
+    still there. A copy that cannot go to its place stays, with a warning. With one that has no sound note, or whose
+    place is none of an old log, nothing is done.
   - Fails, with all that it returns, where nothing was compressed and O(enough_bytes) are not free. Where anything was
     compressed it succeeds, and RV(enough) tells the rest. It does not fail for this in check mode.
+  - Fails, with all that it returns, where anything was compressed and then something cannot be read. What was done stays
+    done, and the next run goes on.
   - Refuses where the unit is not down, or any process of the node runs on the host, and where it cannot be seen which files
     are open.
 options:
@@ -87,27 +89,29 @@ EXAMPLES = r"""
 RETURN = r"""
 folder:
   description: The folder on whose file system the room is made.
-  returned: success
+  returned: success, and where nothing was compressed or the work ended early
   type: str
   sample: /var/lib/virtengine/.virtengine/data
 free_bytes_before:
   description: What a user without privilege could write there before.
-  returned: success
+  returned: success, and where nothing was compressed or the work ended early
   type: int
   sample: 0
 free_bytes_after:
-  description: What such a user can write there now. Null in check mode, where something would be compressed.
-  returned: success
+  description:
+    - What such a user can write there now. Null in check mode, where something would be compressed, and where the work
+      could not be ended.
+  returned: success, and where nothing was compressed or the work ended early
   type: int
   sample: 377630720
 enough:
-  description: Whether O(enough_bytes) are free. Null in check mode, where something would be compressed.
-  returned: success
+  description: Whether O(enough_bytes) are free. Null where RV(free_bytes_after) is.
+  returned: success, and where nothing was compressed or the work ended early
   type: bool
   sample: true
 files:
   description: What was compressed, or in check mode may be, in order. C(compressed_bytes) is null in check mode.
-  returned: success
+  returned: success, and where nothing was compressed or the work ended early
   type: list
   elements: dict
   sample:
@@ -117,7 +121,7 @@ files:
       compressed_bytes: 812346
 left:
   description: The old logs that stay as they are, their bytes, and why, with the number of files for each reason.
-  returned: success
+  returned: success, and where nothing was compressed or the work ended early
   type: dict
   sample:
     files: 2
@@ -127,18 +131,18 @@ left:
       - the time is over (1)
 staged:
   description: Copies in C(/var/tmp/virtengine-incident-old-logs) that could not go to their places, and why.
-  returned: success
+  returned: success, and where nothing was compressed or the work ended early
   type: list
   elements: str
   sample: []
 undo:
   description: The command that restores all that was compressed. Null where nothing was.
-  returned: success
+  returned: success, and where nothing was compressed or the work ended early
   type: str
   sample: "find /var/log -name '*.incident-run-5f0c2b9a.gz' -exec gzip -d -S .incident-run-5f0c2b9a.gz {} +"
 actions:
   description: What was done, or in check mode may be done.
-  returned: success
+  returned: success, and where nothing was compressed or the work ended early
   type: list
   elements: str
   sample:
@@ -176,6 +180,8 @@ def main() -> None:
     try:
         unit = _systemd.unit_name(params["unit"])
         result = _old_logs_compress.compress(unit, params["home"], params["run"], *limits, module.check_mode)
+    except _old_logs_compress.Unfinished as error:
+        module.fail_json(msg=str(error), **error.result)
     except (_old_logs.Refused, _node_service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=clean(error))
     for text in result["staged"]:

@@ -19,6 +19,7 @@ from ansible_collections.virtengine.incident.plugins.module_utils import (
     _old_logs_compress,
     _old_logs_staged,
 )
+from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
 from ansible_collections.virtengine.incident.plugins.modules import old_logs as module
 
 from tests.unit.host.killing import killed_before_each_call
@@ -266,12 +267,8 @@ class Ended(Exception):
     """The module ended."""
 
 
-@pytest.mark.parametrize(("check", "enough", "fails"), [(False, 2**40, True), (True, 2**40, False), (False, 1, False)])
-def test_the_module_fails_where_nothing_was_compressed_and_too_little_is_free(
-    host: Host, monkeypatch: pytest.MonkeyPatch, check: bool, enough: int, fails: bool
-) -> None:
-    logs(host)
-    (host.log / "a.1").unlink()
+def ended(monkeypatch: pytest.MonkeyPatch, check: bool, enough: int) -> dict[str, Any]:
+    """What the module says at its end, and whether it failed."""
     said: dict[str, Any] = {}
 
     class Module:
@@ -295,10 +292,37 @@ def test_the_module_fails_where_nothing_was_compressed_and_too_little_is_free(
     monkeypatch.setattr(module, "AnsibleModule", Module)
     with pytest.raises(Ended):
         module.main()
+    return said
+
+
+@pytest.mark.parametrize(("check", "enough", "fails"), [(False, 2**40, True), (True, 2**40, False), (False, 1, False)])
+def test_the_module_fails_where_nothing_was_compressed_and_too_little_is_free(
+    host: Host, monkeypatch: pytest.MonkeyPatch, check: bool, enough: int, fails: bool
+) -> None:
+    logs(host)
+    (host.log / "a.1").unlink()
+    said = ended(monkeypatch, check, enough)
     assert said["failed"] is fails and said["left"]["files"] == 0
     if fails:
         assert said["msg"] == "Nothing was compressed: there are no old logs."
         assert 0 < said["free_bytes_after"] < 500_000
+
+
+def test_a_failure_after_a_copy_was_put_back_says_what_was_done(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs(host)
+    stage(host, smallest(host))
+
+    def late(*_arguments: Any) -> None:
+        raise PartError("late", "not all folders could be looked at in time")
+
+    monkeypatch.setattr(_old_logs, "find", late)
+    said = ended(monkeypatch, False, 2**40)
+    assert said["failed"] and said["changed"] and said["free_bytes_after"] is None
+    assert [file["path"] for file in said["files"]] == [str(host.log / "a.1")]
+    assert said["undo"].startswith("find ")
+    assert said["msg"].endswith("looked at in time. Before that, 1 old logs were compressed; the next run goes on")
+    said = ended(monkeypatch, False, 2**40)
+    assert said["failed"] and "files" not in said, "nothing was changed, so it is a plain failure"
 
 
 def test_with_anything_compressed_the_module_does_not_fail(host: Host) -> None:
