@@ -170,8 +170,8 @@ DIVERGED_AND_RESTARTED = Cause(
         "curl -s http://127.0.0.1:26657/status | jq -c '.result.sync_info | [.latest_block_height, .catching_up]'   # twice",
         "journalctl -u virtengine.service --no-pager | grep -F 'Error in validation' | tail -3",
     ),
-    next="Do not wait for {hosts} to catch up, and do not restart it again: its state has to be rolled back or replaced.",
-    decide="Its last block was executed to another state. A rollback of one block under the right binary, or a restore, is a "
-    "fleet action that a person starts.",
+    next="Do not wait for {hosts} to catch up, and restart nothing there again: the state has to be rolled back or replaced.",
+    decide="The last block there was executed to another state. A rollback of one block under the right binary, or a restore, "
+    "is a fleet action that a person starts.",
 )
 CAUSES = (APP_HASH_DIVERGENCE, DIVERGED_AND_RESTARTED)

@@ -60,7 +60,7 @@ def _wal_lost(halt: Halt, node: Node) -> t.Optional[str]:
         return Unclear("a log is missing, and it may not be the one of this height") if lacks else None
     copies = [clean(copy.text("name"), 40) for copy in node.data.wal.mappings("copies")]
     there = f"; beside it lies {', '.join(copies[:3])}" if copies else ""
-    return f"its write-ahead log of this height is gone, and its signing state is of this height{there}"
+    return f"the write-ahead log of this height is gone, and the signing state is of this height{there}"
 
 
 def _wal_damaged(_halt: Halt, node: Node) -> t.Optional[str]:
@@ -83,9 +83,9 @@ DISK_FULL = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'no space left on device'",
     ),
     next="Free space on {hosts} outside the node's data (old logs, old snapshots), then run again.",
-    decide="The plan compresses old log files where they free enough, and deletes nothing: what may be deleted is for a person "
-    "to say. Never delete files of the node's data or its write-ahead log. A node that met a full disk is restarted only "
-    "after there is room again.",
+    decide="A node that met a full disk is restarted only after there is room again. Never delete files of the node's data or "
+    "its write-ahead log. Where old log files free enough, the plan compresses them and deletes nothing; what may be deleted "
+    "is for a person to say.",
 )
 DISK_UNWRITABLE = Cause(
     "disk_unwritable",

@@ -92,7 +92,7 @@ ROWS: Table = {
         (
             "on all: a deadlock without another message",
             lambda: change(four(["mute"] * 4), EVERY, marks=says("wal_missing", "round_regression")),
-            Holds(ROOT, 100, "vh1 vh2 vh3 vh4", "its write-ahead log of this height is gone"),
+            Holds(ROOT, 100, "vh1 vh2 vh3 vh4", "the write-ahead log of this height is gone"),
         ),
         ("taken away after the stop", lambda: ill("stopped", patches=[GONE]), Holds(ROOT, 40, "vh1", "cs.wal.bak")),
         ("it signs again", lambda: ill("mute", "wal_missing"), Open("it may not be the one of this height")),
