@@ -144,9 +144,13 @@ def main(arguments: list[str], env: Mapping[str, str]) -> int:
                 env=dict(env),
                 check=False,
             )
+    if carried and not options.keep:
+        print("The fleet is gone; ./dev demo --keep leaves it standing.")
+        print(f"The site directory with the record of the incident stays in {demo.directory}.")
+        return 0
     path = str(env["PATH"]).split(":", maxsplit=1)[0]
     print(f"The site directory stays in {demo.directory}. To use it: export PATH={path}:$PATH")
-    if carried and options.keep:
+    if carried:
         print("The fleet stands. In the site directory: ansible-playbook chain_halt.yml -i validators")
         print(f"To break it: python3 -m tests.fleet fault stop vh1 --name {RIG}; to end it: ... down --name {RIG}")
     return 0

@@ -37,7 +37,10 @@ PLAYBOOK = """\
 REQUIREMENTS = """\
 ---
 collections:
-  - name: virtengine.incident
+  # It is not on Galaxy yet. A file that `ansible-galaxy collection build` made does as well, with type: file.
+  - name: https://github.com/virtengine/ansible-collection-incident.git
+    type: git
+    version: main
 """
 
 README = """\
