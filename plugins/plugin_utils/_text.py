@@ -18,8 +18,9 @@ _REMOVED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 def clean(value: t.Any, limit: int = LIMIT) -> str:
     """``value`` as one line of at most ``limit`` characters, without control, invisible and private characters.
 
-    What is removed becomes a space, runs of spaces become one. A cut text ends in three dots. A number of up to 20
-    digits is shown as Python writes it; anything else that is no string is the empty text.
+    What is removed becomes a space, runs of spaces become one. A cut text ends in three dots, with a whole word before
+    them unless that is a long one. A number of up to 20 digits is shown as Python writes it; anything else that is no
+    string is the empty text.
     """
     if isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**20):
         value = str(value)
@@ -34,4 +35,7 @@ def clean(value: t.Any, limit: int = LIMIT) -> str:
     if len(line) <= limit and len(head) == len(value):
         return line
     dots = "..."[:limit]
-    return line[: limit - len(dots)].rstrip() + dots
+    kept = f"{line} "[: limit - len(dots) + 1]
+    # Half a word, or half a number, would be misread; a word that fills half of it all is a path or a digest.
+    blank = kept.rfind(" ")
+    return (kept[:blank] if 2 * blank >= limit else kept[:-1].rstrip()) + dots

@@ -11,7 +11,7 @@ import typing as t
 import unicodedata
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _report, _screen, _screen_text
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _report, _screen, _screen_text, _text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -199,6 +199,13 @@ def test_no_headline_is_cut(changes: dict[str, t.Any]) -> None:
 )
 def test_a_text_is_not_cut_in_a_word_or_number(text: str, columns: int, shown: str) -> None:
     assert _screen_text.cut(text, columns) == shown
+
+
+def test_what_is_made_safe_is_not_cut_in_a_word_either() -> None:
+    assert _text.clean("the limit of the block is 300 s", 30) == "the limit of the block is..."
+    assert _text.clean("the limit of the block is 300 s", 32) == "the limit of the block is 300 s"
+    assert _text.clean("the limit of a block is 300 s ago", 32) == "the limit of a block is 300 s..."
+    assert _text.clean("x" * 40, 32) == "x" * 29 + "..."
 
 
 def test_a_wrapped_text_ends_with_a_whole_word() -> None:
