@@ -103,7 +103,9 @@ def test_half_and_all_hosts_unreachable(fleet: Fleet, responder: Responder) -> N
     half = responder.run()
     assert half.code == 0, half.output
     assert half.verdict["status"] == "incident"
-    assert half.causes == ["hosts_unreachable"]
+    # A host that was cut just after it voted may vote still, for all that anybody can see.
+    assert half.causes in (["hosts_unreachable"], ["cannot_tell"])
+    assert half.plan["steps"] == []
     for host in ("vh2", "vh4"):
         fleet.fault("cut", host)
     nobody = responder.run()

@@ -33,6 +33,7 @@ def test_frozen_process_is_thawed_and_not_restarted(fleet: Fleet, responder: Res
     assert fleet.units("vh1") == before, "the frozen process was restarted"
 
 
+@pytest.mark.more
 def test_killed_process_and_a_stopped_one_come_back_by_power(fleet: Fleet, responder: Responder) -> None:
     fleet.fault("stop", "vh3")
     fleet.fault("stop", "vh2")
