@@ -209,19 +209,19 @@ class Box:
     def wait_ready(self, seconds: float = 90) -> None:
         """Until sshd takes connections."""
         deadline = time.monotonic() + seconds
+        why = f"no sshd after {seconds:g} s"
         while time.monotonic() < deadline:
             if self.init() is not None and self.run(["systemctl", "is-active", "--quiet", "ssh"], 10).returncode == 0:
                 return
             if self._pid("supervisor.pid") is None:
+                why = "its container ended"
                 break
             time.sleep(0.2)
         console = (
             (self.directory / "console.log").read_bytes()[-1500:] if (self.directory / "console.log").exists() else b""
         )
         log = (self.directory / "supervisor.log").read_bytes()[-500:]
-        raise Failed(
-            f"{self.name}: no sshd after {seconds:g} s. Its console: {(console + log).decode(errors='replace')}"
-        )
+        raise Failed(f"{self.name}: {why}. Its console: {(console + log).decode(errors='replace')}")
 
     # Inside
 
