@@ -26,7 +26,14 @@ ONCE = (
     "rpc/test_gather.py",
     "rpc/test_hostile.py",
     "rpc/test_json.py",
+    "host/test_config.py",
+    "host/test_halt_height.py",
     "host/test_journal.py",
+    "host/test_old_logs",
+    "host/test_p2p.py",
+    "host/test_systemd.py",
+    "host/test_upgrade.py",
+    "host/test_wal",
     "verdict/test_hostile.py",
 )
 # What waits for deadlines, sends megabytes or loses evidence in thousands of ways: the stage ``deep``, once.
