@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _registry, _screen
+from ansible_collections.virtengine.incident.plugins.plugin_utils import _registry, _screen, _undo
 from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
     ControllerAction,
     Refusal,
@@ -97,7 +97,8 @@ class ActionModule(ControllerAction):
             raise
         bundle = add_look(state.read("bundle"), args["look"], task_vars)
         state.keep("bundle", bundle)
-        checked = _registry.incident(state.facts["incident"]).check_step(bundle, plan, step)
+        told = {**plan, "begun": _undo.begun(state.record().entries(), gate["digest"])}
+        checked = _registry.incident(state.facts["incident"]).check_step(bundle, told, step)
         next_look = args["look"] + 1
         if checked["needed"] and not checked["ok"] and checked["wait"] and self._may_look_again(state, step["number"]):
             return {"wait": True, "needed": False, "next_look": next_look}

@@ -127,13 +127,14 @@ def _end_or_none(paths: list[str], stop: float) -> int | None:
 
 def last_end_height(paths: list[str], stop: float) -> int | None:
     """The greatest height whose end the newest files of a log mark, None without a marker. Raises OSError, Late."""
+    found: int | None = None
     for path in paths[:SCAN_FILES]:
         with open(path, "rb") as stream:
-            heights = end_heights(stream.read(FILE_CAP), stop)
-        # Heights only grow: an older file has no greater one.
-        if heights:
-            return max(heights)
-    return None
+            found = max([*end_heights(stream.read(FILE_CAP), stop), *([] if found is None else [found])], default=None)
+        # Heights only grow, so an older file has no greater one; but a new head begins with 0.
+        if found:
+            break
+    return found
 
 
 def end_heights(data: bytes, stop: float) -> list[int]:

@@ -25,7 +25,11 @@ class Unfinished(Exception):
     """The work ended when files had been compressed already. The text says why, ``result`` what was done."""
 
     def __init__(self, why: str, result: dict[str, t.Any]) -> None:
-        super().__init__(f"{why}. Before that, {len(result['files'])} old logs were compressed; the next run goes on")
+        why = why.replace(" Nothing was done", "").rstrip(".")
+        done, staged = len(result["files"]), len(result["staged"])
+        super().__init__(
+            f"{why}. Before that, {done} old logs were compressed and {staged} staged; the next run goes on"
+        )
         self.result = result
 
 
@@ -61,8 +65,8 @@ def compress(
     reach = _old_logs.Reach(places["home"], places["wal_file"])
     with _old_logs_staged.Staging(reach) as staging:
         work = _Work()
-        work.take(staging.finish(suffix, check))
         try:
+            work.take(staging.finish(suffix, check))
             if (_old_logs.free(folder) if work.done else before) < enough:
                 files = _old_logs.find(places["home"], places["wal_file"], time.time(), until)
                 if check:

@@ -100,8 +100,12 @@ def start_after_stop(
         return start_guards(reading, node, cures, stands_at)
     after = read(stopped_now(reading.bundle, node.host))
     stands_at = reading.height if stands_at is None else stands_at
-    if after.chain_id != reading.chain_id or after.height is None or after.height < (stands_at or 0) or after.split:
-        why = f"Once {node.host} is stopped, no other node of ours shows block {stands_at}: its start could not be checked."
+    blind = after.chain_id != reading.chain_id or after.height is None or after.height < (stands_at or 0) or after.split
+    if blind or (node.in_set and not signer_guards.shows_votes(after)):
+        why = (
+            f"Once {node.host} is stopped, no other node of ours shows block {stands_at} and the votes after it: its start "
+            "could not be checked."
+        )
         return (Guard("block", REFUSED, why),)
     if signer_guards.consensus_failed(data) or cures_.ailment(reading, node) not in _LIVES_ON:
         return start_guards(reading, node, cures, stands_at)
@@ -144,6 +148,8 @@ def blocking(guards: t.Iterable[Guard], taken_over: t.Container[str] = ()) -> li
 
 def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
     """Whether ``step`` of the approved ``plan`` may be taken now, from a look that is seconds old.
+
+    ``plan`` may say under ``begun`` which of its steps runs began, as [action, host].
 
     Returns ``ok`` (take it), ``needed`` (False: already done, pass over it), ``wait`` (True: not now, but a later look
     may allow it), ``because`` (a sentence), ``guards``, ``power`` (before and after; unreachable counts as lost),
@@ -297,10 +303,7 @@ def _live_guard(reading: Reading, plan: Plan, step: Step) -> tuple[bool, str] | 
     After that one validator of ours joins at a time: the one before must vote.
     """
     voting = {row.address for row in reading.validators if row.state == "voting"}
-    if step["action"] == START and any(
-        other["action"] == STOP and other["host"] == step["host"] and other["number"] < step["number"]
-        for other in plan["steps"]
-    ):
+    if step["action"] != STOP and [STOP, step["host"]] in plan.get("begun", []):
         # This plan stopped it: it is not left down, whoever made the chain move.
         return None
     earlier = [
@@ -324,7 +327,7 @@ def _not_yet(reading: Reading, node: Node, plan: Plan, step: Step) -> tuple[bool
     if cures_.ailment(reading, node) != cures_.PEERS_AWAY:
         return None
     started = {
-        other["host"] for other in plan["steps"] if other["number"] < step["number"] and other["action"] == START
+        other["host"] for other in plan["steps"] if other["number"] < step["number"] and other["action"] in BRINGING
     }
     for host in sorted(started - {step["host"]}):
         data = reading.nodes[host].data if host in reading.nodes else None
@@ -333,7 +336,7 @@ def _not_yet(reading: Reading, node: Node, plan: Plan, step: Step) -> tuple[bool
             return True, f"{host} was started a moment ago: what it dials is seen first."
     down = [] if redial.signs_nothing(reading, node) else redial.down_beside(reading, node)
     if down:
-        return set(down) <= started, f"{', '.join(down[:3])} is down: no other validator is stopped before it is back."
+        return set(down) <= started, redial.held_by(down)
     return None
 
 

@@ -195,11 +195,13 @@ def _unseen_vote(reading: Reading, node: Node) -> t.Optional[str]:
     address, height = node.address or "", reading.votes_height
     if any(vote.height == height for vote in reading.votes.get(address, ())):
         return None
-    own = _signed_for(node)
-    # What lies at or before its own signing state may be its own vote, of before its node was stopped.
-    if any(vote.height == height and (own is None or vote.hrs > own) for vote in reading.heard.get(address, ())):
+    own, heard = _signed_for(node), [vote for vote in reading.heard.get(address, ()) if vote.height == height]
+    if any(own is None or vote.hrs > own for vote in heard):
         return "An RPC outside the inventory"
-    return next((witness.name for witness in reading.outside if node.address in witness.votes_of), None)
+    # What lies at or before its own signing state may be its own vote, of before its node was stopped: a reference that
+    # shows nothing else bears witness of nothing else.
+    outside = [one for one in reading.outside if not (heard and one.kind == "reference")]
+    return next((witness.name for witness in outside if node.address in witness.votes_of), None)
 
 
 def _signed_for(node: Node) -> t.Optional[tuple[int, int, int]]:

@@ -108,6 +108,7 @@ def _fill(built: Builder) -> None:
             stated = node.reason.kind.replace("_", " ") if node.reason is not None else None
             built.withhold(node, row, START, _STATED.format(stated) if stated else _LEFT_ALONE[node.state])
     built.restore()
+    built.mark_waits({node.host for node, _row, ill in nodes if ill == PEERS_AWAY})
 
 
 def _bring_back(built: Builder, node: Node, row: ValidatorRow | None, action: str) -> None:

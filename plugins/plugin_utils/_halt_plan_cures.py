@@ -96,7 +96,7 @@ def _waits_for(built: Builder, node: Node) -> str | None:
         return None
     started = {step["host"] for step in built.steps if step["action"] in BRINGING}
     down = [host for host in redial.down_beside(built.reading, node) if host not in started]
-    return f"{', '.join(down[:3])} is down: no other validator is stopped before it is back." if down else None
+    return redial.held_by(down) if down else None
 
 
 def _asked_to_dial(built: Builder, node: Node, row: ValidatorRow | None) -> bool:

@@ -9,7 +9,6 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils import _halt_redial as redial
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_cures import PEERS_AWAY, ailment
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards import (
     BRINGING,
     RELAX,
@@ -98,6 +97,12 @@ class Builder:
         for node, row, taken_over in self._relaxed:
             self.add(RESTORE, node, row, _restore_texts(node), taken_over)
 
+    def mark_waits(self, dialling: t.Container[str]) -> None:
+        """Say after which steps a block has to come: where quorum is back, and no node has still to dial its peers."""
+        for place, step in enumerate(self.steps):
+            to_dial = any(later["action"] == STOP and later["host"] in dialling for later in self.steps[place + 1 :])
+            step["waits_for_block"] = step["power_online_after"] >= step["quorum"] and not to_dial
+
     def withhold(self, node: Node, row: ValidatorRow | None, action: str, why: str, break_glass: bool = False) -> None:
         """Say what is not done and why. ``break_glass``: whether a reason for it would make it a step."""
         address = row.address if row is not None else None
@@ -120,11 +125,10 @@ class Builder:
             return Weighed([], doubt.because, doubt.state != REFUSED)
         return Weighed([*stops, *([doubt] if doubt is not None else [])])
 
-    def _dialling_helps(self) -> bool:
-        """Whether the verdict is about peers that can be reached again: a node that is started dials them at once."""
+    def _waited_for_peers(self, node: Node) -> bool:
+        """Whether it is down and its last run waited for peers: a run that was cut off may have stopped it for new dials."""
         asked = any(cause["id"] in ABOUT_PEERS and cause["role"] == "root" for cause in self.verdict["causes"])
-        nodes = self.reading.nodes.values()
-        return asked and any(ailment(self.reading, node) == PEERS_AWAY and redial.open_from(node) for node in nodes)
+        return asked and node.data is not None and redial.waited(self.reading, node.data)
 
     def _doubt(self, node: Node, row: ValidatorRow | None, action: str) -> Guard | None:
         """Why the causes do not ask for this action, or None. Where nothing speaks against it, a person may decide."""
@@ -139,7 +143,7 @@ class Builder:
         # A sentry costs no power, so no cause names it; it is justified where its kind of action is at all.
         if any(action in cause["justifies"] and (row is None or node.host in cause["hosts"]) for cause in causes):
             return None
-        if action == START and self._dialling_helps():
+        if action == START and self._waited_for_peers(node):
             return None
         brings = (
             f" It would bring {self.online} to {self.online + row.power}, {self.reading.quorum} is needed."

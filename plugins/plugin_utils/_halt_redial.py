@@ -250,13 +250,27 @@ def _log(node: Node, data: NodeEvidence) -> Guard:
     )
 
 
+def held_by(down: list[str]) -> str:
+    """Why no other validator is stopped, in words."""
+    return f"{', '.join(down[:3])} is down or cannot be seen: no other validator is stopped before it is back."
+
+
+def waited(reading: Reading, data: NodeEvidence) -> bool:
+    """Whether the last run of a node that is down waited between dials since the newest block, or had given up."""
+    block = reading.last_block_at
+    return block is not None and any(
+        mark.current and mark.kind in (BACKOFF, GIVEN_UP) and mark.last_at is not None and mark.last_at > block
+        for mark in data.marks
+    )
+
+
 def down_beside(reading: Reading, node: Node) -> list[str]:
     """Other validators of ours that are down, or may be: while one is, no other is stopped. Unreachable is lost."""
     return sorted(
         other.host
         for other in reading.nodes.values()
         if other.host != node.host
-        and (other.in_set or other.declared is not None)
+        and (other.in_set or (other.declared is not None and reading.total <= 0))
         and (
             other.state in (*DOWN, "frozen", "busy", "unreachable", "unknown")
             or (other.data is not None and other.state == "not_voting" and consensus_failed(other.data))

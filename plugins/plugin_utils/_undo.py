@@ -43,6 +43,19 @@ def makers(entries: t.Iterable[Entry], digest: t.Any, step: Step) -> list[str]:
     return [certain] if certain is not None else possible
 
 
+def begun(entries: t.Iterable[Entry], digest: t.Any) -> list[list[str]]:
+    """The steps of the plan with that digest that any run began, as [action, host]; ``entries`` of the journal."""
+    used: set[str] = set()
+    found: list[list[str]] = []
+    for entry in entries:
+        run, kind, data = str(entry.get("run")), entry.get("kind"), data_of(entry)
+        if kind == "approved" and data.get("digest") == digest:
+            used.add(run)
+        elif kind == "action_started" and run in used:
+            found.append([str(data.get("action")), str(data.get("host"))])
+    return found
+
+
 def named(step: Step, runs: t.Collection[str]) -> Step:
     """The step with the names of these runs in its undo, for RUN; as it is where there are none."""
     if not runs:

@@ -133,8 +133,12 @@ def _alone(node: t.Optional[Node]) -> bool:
 
 
 def _open_again(nodes: dict[str, Node]) -> bool:
-    """Whether every plain connection to a peer that is away came through: what parts the nodes is that nobody dials."""
-    words = [peer.text("dial") for node in nodes.values() if node.data is not None for peer in redial.away(node.data)]
+    """Whether every plain connection between hosts of ours that lack each other came through: it is that nobody dials."""
+    seen = [node.data for node in nodes.values() if node.data is not None]
+    ours = {(data.rpc.status.text("node_id") or "").lower() for data in seen} - {""}
+    words = [
+        peer.text("dial") for data in seen for peer in redial.away(data) if (peer.text("node_id") or "").lower() in ours
+    ]
     return bool(words) and all(word == "open" for word in words)
 
 

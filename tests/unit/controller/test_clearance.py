@@ -39,7 +39,14 @@ def state() -> Iterator[RunState]:
 
 
 def gate(state: RunState, **changes: Any) -> dict[str, Any]:
-    issued = {"token": "t", "controller_pid": os.getppid(), "steps": STEPS, "locked_on": ["vh1", "vh2"], **changes}
+    issued = {
+        "token": "t",
+        "digest": "halt-0123456789abcdef",
+        "controller_pid": os.getppid(),
+        "steps": STEPS,
+        "locked_on": ["vh1", "vh2"],
+        **changes,
+    }
     state.keep("gate", issued)
     return issued
 
@@ -170,7 +177,7 @@ def test_the_record_says_how_a_step_is_undone_before_it_is_taken(
     controller: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[tuple[str, dict[str, Any]]] = []
-    record = SimpleNamespace(append=lambda kind, data: kept.append((kind, data)))
+    record = SimpleNamespace(append=lambda kind, data: kept.append((kind, data)), entries=list)
     monkeypatch.setattr(RunState, "record", lambda state: record)
     gate(controller.state, steps=[{**STEPS[0], "undo": "rename app.toml.incident-run-1 back"}])
     controller.before(STEPS[0])

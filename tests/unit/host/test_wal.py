@@ -88,6 +88,11 @@ def test_the_nodes_own_log_is_read_without_copies_too(tmp_path: Path) -> None:
     assert found["last_end_height"] == 286 and found["copies"] == []
 
 
+def test_a_new_head_that_begins_with_0_hides_no_older_height(tmp_path: Path) -> None:
+    log(tmp_path / "data/cs.wal", wal000=end(99) + vote() + end(100), wal=end(0) + vote())
+    assert read(tmp_path)["last_end_height"] == 100
+
+
 def test_a_new_log_beside_the_one_that_was_moved_away(tmp_path: Path) -> None:
     log(tmp_path / "data/cs.wal", wal=end(0) + vote())
     log(tmp_path / "data/cs.wal.bak", wal000=end(285) + vote() + end(286), wal=vote() * 3)

@@ -116,6 +116,7 @@ CASES: dict[str, tuple[Change, set[str]]] = {
     "two different votes of one key": (votes_elsewhere("vh2", 0), ALL - {"vh2"}),
     "a vote after it lost its peers": (votes_elsewhere("vh2", 3600, same=True), ALL - {"vh2"}),
     "a validator that is down and comes back first": (down("vh4"), ALL - {"vh4"}),
+    "a validator that is down and did not wait for peers": (down("vh4", waited=False), {"vs1"}),
     "a validator that is down and stays so": (down("vh4", masked=True), {"vs1"}),
 }
 
@@ -216,7 +217,7 @@ def test_what_is_stopped_can_be_started_again_on_the_world_after_the_stop() -> N
 def test_one_validator_at_a_time() -> None:
     made = planned(_bundle.check(recorded()))
     found = HALT.check_step(changed(down("vh2"), looks=(2,)), made, made["steps"][6])
-    assert not found["ok"] and "vh2 is down: no other validator is stopped" in found["because"]
+    assert not found["ok"] and "vh2 is down or cannot be seen: no other validator is stopped" in found["because"]
 
 
 def test_a_run_killed_after_any_step_goes_on() -> None:

@@ -183,12 +183,14 @@ def votes_elsewhere(host: str, after_s: float, same: bool = False) -> Change:
     return change
 
 
-def down(host: str, masked: bool = False) -> Change:
+def down(host: str, masked: bool = False, waited: bool = True) -> Change:
     def change(name: str, data: dict[str, t.Any]) -> None:
         if name == host:
             data["process"]["data"]["main"] = None
             at = data["clock"]["now"]
             data["unit"]["data"].update(active_state="inactive", sub_state="dead", main_pid=None, stopped_at=at)
+            if not waited:
+                data["journal"]["data"]["marks"] = []
             if masked:
                 data["unit"]["data"].update(unit_file_state="masked")
             for part in data["rpc"]:

@@ -119,3 +119,15 @@ def test_the_report_of_a_plan_that_was_carried_out_has_the_names() -> None:
     page = _report.html(samples.record(plan=PLAN, entries=entries))
     assert "config/app.toml.incident-run-a on vh1" in page and "cs.wal.incident-run-b back" in page
     assert "incident-RUN" not in page and "RUN in the name" not in page
+
+
+def test_what_runs_of_a_plan_began() -> None:
+    entries = [
+        {"run": "run-1", "kind": "action_started", "data": {"step": 1, "action": "stop_node", "host": "v9"}},
+        {"run": "run-1", "kind": "approved", "data": {"digest": "halt-1"}},
+        {"run": "run-1", "kind": "action_started", "data": {"step": 1, "action": "stop_node", "host": "v1"}},
+        {"run": "run-2", "kind": "approved", "data": {"digest": "halt-2"}},
+        {"run": "run-2", "kind": "action_started", "data": {"step": 1, "action": "stop_node", "host": "v2"}},
+    ]
+    assert _undo.begun(entries, "halt-1") == [["stop_node", "v1"]]
+    assert _undo.begun(entries, "halt-3") == []
