@@ -27,9 +27,8 @@ class Unfinished(Exception):
     def __init__(self, why: str, result: dict[str, t.Any]) -> None:
         why = why.replace(" Nothing was done", "").rstrip(".")
         done, staged = len(result["files"]), len(result["staged"])
-        super().__init__(
-            f"{why}. Before that, {done} old logs were compressed and {staged} staged; the next run goes on"
-        )
+        waiting = f", and {staged} copies wait for their places" if staged else ""
+        super().__init__(f"{why}. Before that, {done} old logs were compressed{waiting}; the next run goes on")
         self.result = result
 
 
