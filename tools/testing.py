@@ -128,7 +128,7 @@ def _pytest(stage: str, core: Core, arguments: list[str], *, capture: bool = Fal
     report = places.cache() / "reports" / f"{stage}-{core.name}-{os.getpid()}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    command = [str(core.python), "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+    command = [str(core.python), "-m", "pytest", "-q", "-rs", f"--junitxml={report}", *arguments]
     done = children.run(command, env=variables(core), cwd=places.REPO, capture=capture)
     return _Ran(stage, core, report, done.returncode, done.stdout, time.monotonic() - start)
 

@@ -32,6 +32,17 @@ def owner_of(run: Run) -> str:
     return found.group(1)
 
 
+def cut_off_and_resumed(responder: Responder, planned: Run, *arguments: str) -> None:
+    """The plan is approved, the run is killed in its second step, and the next one ends in a recovery."""
+    approve = (*arguments, "-e", f"incident_approve={planned.digest}")
+    process = responder.start(*approve)
+    responder.kill_at(process, "step 2/")
+    looked = responder.run(*arguments)
+    again = responder.run(*approve, "-e", f"incident_break_lock={owner_of(looked)}")
+    assert again.code == 0, again.output
+    assert again.entries[-1]["data"]["outcome"] == "recovered"
+
+
 def test_a_halt_height_is_cleared_when_a_person_says_it_is_over(fleet: Fleet, responder: Responder) -> None:
     fleet.on("vh1", f"rm -f {APP}.incident-*")
     fleet.fault("halt-height", "vh1", "+5")
@@ -48,13 +59,7 @@ def test_a_halt_height_is_cleared_when_a_person_says_it_is_over(fleet: Fleet, re
     planned = responder.run(*said)
     assert planned.steps() == [("stop_node", "vh1"), ("clear_halt_height", "vh1"), ("start_node", "vh1")]
 
-    approve = (*said, "-e", f"incident_approve={planned.digest}")
-    process = responder.start(*approve)
-    responder.kill_at(process, "step 2/3")
-    looked = responder.run(*said)
-    recovered = responder.run(*approve, "-e", f"incident_break_lock={owner_of(looked)}")
-    assert recovered.code == 0, recovered.output
-    assert recovered.entries[-1]["data"]["outcome"] == "recovered"
+    cut_off_and_resumed(responder, planned, *said)
     after = fleet.on("vh1", f"cat {APP}")
     assert [line for line in after.splitlines() if line not in before.splitlines()] == ["halt-height = 0"]
 
@@ -79,11 +84,7 @@ def test_a_lost_log_is_put_back_from_its_copy_on_every_validator(fleet: Fleet, r
     wanted = [(action, host) for host in hosts for action in ("stop_node", "put_wal_back", "start_node")]
     assert planned.steps() == wanted
 
-    process = responder.start("-e", f"incident_approve={planned.digest}")
-    responder.kill_at(process, "step 2/12")
-    looked = responder.run()
-    again = responder.run("-e", f"incident_approve={planned.digest}", "-e", f"incident_break_lock={owner_of(looked)}")
-    assert again.code == 0, again.output
+    cut_off_and_resumed(responder, planned)
     fleet.wait_for_blocks("vh2")
     places = fleet.on("vh1", f"ls -d {WAL} {WAL}.*").split()
     (aside,) = [place for place in places if ".incident-" in place]
@@ -103,19 +104,13 @@ def test_a_full_disk_gets_room_from_its_old_logs_and_the_node_comes_back(fleet: 
     assert planned.causes[0] == "disk_full"
     assert planned.steps() == [("stop_node", "vh1"), ("free_space", "vh1"), ("start_node", "vh1")]
 
-    process = responder.start("-e", f"incident_approve={planned.digest}")
-    responder.kill_at(process, "step 2/3")
-    looked = responder.run()
-    again = responder.run("-e", f"incident_approve={planned.digest}", "-e", f"incident_break_lock={owner_of(looked)}")
-    assert again.code == 0, again.output
-    assert again.entries[-1]["data"]["outcome"] == "recovered"
+    cut_off_and_resumed(responder, planned)
     assert ".incident-run-" in fleet.on("vh1", f"ls {LOGS}")
 
     # What fills the disk is away again, so that what was compressed has room.
     fleet.heal("vh1", "disk-full")
-    suffixes = sorted(set(re.findall(r"\.incident-run-[0-9a-f]+\.gz", fleet.on("vh1", f"ls {LOGS}"))))
-    for suffix in suffixes:
-        fleet.on("vh1", f"find {LOGS} -name '*{suffix}' -exec gzip -d -S {suffix} {{}} +")
+    undo = planned.plan["steps"][1]["undo"].partition(": ")[2]
+    fleet.on("vh1", f"{undo} || true")
     assert fleet.on("vh1", f"cd {LOGS} && sha256sum * && stat -c '%n %Y %U %a' *") == before
 
 
@@ -144,10 +139,5 @@ def test_where_the_network_is_open_again_a_sentry_dials_and_no_validator_is_rest
     assert "it dials next between" in planned.output
 
     before = fleet.units("vh1", "vh2", "vh3", "vh4")
-    process = responder.start("-e", f"incident_approve={planned.digest}")
-    responder.kill_at(process, "step 2/")
-    looked = responder.run()
-    again = responder.run("-e", f"incident_approve={planned.digest}", "-e", f"incident_break_lock={owner_of(looked)}")
-    assert again.code == 0, again.output
-    assert again.entries[-1]["data"]["outcome"] == "recovered"
+    cut_off_and_resumed(responder, planned)
     assert fleet.units("vh1", "vh2", "vh3", "vh4") == before, "a validator was restarted, though the sentry dialled it"
