@@ -167,18 +167,9 @@ class _Walk:
     def root(self, path: str) -> None:
         """Look through a folder. One that is not there, or is a link, is none. Raises PartError, OSError."""
         path = resolved(path)
-        try:
-            number = _gzip_in_place.open_folder(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                return
-            raise part_error(error, clean(path)) from error
-        try:
-            self._look(number, path, DEPTH)
-        finally:
-            os.close(number)
+        with _opened_folder(path, lambda: _gzip_in_place.open_folder(path)) as number:
+            if number is not None:
+                self._look(number, path, DEPTH)
 
     def _look(self, number: int, path: str, depth: int) -> None:
         facts = os.fstat(number)
@@ -210,21 +201,15 @@ class _Walk:
         return found
 
     def _enter(self, number: int, entry: os.DirEntry[str], path: str, depth: int) -> None:
-        try:
+        def opened() -> t.Optional[int]:
             # What is mounted there is told before it is opened: a file system that hangs is not asked.
             if entry.stat(follow_symlinks=False).st_dev != self._device:
-                return
-            inner = os.open(entry.name, _gzip_in_place.FOLDER, dir_fd=number)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                return
-            raise part_error(error, clean(path)) from error
-        try:
-            self._look(inner, path, depth)
-        finally:
-            os.close(inner)
+                return None
+            return os.open(entry.name, _gzip_in_place.FOLDER, dir_fd=number)
+
+        with _opened_folder(path, opened) as inner:
+            if inner is not None:
+                self._look(inner, path, depth)
 
     def _take(self, facts: os.stat_result, folder: str, name: str, entries: t.Mapping[str, t.Any]) -> None:
         # gzip does not unpack a file with the rights of its owner's group or of the sticky bit.
@@ -233,6 +218,22 @@ class _Walk:
             copies = tuple(other for other in entries if _gzip_in_place.is_copy_of(name, other))
             identity = (facts.st_dev, facts.st_ino, facts.st_mtime_ns)
             self.found.append(_gzip_in_place.File(facts.st_size, folder, name, *identity, copies))
+
+
+@contextlib.contextmanager
+def _opened_folder(path: str, opened: t.Callable[[], t.Optional[int]]) -> t.Iterator[t.Optional[int]]:
+    """What ``opened`` opens, closed again; None for what is not there, or is a link. Raises PartError."""
+    try:
+        number = opened()
+    except OSError as error:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)) and error.errno != errno.ELOOP:
+            raise part_error(error, clean(path)) from error
+        number = None
+    try:
+        yield number
+    finally:
+        if number is not None:
+            os.close(number)
 
 
 def _in_time(until: float) -> None:

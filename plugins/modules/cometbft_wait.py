@@ -52,16 +52,9 @@ attributes:
     support: full
     details:
       - In check mode it looks once and does not wait, because what it would wait for was not done.
-  diff_mode:
-    support: N/A
-    details:
-      - Changes nothing.
-  idempotent:
-    support: full
-    details:
-      - Changes nothing.
 extends_documentation_fragment:
   - virtengine.incident.attributes
+  - virtengine.incident.attributes.reads_only
   - virtengine.incident.attributes.action_group
   - virtengine.incident.rpc
 notes:

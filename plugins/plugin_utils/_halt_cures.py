@@ -112,10 +112,15 @@ def log_is_gone(reading: Reading, node: Node, data: NodeEvidence) -> bool:
 
     Nobody has said so in a journal: the log was taken away after the stop.
     """
-    state = data.signer.inner("state")
-    signed = state.integer("height") if state is not None else None
+    signed = _signed(data)
     missing = data.wal.ok and data.wal.flag("present") is False and node.state == "stopped"
     return missing and signed is not None and reading.height is not None and signed > reading.height
+
+
+def _signed(data: NodeEvidence) -> t.Optional[int]:
+    """The height that the node has signed for last."""
+    state = data.signer.inner("state")
+    return state.integer("height") if state is not None else None
 
 
 def cured(
@@ -249,8 +254,7 @@ def log_guard(reading: Reading, node: Node, data: NodeEvidence, gone: t.Containe
             f"The write-ahead log on {node.host} is gone, and the node has signed for height {(reading.height or 0) + 1}. "
             "Put the log back first: a start without it forgets what it is locked on.",
         )
-    state = data.signer.inner("state")
-    signed, ends = (state.integer("height") if state is not None else None), data.wal.integer("last_end_height")
+    signed, ends = _signed(data), data.wal.integer("last_end_height")
     # What is decided needs no lock any more.
     signs_now = node.in_set and signed is not None and reading.height is not None and signed > reading.height
     if WAL_MISSING not in gone and signs_now and ends is not None and ends < (signed or 0) - 1:

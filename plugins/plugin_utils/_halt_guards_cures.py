@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guards of the steps that take a reason away: stop a dead node, clear its halt height, put its log back, free its disk.
+"""Guards of the steps that take a reason away: a stop, and what comes between it and the start. PRIVATE.
 
 None of these is ever open: where something cannot be told, nobody stops a node or changes its files, break-glass or not.
 """

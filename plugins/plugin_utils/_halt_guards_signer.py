@@ -195,7 +195,8 @@ def _unseen_vote(reading: Reading, node: Node) -> t.Optional[str]:
     address, height = node.address or "", reading.votes_height
     if any(vote.height == height for vote in reading.votes.get(address, ())):
         return None
-    own, heard = _signed_for(node), [vote for vote in reading.heard.get(address, ()) if vote.height == height]
+    own = _signed_for(node.data) if node.data is not None else None
+    heard = [vote for vote in reading.heard.get(address, ()) if vote.height == height]
     if any(own is None or vote.hrs > own for vote in heard):
         return "An RPC outside the inventory"
     # What lies at or before its own signing state may be its own vote, of before its node was stopped: a reference that
@@ -204,9 +205,9 @@ def _unseen_vote(reading: Reading, node: Node) -> t.Optional[str]:
     return next((witness.name for witness in outside if node.address in witness.votes_of), None)
 
 
-def _signed_for(node: Node) -> t.Optional[tuple[int, int, int]]:
+def _signed_for(data: NodeEvidence) -> t.Optional[tuple[int, int, int]]:
     """Height, round and step of the signing state, or None."""
-    state = node.data.signer.inner("state") if node.data is not None else None
+    state = data.signer.inner("state")
     if state is None:
         return None
     height, round_, step = state.integer("height"), state.integer("round"), state.integer("step")
@@ -270,9 +271,10 @@ def signing_state(reading: Reading, node: Node, data: NodeEvidence) -> Guard:
     state = data.signer.inner("state")
     if state is None:
         return _no_signing_state(name, node, data)
-    height, round_, step = state.integer("height"), state.integer("round"), state.integer("step")
-    if height is None or round_ is None or step is None or min(height, round_, step) < 0:
+    signed = _signed_for(data)
+    if signed is None or min(signed) < 0:
         return refused(name, f"The signing state on {node.host} cannot be read.")
+    height, round_, step = signed
     if node.address is None:
         return _without_address(name, node)
     said = f"{height}/{round_}/{step}"

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The plan for a halt: start what is stopped, thaw what is frozen, cure what can be cured, leave the rest alone. PRIVATE.
 
-Order: sentries and full nodes first, so that a validator finds peers; then validators, the most power first. A node
-that votes is never touched: it holds this height's votes in memory. A node that runs and does not vote is restarted
-only where steps take its reason away (``_halt_plan_cures``): else its evidence would be lost, and it comes up with the
-same fault.
+Order: sentries and full nodes first, so that a validator finds peers; then validators, the most power first; and last
+what runs and has to dial its peers. A node whose vote is heard is never touched: it holds this height's votes in memory.
+A node that runs is restarted only where steps take its reason away (``_halt_plan_cures``): else its evidence would be
+lost, and it comes up with the same fault.
 """
 
 from __future__ import annotations

@@ -33,7 +33,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_c
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_signer import Guard, needs_relaxing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_plan_parts import (
-    ABOUT_PEERS,
     NO_RISK_OF_START,
     RISK_OF_START,
     Builder,
@@ -63,9 +62,9 @@ def add(built: Builder, node: Node, row: ValidatorRow | None, ill: str) -> None:
         return
     if ill == cures.PEERS_AWAY and not _asked_to_dial(built, node, row):
         return
-    cure = _CURE_FOR.get(ill)
+    # A node without peers needs no cure between its stop and its start: the start dials.
+    cure = None if ill == cures.PEERS_AWAY or _is_done(reading, node, data, ill) else _CURE_FOR[ill]
     stopping = is_up(data) is not False
-    cure = None if _is_done(reading, node, data, ill) else cure
     actions = [*([STOP] if stopping else []), *([cure] if cure is not None else []), START]
     named = cure or (STOP if stopping and ill == cures.PEERS_AWAY else START)
     reason = not_for_us(reading, node, row, built.taken, unheard=ill == cures.PEERS_AWAY)
@@ -104,16 +103,13 @@ def _asked_to_dial(built: Builder, node: Node, row: ValidatorRow | None) -> bool
 
     A full node that lacks a peer which nobody reaches is not.
     """
-    asked = any(cause["id"] in ABOUT_PEERS and cause["role"] == "root" for cause in built.verdict["causes"])
-    return asked and (row is not None or bool(redial.open_from(node)))
+    return built.about_peers and (row is not None or bool(redial.open_from(node)))
 
 
 def _is_done(reading: Reading, node: Node, data: NodeEvidence, ill: str) -> bool:
-    """Whether the cure itself was made before, by whomever. A node without peers needs none: its start dials."""
+    """Whether the cure itself was made before, by whomever."""
     if ill == cures.HALT_HEIGHT:
         return cures.halt_is_cleared(reading, node, data, reading.height)
-    if ill == cures.PEERS_AWAY:
-        return True
     return cures.wal_is_back(reading, node, data) if ill == cures.WAL_MISSING else cures.room_is_back(node, data)
 
 

@@ -21,7 +21,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_guards_s
 from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_reading_types import Node, Reading, ValidatorRow
 
 # Causes that new dials may take away.
-ABOUT_PEERS = ("few_peers", "network_split")
+_ABOUT_PEERS = ("few_peers", "network_split")
 
 Texts = dict[str, str]
 Entry = dict[str, t.Any]
@@ -125,10 +125,14 @@ class Builder:
             return Weighed([], doubt.because, doubt.state != REFUSED)
         return Weighed([*stops, *([doubt] if doubt is not None else [])])
 
+    @property
+    def about_peers(self) -> bool:
+        """Whether a root is about peers that nodes lack."""
+        return any(cause["id"] in _ABOUT_PEERS and cause["role"] == "root" for cause in self.verdict["causes"])
+
     def _waited_for_peers(self, node: Node) -> bool:
         """Whether it is down and its last run waited for peers: a run that was cut off may have stopped it for new dials."""
-        asked = any(cause["id"] in ABOUT_PEERS and cause["role"] == "root" for cause in self.verdict["causes"])
-        return asked and node.data is not None and redial.waited(self.reading, node.data)
+        return self.about_peers and node.data is not None and redial.waited(self.reading, node.data)
 
     def _doubt(self, node: Node, row: ValidatorRow | None, action: str) -> Guard | None:
         """Why the causes do not ask for this action, or None. Where nothing speaks against it, a person may decide."""

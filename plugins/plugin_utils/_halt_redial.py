@@ -42,18 +42,24 @@ def waits(data: NodeEvidence) -> t.Optional[Mark]:
 
     Only what it wrote after its newest block: a node that has had blocks since was connected, and dials every few seconds.
     """
-    block, now = data.rpc.status.time("block_time"), data.now
-    found = [
+    return max(_since(data, data.rpc.status.time("block_time")), key=lambda mark: mark.last_at or 0.0, default=None)
+
+
+def waited(reading: Reading, data: NodeEvidence) -> bool:
+    """Whether the last run of a node that is down waited between dials since the newest block, or had given up."""
+    return bool(_since(data, reading.last_block_at))
+
+
+def _since(data: NodeEvidence, block: t.Optional[float]) -> list[Mark]:
+    """What a run wrote of its back-off after a block and before the look; nothing where one of the times is not known."""
+    now = data.now
+    return [
         mark
         for mark in data.marks
-        if mark.current
-        and mark.kind in (BACKOFF, GIVEN_UP)
-        and mark.last_at is not None
-        and block is not None
-        and now is not None
-        and block < mark.last_at <= now
+        if mark.current and mark.kind in (BACKOFF, GIVEN_UP)
+        if None not in (block, mark.last_at, now)
+        if t.cast(float, block) < t.cast(float, mark.last_at) <= t.cast(float, now)
     ]
-    return max(found, key=lambda mark: mark.last_at or 0.0, default=None)
 
 
 def away(data: NodeEvidence) -> list[Part]:
@@ -253,15 +259,6 @@ def _log(node: Node, data: NodeEvidence) -> Guard:
 def held_by(down: list[str]) -> str:
     """Why no other validator is stopped, in words."""
     return f"{', '.join(down[:3])} is down or cannot be seen: no other validator is stopped before it is back."
-
-
-def waited(reading: Reading, data: NodeEvidence) -> bool:
-    """Whether the last run of a node that is down waited between dials since the newest block, or had given up."""
-    block = reading.last_block_at
-    return block is not None and any(
-        mark.current and mark.kind in (BACKOFF, GIVEN_UP) and mark.last_at is not None and mark.last_at > block
-        for mark in data.marks
-    )
 
 
 def down_beside(reading: Reading, node: Node) -> list[str]:
