@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller import _fan_out
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import fan_out
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
     ControllerAction,
     Refusal,
     now,
     plain,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
 
 MOST_ENDPOINTS = 5000
 MOST_DISCOVERED = 2000
@@ -42,8 +42,8 @@ class ActionModule(ControllerAction):
         args = plain(args)
         _refuse(args)
         if not args["endpoints"]:
-            return {"skipped": True, "skip_reason": "No endpoint is given.", **_fan_out.NOTHING}
-        order = _fan_out.Order(
+            return {"skipped": True, "skip_reason": "No endpoint is given.", **fan_out.NOTHING}
+        order = fan_out.Order(
             endpoints=args["endpoints"],
             chain_id=args["chain_id"],
             discover=args["discover"],
@@ -56,7 +56,7 @@ class ActionModule(ControllerAction):
         )
         time.sleep(_wait_s(args["delay"], args["after"]))
         try:
-            found = _fan_out.probe(order, self._display.display)
+            found = fan_out.probe(order, self._display.display)
         except ValueError as error:
             raise Refusal(f"endpoints: {error}") from None
         if args["show"]:
@@ -66,8 +66,8 @@ class ActionModule(ControllerAction):
 
 def _wait_s(delay: int, after: str | None) -> float:
     """Seconds until ``delay`` of them lie behind ``after`` (a time by this controller's clock), or all of them."""
-    since = _bundle.seconds(after)
-    passed = 0.0 if since is None else (_bundle.seconds(now()) or since) - since
+    since = bundle.seconds(after)
+    passed = 0.0 if since is None else (bundle.seconds(now()) or since) - since
     # A clock that was set back meanwhile makes it no longer.
     return min(max(delay - passed, 0.0), float(delay))
 
@@ -86,7 +86,7 @@ def _refuse(args: dict[str, t.Any]) -> None:
     ):
         if not low <= args[name] <= high:
             raise Refusal(f"{name} must be from {low} to {high}.")
-    if args["after"] and _bundle.seconds(args["after"]) is None:
+    if args["after"] and bundle.seconds(args["after"]) is None:
         raise Refusal("after must be a time such as 2026-01-30T12:00:00Z.")
     if not 1 <= args["deadline"] <= 300:
         raise Refusal("deadline must be from 1 to 300 seconds.")

@@ -9,13 +9,14 @@ import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _act, _registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import Refusal, now, plain
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._deadline import bounded
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal, now, plain
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.deadline import bounded
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import action
 
 # The lock is the path's own; the other modules are what the actions of incidents are made of.
-ACTING_MODULES = sorted({"incident_lock", *_registry.acting_modules()})
+ACTING_MODULES = sorted({"incident_lock", *registry.acting_modules()})
 
 
 class ActionModule(ActionBase):
@@ -90,7 +91,7 @@ def allowed(args: dict[str, t.Any], host: str) -> None:
     cleared = gate.get("cleared") or {}
     if cleared.get("host") != host:
         raise Refusal(f"No step on {host} is cleared by its guards. Nothing was done on this host.")
-    if not _act.belongs(_acts(state), cleared["action"], args["module"], args["args"]):
+    if not action.belongs(_acts(state), cleared["action"], args["module"], args["args"]):
         what = " ".join(str(word) for word in (args["module"], args["args"].get("state")) if word is not None)
         raise Refusal(
             f"What is cleared on {host} is {cleared['action']} (step {cleared['step']}), and {what} does not belong to it. "
@@ -104,8 +105,8 @@ def puts_back(args: dict[str, t.Any]) -> bool:
         acts = _acts(RunState(args["run_dir"]))
     except Refusal:
         return False
-    return _act.puts_back(acts, args["module"], args["args"])
+    return action.puts_back(acts, args["module"], args["args"])
 
 
-def _acts(state: RunState) -> _act.Acts:
-    return _registry.incident(state.facts["incident"]).acts
+def _acts(state: RunState) -> action.Acts:
+    return registry.incident(state.facts["incident"]).acts

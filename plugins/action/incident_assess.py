@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _registry, _screen
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import ControllerAction, Refusal
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import add_look
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import ControllerAction, Refusal
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.looks import add_look
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import (
     RunState,
     find_plan,
     incident_id,
     open_record,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import screen
 
 
 class ActionModule(ControllerAction):
@@ -32,13 +33,13 @@ class ActionModule(ControllerAction):
         if not facts["replay"]:
             bundle = add_look(bundle, args["look"], task_vars)
             state.keep("bundle", bundle)
-        verdict = _registry.incident(facts["incident"]).assess(bundle)
+        verdict = registry.incident(facts["incident"]).assess(bundle)
         state.keep("verdict", verdict)
         if args["final"]:
             self._keep_record(state, bundle, verdict)
         elif not facts["replay"]:
             # Saved evidence has all its looks: the whole answer comes at once.
-            self.say(_screen.first_answer(verdict))
+            self.say(screen.first_answer(verdict))
         return {
             "status": verdict["status"],
             "confirmed": verdict["confirmed"],

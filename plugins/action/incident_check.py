@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _registry, _screen, _undo
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
     ControllerAction,
     Refusal,
     plain,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import (
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.looks import (
     add_look,
     answered_hosts,
     lock_result,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import undo
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import screen
 
 # Each look waits 3 s and takes 2 or 3 more: a little over a minute, the time that a block has to come after quorum.
 MOST_LOOKS = 12
@@ -97,8 +99,8 @@ class ActionModule(ControllerAction):
             raise
         bundle = add_look(state.read("bundle"), args["look"], task_vars)
         state.keep("bundle", bundle)
-        told = {**plan, "begun": _undo.begun(state.record().entries(), gate["digest"])}
-        checked = _registry.incident(state.facts["incident"]).check_step(bundle, told, step)
+        told = {**plan, "begun": undo.begun(state.record().entries(), gate["digest"])}
+        checked = registry.incident(state.facts["incident"]).check_step(bundle, told, step)
         next_look = args["look"] + 1
         if checked["needed"] and not checked["ok"] and checked["wait"] and self._may_look_again(state, step["number"]):
             return {"wait": True, "needed": False, "next_look": next_look}
@@ -106,7 +108,7 @@ class ActionModule(ControllerAction):
         answer = {"wait": False, "moving": checked["moving"], "height": checked["height"], "next_look": next_look}
         record.append("guard", {"step": step["number"], "host": step["host"], "action": step["action"], **checked})
         if not checked["needed"]:
-            self.say([_screen.step_line(step, "not needed any more", plan)])
+            self.say([screen.step_line(step, "not needed any more", plan)])
             return {"needed": False, **answer}
         if not checked["ok"]:
             raise Refusal(f"Step {step['number']} was not taken: {checked['because']}")
@@ -114,7 +116,7 @@ class ActionModule(ControllerAction):
         cleared = {"step": step["number"], "host": step["host"], "action": step["action"]}
         state.keep("gate", {**gate, "cleared": cleared})
         record.append("action_started", {**cleared, "undo": step.get("undo")})
-        self.say([_screen.step_line(step, "begun", plan)])
+        self.say([screen.step_line(step, "begun", plan)])
         return {"needed": True, **answer}
 
     @staticmethod
@@ -156,7 +158,7 @@ class ActionModule(ControllerAction):
                 "did": (acted.get("answer") or {}).get("actions"),
             },
         )
-        self.say([_screen.step_line(step, "done" if problem is None else "FAILED", plan)])
+        self.say([screen.step_line(step, "done" if problem is None else "FAILED", plan)])
         if problem:
             raise Refusal(f"Step {step['number']} ({step['action']} on {step['host']}) failed: {problem}.")
         return {}
@@ -165,7 +167,7 @@ class ActionModule(ControllerAction):
         """Blocks come and every validator that was acted on signs."""
         bundle = add_look(state.read("bundle"), args["look"], task_vars)
         state.keep("bundle", bundle)
-        incident = _registry.incident(state.facts["incident"])
+        incident = registry.incident(state.facts["incident"])
         state.keep("verdict_after", incident.assess(bundle))
         recovery = incident.recovered(bundle, state.read("plan"), state.read("verdict"))
         state.keep("recovery", recovery)

@@ -9,14 +9,17 @@ import json
 import sys
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain, _command, _report, _screen
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
     ControllerAction,
     Refusal,
     plain,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import lock_result
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.looks import lock_result
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import command as _command
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import report as _report
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import screen as _screen
 
 
 class ActionModule(ControllerAction):
@@ -44,7 +47,7 @@ class ActionModule(ControllerAction):
                 record.append(kind, data)
             head = record.head()
             report = self._report(record, verdict, plan, head)
-        except (Refusal, OSError, _chain.BrokenRecord) as error:
+        except (Refusal, OSError, hash_chain.BrokenRecord) as error:
             # The screen is what the engineer waits for: it comes out whatever became of the record.
             head, report = None, None
             broken = [f"The record could not be ended: {error}"]

@@ -10,18 +10,16 @@ import os
 import secrets
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _plan, _registry, _undo
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
     ControllerAction,
     Refusal,
     plain,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._looks import answered_hosts
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import (
-    Record,
-    RunState,
-    find_plan,
-)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.looks import answered_hosts
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import Record, RunState, find_plan
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as _plan
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import undo
 
 # A killed run is taken up again by the people who saw it die, in the same incident. Later the approval is history.
 RESUME_S = 3600
@@ -46,7 +44,7 @@ class ActionModule(ControllerAction):
         reason = (args["break_glass_reason"] or "").strip() or None
         spent = self._spent(record, task_vars)
         state.keep("holders", holders(looked_at(task_vars)))
-        plan = _registry.incident(facts["incident"]).plan(bundle, verdict, reason)
+        plan = registry.incident(facts["incident"]).plan(bundle, verdict, reason)
         plan = _plan.with_attempt(plan, spent)
         state.keep("plan", plan)
         if plan["steps"]:
@@ -74,7 +72,7 @@ class ActionModule(ControllerAction):
         # A run that was cut off may have begun a step: what it kept has its name.
         entries, digest = record.entries(), approval.plan["digest"]
         steps = [
-            _undo.named(step, [*_undo.makers(entries, digest, step), facts["run"]]) for step in approval.plan["steps"]
+            undo.named(step, [*undo.makers(entries, digest, step), facts["run"]]) for step in approval.plan["steps"]
         ]
         gate = {
             "token": token,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._deadline import bounded
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.deadline import bounded
 
 
 class ActionModule(ActionBase):

@@ -15,15 +15,15 @@ import typing as t
 
 from ansible import context
 from ansible.utils.vars import load_extra_vars
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._base import (
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
     ControllerAction,
     Refusal,
     now,
     plain,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
 
 SHARED_VARIABLES = frozenset(
     {

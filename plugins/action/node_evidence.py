@@ -10,11 +10,8 @@ import json
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.virtengine.incident.plugins.plugin_utils._text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils.controller._deadline import (
-    REFUSED_RIGHTS,
-    bounded,
-)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.deadline import REFUSED_RIGHTS, bounded
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
 
 # What a host has beyond its own deadline: login, sending the module, starting Python.
 GRACE_S = 5

@@ -9,7 +9,8 @@ import json
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 
 def assess(evidence: t.Any) -> dict[str, t.Any]:
@@ -17,7 +18,7 @@ def assess(evidence: t.Any) -> dict[str, t.Any]:
     try:
         # A round through JSON takes off what Ansible wraps around values: nothing in it is a template any more.
         bundle = _bundle.check(json.loads(json.dumps(evidence, default=str)))
-        incident = _registry.incident(bundle["incident"])
+        incident = registry.incident(bundle["incident"])
     except (ValueError, KeyError, RecursionError) as error:
         raise AnsibleFilterError(f"virtengine.incident.assess: this is no evidence to judge: {error}") from error
     return incident.assess(bundle)

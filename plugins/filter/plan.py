@@ -9,7 +9,8 @@ import json
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 
 def plan(evidence: t.Any, break_glass_reason: str | None = None) -> dict[str, t.Any]:
@@ -18,7 +19,7 @@ def plan(evidence: t.Any, break_glass_reason: str | None = None) -> dict[str, t.
     plain = json.loads(json.dumps(evidence, default=str))
     try:
         bundle = _bundle.check(plain)
-        incident = _registry.incident(bundle["incident"])
+        incident = registry.incident(bundle["incident"])
     except (_bundle.BadEvidence, KeyError) as error:
         raise AnsibleFilterError(f"virtengine.incident.plan: this is no evidence to plan from: {error}") from error
     return incident.plan(bundle, incident.assess(bundle), (break_glass_reason or "").strip() or None)

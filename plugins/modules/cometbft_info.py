@@ -266,7 +266,8 @@ rpc:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _cometbft, _http
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
+from ansible_collections.virtengine.incident.plugins.module_utils._host import http as _http
 
 
 def main() -> None:

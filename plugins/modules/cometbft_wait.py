@@ -122,7 +122,9 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _cometbft, _cometbft_goal, _http
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import goal as _cometbft_goal
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc
+from ansible_collections.virtengine.incident.plugins.module_utils._host import http as _http
 
 PAUSE_S = 1.0  # blocks come every second or slower; the RPC of a node in trouble is not to be hammered
 LOOK_S = 5.0  # for one look: a node that answers later than that is asked again
@@ -192,7 +194,7 @@ def _goal(module: AnsibleModule) -> _cometbft_goal.Goal:
 
 
 def _look(module: AnsibleModule, goal: _cometbft_goal.Goal, seconds: float) -> dict[str, dict[str, object]]:
-    return _cometbft.gather(
+    return rpc.gather(
         module.params["url"],
         seconds,
         commits=goal.signed_of,

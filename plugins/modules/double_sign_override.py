@@ -87,8 +87,8 @@ actions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _host_dropin, _systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._host import dropin, systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
 
 
 def main() -> None:
@@ -101,9 +101,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        drop_in = _host_dropin.DropIn(_systemd.unit_name(module.params["unit"]))
-        result = _host_dropin.ensure(drop_in, module.params["state"] == "present", module.check_mode)
-    except (_host_dropin.Refused, PartError, ValueError, OSError) as error:
+        drop_in = dropin.DropIn(systemd.unit_name(module.params["unit"]))
+        result = dropin.ensure(drop_in, module.params["state"] == "present", module.check_mode)
+    except (dropin.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     if module._diff:
         result["diff"] = {

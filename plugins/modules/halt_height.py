@@ -97,8 +97,9 @@ actions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _halt_height, _node_service, _systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._node import halt_height, service
 
 
 def main() -> None:
@@ -116,9 +117,9 @@ def main() -> None:
     params = module.params
     expected = {"halt_height": params["expected"], "halt_time": params["expected_time"]}
     try:
-        unit = _systemd.unit_name(params["unit"])
-        result = _halt_height.clear(unit, params["home"], params["run"], expected, module.check_mode)
-    except (_halt_height.Refused, _node_service.Refused, PartError, ValueError, OSError) as error:
+        unit = systemd.unit_name(params["unit"])
+        result = halt_height.clear(unit, params["home"], params["run"], expected, module.check_mode)
+    except (halt_height.Refused, service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     lines = result.pop("lines")
     if module._diff:

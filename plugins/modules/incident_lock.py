@@ -124,7 +124,7 @@ file:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _host_lock
+from ansible_collections.virtengine.incident.plugins.module_utils._host import lock as _host_lock
 
 
 def acquire(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:

@@ -273,7 +273,8 @@ observation:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _node, _systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._node import collect
 
 
 def main() -> None:
@@ -294,7 +295,7 @@ def main() -> None:
     params = module.params
     begun = time.monotonic()
     try:
-        unit = _systemd.unit_name(params["unit"])
+        unit = systemd.unit_name(params["unit"])
     except ValueError as error:
         module.fail_json(msg=str(error))
     if params["look"] < 1 or params["delay"] < 0 or params["journal_since_s"] < 0:
@@ -302,8 +303,8 @@ def main() -> None:
     if not 3 <= params["deadline"] - params["delay"] <= 3600:
         module.fail_json(msg="deadline must leave at least 3 seconds after delay, and at most an hour")
     time.sleep(params["delay"])
-    evidence = _node.collect(
-        _node.Options(
+    evidence = collect.collect(
+        collect.Options(
             unit=unit,
             home=params["home"],
             rpc_url=params["rpc_url"],

@@ -130,8 +130,9 @@ running:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _node_service, _systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._node import service
 
 
 def main() -> None:
@@ -147,10 +148,10 @@ def main() -> None:
     params = module.params
     if not 1 <= params["wait"] <= 3600:
         module.fail_json(msg="wait must be 1 to 3600 seconds")
-    act = {"started": _node_service.start, "stopped": _node_service.stop, "thawed": _node_service.thaw}[params["state"]]
+    act = {"started": service.start, "stopped": service.stop, "thawed": service.thaw}[params["state"]]
     try:
-        outcome = act(_systemd.unit_name(params["unit"]), params["wait"], module.check_mode)
-    except _node_service.Refused as refused:
+        outcome = act(systemd.unit_name(params["unit"]), params["wait"], module.check_mode)
+    except service.Refused as refused:
         module.fail_json(msg=str(refused), changed=bool(refused.actions), actions=refused.actions)
     except (PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))

@@ -150,13 +150,11 @@ actions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import (
-    _node_service,
-    _old_logs,
-    _old_logs_compress,
-    _systemd,
-)
-from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, clean
+from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
+from ansible_collections.virtengine.incident.plugins.module_utils._logs import compress
+from ansible_collections.virtengine.incident.plugins.module_utils._logs import find as _old_logs
+from ansible_collections.virtengine.incident.plugins.module_utils._node import service
 
 
 def main() -> None:
@@ -178,15 +176,15 @@ def main() -> None:
         module.fail_json(msg="deadline must be at least a second and at most an hour")
     limits = (params["enough_bytes"], params["deadline"])
     try:
-        unit = _systemd.unit_name(params["unit"])
-        result = _old_logs_compress.compress(unit, params["home"], params["run"], *limits, module.check_mode)
-    except _old_logs_compress.Unfinished as error:
+        unit = systemd.unit_name(params["unit"])
+        result = compress.compress(unit, params["home"], params["run"], *limits, module.check_mode)
+    except compress.Unfinished as error:
         module.fail_json(msg=str(error), **error.result)
-    except (_old_logs.Refused, _node_service.Refused, PartError, ValueError, OSError) as error:
+    except (_old_logs.Refused, service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=clean(error))
     for text in result["staged"]:
         module.warn(text)
-    failure = None if module.check_mode else _old_logs_compress.failure(result)
+    failure = None if module.check_mode else compress.failure(result)
     if failure:
         module.fail_json(msg=failure, **result)
     module.exit_json(**result)

@@ -127,8 +127,8 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _virtengine_cli
-from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError, failed
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, failed
+from ansible_collections.virtengine.incident.plugins.module_utils._node import cli
 
 
 def main() -> None:
@@ -147,14 +147,12 @@ def main() -> None:
     if not 0 < options["timeout"] <= 600:
         module.fail_json(msg="timeout must be more than 0 and at most 600 seconds")
     try:
-        _virtengine_cli.check(options["command"], options["home"])
-        node = _virtengine_cli.node_flag(options["node"])
+        cli.check(options["command"], options["home"])
+        node = cli.node_flag(options["node"])
     except ValueError as error:
         module.fail_json(msg=str(error))
     try:
-        result = _virtengine_cli.ask(
-            options["executable"], options["command"], node, options["home"], options["timeout"]
-        )
+        result = cli.ask(options["executable"], options["command"], node, options["home"], options["timeout"])
     except PartError as problem:
         module.exit_json(changed=False, result=None, **failed(problem.kind, problem.text))
     module.exit_json(changed=False, ok=True, result=result, error=None)

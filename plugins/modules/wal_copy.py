@@ -93,8 +93,9 @@ actions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils import _node_service, _systemd, _wal_copy
-from ansible_collections.virtengine.incident.plugins.module_utils._host import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal_copy
 
 
 def main() -> None:
@@ -112,9 +113,9 @@ def main() -> None:
     if params["height"] < 1:
         module.fail_json(msg="height must be 1 or more")
     try:
-        unit = _systemd.unit_name(params["unit"])
-        result = _wal_copy.put_back(unit, params["home"], params["run"], params["height"], module.check_mode)
-    except (_wal_copy.Refused, _node_service.Refused, PartError, ValueError, OSError) as error:
+        unit = systemd.unit_name(params["unit"])
+        result = wal_copy.put_back(unit, params["home"], params["run"], params["height"], module.check_mode)
+    except (wal_copy.Refused, service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.recorded.kept import BUNDLES
-from tests.unit.verdict.builders import Fleet, Host, at, four, mark
+from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import Fleet, Host, at, four, mark
 
 Data = dict[str, Any]
 REFERENCES = ("https://rpc.one.example", "https://rpc.two.example", "https://rpc.three.example")

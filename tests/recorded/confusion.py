@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import CAUSES
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import CAUSES
 
 from tests.recorded import losses
 from tests.recorded.kept import Kept, kept, unrecorded

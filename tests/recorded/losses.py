@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
-from ansible_collections.virtengine.incident.plugins.module_utils import _cometbft
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _registry
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 Data = dict[str, Any]
 Steps = set[tuple[str, str]]
 # What is lost of an observation: host, look, part.
 Loss = tuple[str, int, str]
 
-HALT = _registry.incident("chain_halt")
+HALT = registry.incident("chain_halt")
 
 WHOLE = "the whole observation"
 PARTS = (

@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle, _registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 from tests.recorded.case import LAYOUTS, SETTINGS, Case
 from tests.recorded.cases import CASES
@@ -119,7 +120,7 @@ def _stand(layout: str) -> Fleet:
 def _judge(bundle: dict[str, Any]) -> dict[str, Any]:
     """Verdict and plan of a bundle, cut to what the index keeps."""
     checked = _bundle.check(bundle)
-    incident = _registry.incident("chain_halt")
+    incident = registry.incident("chain_halt")
     verdict = incident.assess(checked)
     plan = incident.plan(checked, verdict, None)
     return {

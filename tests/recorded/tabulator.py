@@ -17,19 +17,22 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import CAUSES, NOTHING_EXPLAINS
-from ansible_collections.virtengine.incident.plugins.plugin_utils.halt_causes import (
-    _application,
-    _divergence,
-    _network,
-    _power,
-    _rounds,
-    _signing,
-    _standing,
-    _stated,
-    _storage,
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import (
+    application,
+    divergence,
+    network,
+    rounds,
+    signing,
+    standing,
+    stated,
+    storage,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import power as _power
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import (
+    CAUSES,
+    NOTHING_EXPLAINS,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
 
 from tests.recorded import cases_pairs, losses
 from tests.recorded.kept import Kept, kept, unrecorded
@@ -42,14 +45,14 @@ WIDTH = 119
 
 # Page -> its title and its causes, in the order of the pages.
 PAGES: dict[str, tuple[str, tuple[Cause, ...]]] = {
-    "standing": ("Is it a halt at all", (*_standing.CAUSES, NOTHING_EXPLAINS)),
+    "standing": ("Is it a halt at all", (*standing.CAUSES, NOTHING_EXPLAINS)),
     "power": ("Voting power that is missing", _power.CAUSES),
-    "network": ("Between the hosts: network and clocks", _network.CAUSES),
-    "rounds": ("Rounds and proposals", (*_rounds.CAUSES, *_rounds.ASIDE)),
-    "application": ("Inside the node: consensus and application", (*_divergence.CAUSES, *_application.CAUSES)),
-    "stated": ("What a setting, the genesis or the binary explains", _stated.CAUSES),
-    "storage": ("Disk, databases and the write-ahead log", _storage.CAUSES),
-    "signing": ("Keys, signers and signing state", _signing.CAUSES),
+    "network": ("Between the hosts: network and clocks", network.CAUSES),
+    "rounds": ("Rounds and proposals", (*rounds.CAUSES, *rounds.ASIDE)),
+    "application": ("Inside the node: consensus and application", (*divergence.CAUSES, *application.CAUSES)),
+    "stated": ("What a setting, the genesis or the binary explains", stated.CAUSES),
+    "storage": ("Disk, databases and the write-ahead log", storage.CAUSES),
+    "signing": ("Keys, signers and signing state", signing.CAUSES),
 }
 _PAGE_OF = {cause.id: page for page, (_title, causes) in PAGES.items() for cause in causes}
 _ORDER = [cause.id for cause in CAUSES]

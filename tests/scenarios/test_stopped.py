@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _chain
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
 
 from tests.scenarios.conftest import OURS
 from tests.scenarios.fleet import Fleet
@@ -64,7 +64,7 @@ def test_stopped_validator_from_halt_to_record(fleet: Fleet, responder: Responde
 
     for journal in responder.site.glob("incidents/*/journal.jsonl"):
         lines = journal.read_text(encoding="utf-8").splitlines()
-        assert _chain.verify(lines).seq == len(lines)
+        assert hash_chain.verify(lines).seq == len(lines)
         assert (journal.parent / "report.html").exists()
     text = "".join(path.read_text(encoding="utf-8") for path in responder.site.glob("incidents/*/*") if path.is_file())
     for secret in ("priv_key", "signbytes", '"signature"', "PRIVATE KEY"):

@@ -36,7 +36,7 @@ ALSO_SHIPPED |= {
     "CONTRIBUTING.md",
 }
 
-MAX_LINES = 399
+MAX_LINES = 449
 WRITTEN_BY_HAND = {".py", ".go", ".md", ".yml", ".yaml", ".toml", ".sh", ".j2", ".cfg", ".in", ""}
 NOT_BY_HAND = {"LICENSE"}
 # Recorded answers are kept as they came.
@@ -49,6 +49,8 @@ PURE = {
     "shlex", "statistics", "string", "struct", "textwrap", "types", "typing", "unicodedata",
 }  # fmt: skip
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
+# The controller's own hands, and what asks a thousand endpoints at once.
+IMPURE = {"_controller", "fan_out"}
 CLOCK_CALLS = {"now", "utcnow", "today"}
 
 
@@ -243,7 +245,7 @@ def test_an_action_plugin_has_a_module_of_its_name() -> None:
 def pure_files() -> list[Path]:
     """All of ``plugin_utils`` but the folder that is the controller's own hands."""
     root = PLUGINS / "plugin_utils"
-    return sorted(path for path in root.rglob("*.py") if "controller" not in path.relative_to(root).parts)
+    return sorted(path for path in root.rglob("*.py") if not IMPURE & set(path.relative_to(root).with_suffix("").parts))
 
 
 @pytest.mark.parametrize("path", pure_files(), ids=lambda path: path.name)
@@ -252,7 +254,7 @@ def test_decisions_are_pure(path: Path) -> None:
     own = f"{PACKAGE}.plugins.plugin_utils"
     for name in imported(path):
         if name.startswith(own):
-            assert "controller" not in name.removeprefix(own).split("."), f"{path.name} imports {name}"
+            assert not IMPURE & set(name.removeprefix(own).split(".")), f"{path.name} imports {name}"
         else:
             assert name.split(".")[0] in PURE, f"{path.name} imports {name}"
     forbidden = IMPURE_CALLS | {f".{name}" for name in CLOCK_CALLS}

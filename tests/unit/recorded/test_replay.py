@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils import _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

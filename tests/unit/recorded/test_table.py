@@ -9,8 +9,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils._cause import Cause
-from ansible_collections.virtengine.incident.plugins.plugin_utils._halt_causes import CAUSES
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import CAUSES
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
 
 from tests.recorded import losses, tabulator
 from tests.recorded.composed import COMPOSED, Composed

@@ -1,0 +1,225 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take the halt height and the halt time out of a node's app.toml. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import clean, part_error
+from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
+from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
+from ansible_collections.virtengine.incident.plugins.module_utils._node import service
+
+FILE = "app.toml"
+NAMES = ("halt_height", "halt_time")
+# One name for all runs: what a killed run left of its unfinished file is taken away by the next one.
+UNFINISHED = ".app.toml.incident-new"
+
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_PAIR = re.compile(r"""(\s*([A-Za-z0-9_-]+)\s*=\s*)("[^"\\]*"|'[^']*'|[+-]?\d+)(\s*(?:\#.*)?)\Z""", re.DOTALL)
+
+
+class Refused(Exception):
+    """The values were not taken away; the text says why."""
+
+
+def run_name(name: str) -> str:
+    """A run's name as part of a file name. Raises ValueError."""
+    if not RUN_NAME.match(name):
+        raise ValueError(f"{clean(name, 80)!r} is not the name of a run")
+    return name
+
+
+def clear(unit: str, home: t.Optional[str], run: str, expected: t.Mapping[str, int], check: bool) -> dict[str, t.Any]:
+    """Set both values to 0, for the next start of the unit, and keep the file as it was beside it.
+
+    ``expected``: what the file must name, by the names of NAMES; the values that the plan was made for. Returns
+    ``changed``, ``file``, ``backup`` (None where nothing changes), ``before`` and ``after`` (value by name), ``lines``
+    (each changed line before and after) and ``actions``. Raises Refused, service.Refused, PartError, OSError.
+    """
+    backup = f"{FILE}.incident-{run_name(run)}"
+    places = _node_places.find(service.at_rest(unit), None, home, None, None)
+    if places["home"] is None:
+        raise Refused(f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done.")
+    folder = os.path.join(places["home"], "config")
+    if not os.path.isdir(folder):
+        raise Refused(f"There is no folder {folder}: this is not the node's home. Nothing was done.")
+    before = {name: _value(name, places["config"][name]) for name in NAMES}
+    result: dict[str, t.Any] = {"file": os.path.join(folder, FILE), "before": before, "after": dict.fromkeys(NAMES, 0)}
+    todo = [name for name in NAMES if before[name]]
+    if not todo:
+        return {**result, "changed": False, "backup": None, "lines": [], "actions": []}
+    if any(before[name] != expected[name] for name in NAMES):
+        raise Refused(
+            f"{result['file']} names halt height {before['halt_height']} and halt time {before['halt_time']}, not "
+            f"{expected['halt_height']} and {expected['halt_time']}. Somebody changed it. Nothing was done."
+        )
+    with _Folder(folder) as files:
+        text = files.read()
+        changed, lines = without(text, [_config.KEYS[name].name for name in todo])
+        if not check:
+            files.replace(changed, backup)
+    actions = [f"keep {FILE} as {backup}", *(f"set {_config.KEYS[name].name} to 0 in {FILE}" for name in todo)]
+    return {
+        **result,
+        "changed": True,
+        "backup": os.path.join(folder, backup),
+        "lines": lines,
+        "actions": actions,
+    }
+
+
+def _value(name: str, setting: dict[str, t.Any]) -> int:
+    """The value that a start would take, where taking it out of the file would help. Raises Refused."""
+    key = _config.KEYS[name]
+    value, source = setting["value"], setting["source"]
+    if value is None:
+        raise Refused(f"{key.name} cannot be read safely: {setting.get('why')}. Nothing was done.")
+    if value and source == "flag":
+        raise Refused(f"The unit sets --{key.flag} {value}, which overrules {FILE}. Change the unit. Nothing was done.")
+    if value and source == "env":
+        raise Refused(
+            f"The unit sets {key.variable}={value}, which overrules {FILE}. Change the unit. Nothing was done."
+        )
+    return int(value)
+
+
+def without(text: str, names: t.Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
+    """``text`` with the top-level values of ``names`` set to 0, every other byte kept; and the changed lines.
+
+    Raises Refused where the file is of a form that the strict reader does not know, or a line cannot be found for
+    certain.
+    """
+    try:
+        before = _config.read_toml(text)
+    except _config.Unreadable as why:
+        raise Refused(f"{FILE} cannot be read safely: {why}. Nothing was done.") from why
+    pieces: list[str] = []
+    lines: list[tuple[str, str]] = []
+    top = True
+    for raw in text.splitlines(keepends=True):
+        body = raw.rstrip("\r\n")
+        top = top and not body.lstrip().startswith("[")
+        pair = _PAIR.match(body) if top else None
+        if pair is None or pair.group(2).lower() not in names:
+            pieces.append(raw)
+            continue
+        new = f"{pair.group(1)}0{pair.group(4)}"
+        lines.append((body, new))
+        pieces.append(new + raw[len(body) :])
+    changed = "".join(pieces)
+    after = {key: repr(value) for key, value in _config.read_toml(changed).items()}
+    wanted = {key: repr(value) for key, value in before.items()} | {("", name): "0" for name in names}
+    if len(lines) != len(names) or after != wanted:
+        raise Refused(f"{FILE} cannot be changed safely: a line is not found for certain. Nothing was done.")
+    return changed, lines
+
+
+class _Folder:
+    """The folder of the configuration, held open so that nobody exchanges it or the file under our hands."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._file = -1
+
+    def __enter__(self) -> _Folder:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number in (self._file, self._folder):
+            if number >= 0:
+                os.close(number)
+
+    def read(self) -> str:
+        """The text of the file. Raises Refused."""
+        path = os.path.join(self._path, FILE)
+        try:
+            self._file = os.open(FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._folder)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise Refused(f"{path} is a symbolic link: change what it points to. Nothing was done.") from error
+            raise part_error(error, path) from error
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise Refused(f"{path} is no plain file. Nothing was done.")
+        raw = bytearray()
+        while len(raw) <= _config.FILE_CAP:
+            chunk = os.read(self._file, _config.FILE_CAP + 1 - len(raw))
+            if not chunk:
+                break
+            raw += chunk
+        if len(raw) > _config.FILE_CAP:
+            raise Refused(f"{path} is larger than {_config.FILE_CAP} bytes. Nothing was done.")
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Refused(f"{path} is not UTF-8. Nothing was done.") from error
+
+    def replace(self, text: str, backup: str) -> None:
+        """Put ``text`` in place of the file that was read, by a rename; the old file stays as ``backup``.
+
+        Whoever is killed in between leaves the old file or the new one under the file's name, never half of one.
+        """
+        self._write(text.encode("utf-8"))
+        try:
+            self._keep(backup)
+            os.rename(UNFINISHED, FILE, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        except (OSError, Refused):
+            os.unlink(UNFINISHED, dir_fd=self._folder)
+            raise
+        os.fsync(self._folder)
+
+    def _write(self, content: bytes) -> None:
+        """The unfinished file: owner, mode and extended attributes of the old one, forced to the disk."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(UNFINISHED, dir_fd=self._folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        new = os.open(UNFINISHED, flags, 0o600, dir_fd=self._folder)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(new, left) :]
+            old = os.fstat(self._file)
+            os.fchown(new, old.st_uid, old.st_gid)
+            os.fchmod(new, stat.S_IMODE(old.st_mode))
+            for name in attributes(self._file):
+                os.setxattr(new, name, os.getxattr(self._file, name))
+            os.fsync(new)
+        except OSError:
+            os.unlink(UNFINISHED, dir_fd=self._folder)
+            raise
+        finally:
+            os.close(new)
+
+    def _keep(self, backup: str) -> None:
+        """A second name for the old file. Raises Refused where that name is taken, or the file is another one now."""
+        try:
+            os.link(FILE, backup, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
+        except FileExistsError as error:
+            if not self._is_read(backup):
+                text = f"{os.path.join(self._path, backup)} is there already. Nothing was done."
+                raise Refused(text) from error
+        if not self._is_read(backup):
+            os.unlink(backup, dir_fd=self._folder)
+            raise Refused(f"{os.path.join(self._path, FILE)} was changed meanwhile. Nothing was done.")
+
+    def _is_read(self, name: str) -> bool:
+        """Whether this name is the file that was read."""
+        return os.path.samestat(os.stat(name, dir_fd=self._folder, follow_symlinks=False), os.fstat(self._file))
+
+
+def attributes(number: int) -> list[str]:
+    """Names of the extended attributes of an open file; none where the file system has none. Raises OSError."""
+    try:
+        return os.listxattr(number)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.ENOSYS):
+            return []
+        raise

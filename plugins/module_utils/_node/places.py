@@ -1,0 +1,234 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the node of a unit keeps its things, and the settings a start of it would take. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import re
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, part_error
+from ansible_collections.virtengine.incident.plugins.module_utils._host.systemd import Unit
+from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
+
+# Programs that start another program: their words are not the node's.
+LAUNCHERS = frozenset({"cosmovisor", "sh", "bash", "dash", "ash", "env", "nice", "ionice", "numactl", "taskset"})
+DEFAULT_NAME = "virtengine"
+DEFAULT_HOME = ".virtengine"
+_ENV_FILE_CAP = 64 * 1024
+_LADDR = re.compile(r"(?:tcp://|http://)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]*):(\d{1,5})\Z")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+
+
+def nowhere(home: str | None, rpc_url: str | None) -> dict[str, t.Any]:
+    """The places when the configuration could not be looked at: only what the user said."""
+    return {
+        "home": home,
+        "home_source": "option" if home else None,
+        "rpc": rpc_url,
+        "rpc_source": "option" if rpc_url else None,
+        "rpc_why": "the configuration of the node could not be read; set the option rpc_url",
+        "binary": None,
+        "cosmovisor": False,
+        "genesis_file": None,
+        "wal_file": None,
+        "peers": {"value": None, "source": None, "why": "not read in time"},
+        "upgrades": None,
+        "config": {key: {"value": None, "source": None, "why": "not read in time"} for key in _config.KEYS},
+    }
+
+
+def find(
+    unit: Unit | None,
+    process: dict[str, t.Any] | None,
+    home: str | None,
+    rpc_url: str | None,
+    binary: str | None,
+) -> dict[str, t.Any]:
+    """Home, RPC, program and settings.
+
+    ``process`` holds ``flags``, ``variables``, ``exe`` of the running node and ``of_unit``: whether the unit started
+    it. It speaks for the unit where the unit's own command line cannot be read, and alone where there is no unit.
+    """
+    launch = launch_of(unit, process)
+    home, home_source = _home(unit, launch, process, home)
+    files = _config.Files(home, "the home of the node is not known; set the option home")
+    rpc, rpc_source, rpc_why = _rpc(launch, files, rpc_url)
+    genesis = _config.setting(_config.PLACES["genesis_file"], launch, files)
+    program, cosmovisor = _binary(unit, launch, process, binary)
+    return {
+        "home": home,
+        "home_source": home_source,
+        "rpc": rpc,
+        "rpc_source": rpc_source,
+        "rpc_why": rpc_why,
+        "binary": program,
+        "cosmovisor": cosmovisor,
+        "genesis_file": genesis["value"],
+        "wal_file": _config.setting(_config.PLACES["wal_file"], launch, files)["value"],
+        "peers": _config.setting(_config.PLACES["peers"], launch, files),
+        "upgrades": _upgrades(launch) if cosmovisor else None,
+        "config": {name: _config.setting(key, launch, files) for name, key in _config.KEYS.items()},
+    }
+
+
+def launch_of(unit: Unit | None, process: dict[str, t.Any] | None) -> _config.Launch:
+    """Flags and variables of a start: the unit's; the process's where the unit runs a script or there is no unit."""
+    if unit is None:
+        if process is None:
+            return _config.Launch({}, {})
+        return _config.Launch(process["flags"], process["variables"])
+    variables, why_variables = _unit_variables(unit)
+    launcher = os.path.basename(unit.argv[0]) if unit.argv else ""
+    if launcher not in LAUNCHERS - {"cosmovisor"} and "start" in unit.argv:
+        flags = {name: _expand(value, variables) for name, value in _config.flags_of(unit.argv).items()}
+        return _config.Launch(flags, variables, None, why_variables)
+    if process is not None and process["of_unit"]:
+        return _config.Launch(process["flags"], process["variables"])
+    return _config.Launch(
+        {}, variables, "the unit does not call the node itself, its flags are not known", why_variables
+    )
+
+
+def programs(unit: Unit | None, binary: str | None) -> frozenset[str]:
+    """File names of the program that a start would run: by them its processes are told, wherever they were started.
+
+    Under cosmovisor it is the program that cosmovisor is told to run. Empty where a script chooses it. ``binary``: what
+    the user said it is. Raises PartError ``cannot_tell`` where cosmovisor's variables cannot be read: a process of the
+    program would not be told.
+    """
+    first = os.path.basename(unit.argv[0]) if unit and unit.argv else ""
+    if unit is not None and first == "cosmovisor":
+        launch = launch_of(unit, None)
+        if launch.why_variables and "DAEMON_NAME" not in launch.variables and not binary:
+            raise PartError(
+                "cannot_tell", f"process: which program cosmovisor runs is not known: {launch.why_variables}"
+            )
+        first = os.path.basename(_daemon_name(launch))
+    return frozenset({first, os.path.basename(binary or "")} - LAUNCHERS - {""})
+
+
+def _daemon_name(launch: _config.Launch) -> str:
+    """Name of the program that cosmovisor runs."""
+    return launch.variables.get("DAEMON_NAME", DEFAULT_NAME)
+
+
+def _unit_variables(unit: Unit) -> tuple[dict[str, str], str | None]:
+    """``Environment`` and then the files of ``EnvironmentFile``, which overrule it, by allow-list."""
+    variables = dict(unit.environment)
+    why = None
+    for pattern, may_be_missing in unit.environment_files:
+        for path in sorted(glob.glob(pattern)) or [pattern]:
+            try:
+                with open(path, "rb") as stream:
+                    text = stream.read(_ENV_FILE_CAP + 1).decode("utf-8")
+                if len(text) > _ENV_FILE_CAP:
+                    raise _config.Unreadable("too large")
+                variables.update(_config.variables_of_file(text))
+            except FileNotFoundError as error:
+                why = why if may_be_missing else part_error(error, path).text
+            except OSError as error:
+                why = part_error(error, path).text
+            except (_config.Unreadable, UnicodeDecodeError) as error:
+                why = f"{path}: {clean(error)}"
+    return _config.known_variables(variables), why
+
+
+def _expand(value: str, variables: dict[str, str]) -> str:
+    """Put known variables in, as systemd does; an unknown one stays and makes the value unreadable."""
+    return _VARIABLE.sub(lambda found: variables.get(found.group(1) or found.group(2), found.group(0)), value)
+
+
+def _home(
+    unit: Unit | None, launch: _config.Launch, process: dict[str, t.Any] | None, home: str | None
+) -> tuple[str | None, str | None]:
+    if home:
+        return os.path.normpath(home), "option"
+    word = "process" if unit is None else "unit"
+    for value, source in ((launch.flags.get("home"), "flag"), (launch.variables.get("VE_HOME"), "env")):
+        if value:
+            path = _absolute(value, unit)
+            return (path, "process" if word == "process" else f"unit_{source}") if path else (None, None)
+    if launch.why_flags or launch.why_variables:
+        return None, None
+    if unit is None and process is None:
+        return None, None
+    running = process["variables"].get("HOME") if process else None
+    parent = launch.variables.get("HOME") or running or (_home_of(unit.user) if unit else None)
+    return (os.path.join(parent, DEFAULT_HOME), "default") if parent else (None, None)
+
+
+def _absolute(path: str, unit: Unit | None) -> str | None:
+    if "$" in path or "%" in path:
+        return None
+    if os.path.isabs(path):
+        return os.path.normpath(path)
+    return os.path.normpath(os.path.join(unit.directory, path)) if unit and os.path.isabs(unit.directory) else None
+
+
+def _home_of(user: str) -> str | None:
+    try:
+        return pwd.getpwnam(user or "root").pw_dir
+    except KeyError:
+        return None
+
+
+def _rpc(launch: _config.Launch, files: _config.Files, rpc_url: str | None) -> tuple[str | None, str | None, str]:
+    """URL of the RPC as seen from this host, where it is known from, and why it is not known."""
+    if rpc_url:
+        return rpc_url, "option", ""
+    setting = _config.setting(_config.PLACES["rpc_laddr"], launch, files)
+    if setting["value"] is None:
+        return None, None, setting["why"]
+    sources = {"flag": "unit_flag", "env": "unit_env", "config.toml": "config", "default": "default"}
+    for address in setting["value"].split(","):
+        url = rpc_address(address.strip())
+        if url is not None:
+            return url, sources[setting["source"]], ""
+    return None, None, f"the RPC listens on {clean(setting['value'], 80)!r}, not on TCP; set the option rpc_url"
+
+
+def rpc_address(laddr: str) -> str | None:
+    """URL for a listening address of the node; a wildcard is asked on loopback. None when it is not a TCP address."""
+    found = _LADDR.match(laddr)
+    if not found or not 0 < int(found.group(2)) < 65536:
+        return None
+    host = found.group(1)
+    # All zeros is every address of the host; it is asked on its own loopback.
+    if not host.strip("0."):
+        host = "127.0.0.1"
+    elif host == "[::]":
+        host = "[::1]"
+    return f"http://{host}:{found.group(2)}"
+
+
+def _binary(
+    unit: Unit | None, launch: _config.Launch, process: dict[str, t.Any] | None, binary: str | None
+) -> tuple[str | None, bool]:
+    """Path of the program that a start would run, and whether cosmovisor chooses it."""
+    first = unit.argv[0] if unit and unit.argv else ""
+    cosmovisor = os.path.basename(first) == "cosmovisor"
+    if binary:
+        return binary, cosmovisor
+    if cosmovisor:
+        base = launch.variables.get("DAEMON_HOME")
+        return (os.path.join(base, "cosmovisor", "current", "bin", _daemon_name(launch)) if base else None), True
+    if first and os.path.basename(first) not in LAUNCHERS:
+        return first, False
+    return (process["exe"] if process else None), False
+
+
+def _upgrades(launch: _config.Launch) -> dict[str, t.Any] | None:
+    """Where cosmovisor looks for the program of an upgrade (tools/cosmovisor/args.go). None when it cannot be told."""
+    base = launch.variables.get("DAEMON_HOME", "")
+    if not os.path.isabs(base) or launch.why_variables:
+        return None
+    return {
+        "folder": os.path.join(base, "cosmovisor", "upgrades"),
+        "program": _daemon_name(launch),
+        "as_named": launch.variables.get("COSMOVISOR_DISABLE_RECASE", "").lower() == "true",
+    }

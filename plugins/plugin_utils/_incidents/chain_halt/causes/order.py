@@ -1,0 +1,106 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The causes of a halted chain, in the order in which they are asked. Each is one object in ``halt_causes``."""
+
+from __future__ import annotations
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import (
+    application,
+    divergence,
+    network,
+    rounds,
+    signing,
+    stated,
+    storage,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import power as _power
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import (
+    standing as _standing,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
+    SILENT,
+    Halt,
+    missing_power_holds,
+    name_of,
+    standing,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
+    CANNOT_TELL,
+    HOLDS,
+    Cause,
+    Finding,
+    refuted,
+)
+
+__all__ = ["CAUSES", "halt_of", "missing_power_holds", "standing"]
+
+# Of several causes that strike one host the first has it. What explains a halt, the most telling first.
+EXPLAINING = (
+    *signing.CAUSES,
+    *stated.CAUSES,
+    *storage.CAUSES,
+    *divergence.CAUSES,
+    *application.CAUSES,
+    *network.CAUSES,
+    *rounds.CAUSES,
+    *_power.CAUSES,
+)
+# Roots of these do not hold a chain up.
+_BESIDE = frozenset({"clock_skew", "removed_from_set", "key_on_two_hosts"})
+
+
+def _nothing_explains(halt: Halt) -> Finding:
+    if halt.standing is None:
+        return Finding(HOLDS, f"not known: {halt.ask(_standing.NOT_HALTED).because}")
+    answers = [(cause, halt.ask(cause)) for cause in EXPLAINING if cause.id not in _BESIDE]
+    explained = [cause.id for cause, found in answers if found.answer == HOLDS and not found.symptom]
+    if halt.standing is False or explained:
+        return refuted("what is seen is explained by: " + ", ".join(explained or ["not_halted"]))
+    missing = [found.because for _cause, found in answers if found.answer == CANNOT_TELL]
+    points = [*_open_points(halt), *dict.fromkeys(missing)] or [
+        "enough power votes, or could: something else holds it up"
+    ]
+    return Finding(
+        HOLDS, "the chain stands, and none of the known causes is established. Open: " + "; ".join(points[:4])
+    )
+
+
+def _open_points(halt: Halt) -> list[str]:
+    """What speaks without deciding, the most telling first."""
+    reading = halt.reading
+    points = []
+    if reading.rounds_grow:
+        points.append("rounds grow: enough power votes, and finds no agreement")
+    if reading.voting >= reading.quorum > reading.most_seen > 0:
+        points.append(
+            f"no node of ours sees more than {reading.most_seen} of these votes, {reading.quorum} are needed: they do "
+            "not reach each other, or not in time"
+        )
+    silent = halt.ours(SILENT)
+    return points + [f"{name_of(row)} ({row.power}): {clean(row.detail, 120)}" for row in silent[:3]]
+
+
+NOTHING_EXPLAINS = Cause(
+    "cannot_tell",
+    "the cause is not shown",
+    "The evidence does not show the cause",
+    "1. Chain Halted, Quick Diagnosis 2",
+    "SEV-1",
+    _nothing_explains,
+    signs="It holds when nobody can tell whether the chain stands, or when it stands and no cause is "
+    "established as a root. Its text lists what is open, the most telling first.",
+    by_hand=(
+        "curl -s http://127.0.0.1:26657/dump_consensus_state | jq '.result.round_state | .height, .round, .step, "
+        ".votes[-1].prevotes_bit_array'",
+        "journalctl -u virtengine.service -n 200 --no-pager",
+    ),
+)
+CAUSES = (*_standing.CAUSES, *EXPLAINING, *rounds.ASIDE, NOTHING_EXPLAINS)
+
+
+def halt_of(reading: Reading) -> Halt:
+    """The view that all these causes share of one reading."""
+    return Halt(reading, CAUSES)
