@@ -89,7 +89,7 @@ def _do(fleet: Fleet, step: tuple[str, ...]) -> None:
     elif kind == "on":
         fleet.on(words[0], words[1])
     elif kind == "halted":
-        fleet.wait_until_halted(words[0], timeout=180)
+        fleet.wait_until_halted(words[0])
     elif kind == "moving":
         fleet.wait_for_blocks(words[0])
     elif kind == "sleep":
