@@ -23,7 +23,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.ba
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import RunState
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 SHARED_VARIABLES = frozenset(
     {

@@ -11,7 +11,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.deadline import REFUSED_RIGHTS, bounded
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # What a host has beyond its own deadline: login, sending the module, starting Python.
 GRACE_S = 5

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass, fields
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     set_in,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # With a connection to most of its peers, a node hears every vote within seconds: sixteen views, spread over the
 # network, show what all would. Each costs some ten questions, and 1 MB of memory where there are 200 validators.

@@ -19,7 +19,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node im
     rpc_of,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # The runbook calls a chain halted after 30 s without a block; a chain with long blocks needs longer to be missed.
 HALT_SECONDS = 30

@@ -58,7 +58,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     strangers,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 __all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "View", "Vote", "Witness", "read"]
 

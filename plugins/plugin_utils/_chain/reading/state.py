@@ -16,7 +16,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Vote
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.votes import VoteBook
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # Journal reasons that a start would run into again, the most telling first.
 FATAL_KINDS = (

@@ -18,7 +18,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     Witness,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # CometBFT p2p/conn/connection.go: a connection is pinged every 60 s and given up 45 s later. Until then a node shows
 # peers that may be cut off, so what it knows of them is no witness of a shorter halt.

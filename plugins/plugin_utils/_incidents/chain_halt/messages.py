@@ -10,7 +10,7 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading, ValidatorRow
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import CAUSES
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict import judge
 
 _KEEP_SAFE = (

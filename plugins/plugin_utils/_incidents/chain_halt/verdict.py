@@ -28,7 +28,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     standing,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle, stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict import judge
 
 HEALTHY, DEGRADED, INCIDENT, UNKNOWN = "healthy", "degraded", "incident", "unknown"

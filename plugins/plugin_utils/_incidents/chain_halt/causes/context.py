@@ -20,7 +20,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     Reading,
     ValidatorRow,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
     Cause,

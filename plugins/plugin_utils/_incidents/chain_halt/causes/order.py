@@ -26,7 +26,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     name_of,
     standing,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     CANNOT_TELL,
     HOLDS,

@@ -18,7 +18,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     Unclear,
     reason_is,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
     Cause,

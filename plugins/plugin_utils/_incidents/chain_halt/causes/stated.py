@@ -19,7 +19,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import halted_by
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
 
 # x/upgrade, keeper/abci.go: the panic of a node whose binary has no handler for the plan that is due.

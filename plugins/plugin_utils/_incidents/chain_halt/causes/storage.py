@@ -20,7 +20,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     full_disk,
     log_is_gone,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
 
 

@@ -11,7 +11,7 @@ import unicodedata
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import text as _text
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path import text as _text
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,7 +13,7 @@ import unicodedata
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import layout as _screen_text
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import report, screen
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import text as _text
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path import text as _text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
