@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of an incident on the controller's disk, and the state of one run. PRIVATE to the collection."""
+"""The record of an incident on the controller's disk. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import tempfile
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal, now
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as _plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
 
 JOURNAL = "journal.jsonl"
 
 
-def _write(path: str, text: str) -> None:
+def write_whole(path: str, text: str) -> None:
     """Write by rename, so that a killed run leaves the old file or the new one, never half of one."""
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -33,54 +33,11 @@ def _write(path: str, text: str) -> None:
     os.replace(temporary, path)
 
 
-class RunState:
-    """What one run hands from task to task: a private directory, gone when the run closes.
-
-    Tasks of a run are separate processes, so this cannot live in memory; it holds no decision, only data.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        if not os.path.isfile(os.path.join(path, "run.json")):
-            raise Refusal(
-                "No run has been opened. Start the playbook from its beginning: an incident's steps do nothing alone."
-            )
-        self.facts: dict[str, t.Any] = self.read("run")
-
-    @classmethod
-    def create(cls, facts: dict[str, t.Any]) -> RunState:
-        path = tempfile.mkdtemp(prefix="virtengine-incident-")
-        with open(os.path.join(path, "run.json"), "w", encoding="utf-8") as stream:
-            json.dump(facts, stream)
-        return cls(path)
-
-    def read(self, name: str) -> t.Any:
-        """The JSON kept under a name, or None where nothing was kept."""
-        try:
-            with open(os.path.join(self.path, f"{name}.json"), encoding="utf-8") as stream:
-                return json.load(stream)
-        except FileNotFoundError:
-            return None
-
-    def keep(self, name: str, value: t.Any) -> None:
-        _write(os.path.join(self.path, f"{name}.json"), json.dumps(value))
-
-    def remove(self) -> None:
-        for name in os.listdir(self.path):
-            os.unlink(os.path.join(self.path, name))
-        os.rmdir(self.path)
-
-    def record(self) -> Record:
-        """This run's record: a directory on disk, or one that keeps nothing (check mode, replay, nowhere to write)."""
-        return Record(self.facts.get("record_path"), self.facts["run"])
-
-
-def incident_id(verdict: dict[str, t.Any]) -> str:
-    """The name two jobs agree on: chain, stuck height, start of the last block's hash."""
-    parts = [verdict.get("chain_id") or "unknown-chain", str(verdict.get("height") or 0)]
-    if verdict.get("last_block_hash"):
-        parts.append(str(verdict["last_block_hash"])[:8])
-    return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts)).lstrip(".") or "unknown"
+def record_name(incident: str, subject: str, started_at: str) -> str:
+    """The name of a record: incident, subject and start. Two runs over the same incident agree on it."""
+    at = re.sub(r"[-:]|\.[0-9]+", "", started_at)
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{incident}-{subject}")[:120]
+    return f"{name}-{at}"
 
 
 class Record:
@@ -109,8 +66,8 @@ class Record:
                 ) from broken
             if head.torn:
                 # A killed run leaves half a line. It is kept as evidence beside the journal and cut off the chain.
-                _write(os.path.join(self.path, f"torn-{self.run}.txt"), lines[-1])
-                _write(journal, "".join(f"{line}\n" for line in lines[:-1]))
+                write_whole(os.path.join(self.path, f"torn-{self.run}.txt"), lines[-1])
+                write_whole(journal, "".join(f"{line}\n" for line in lines[:-1]))
             entry = hash_chain.entry(head.hash, head.seq + 1, now(), self.run, kind, data)
             with open(journal, "a", encoding="utf-8") as stream:
                 stream.write(hash_chain.line(entry) + "\n")
@@ -122,14 +79,14 @@ class Record:
         if self.path is None:
             return
         text = json.dumps(bundle, sort_keys=True, separators=(",", ":"))
-        _write(os.path.join(self.path, name), text)
+        write_whole(os.path.join(self.path, name), text)
         self.append("evidence", {"file": name, "sha256": hashlib.sha256(text.encode()).hexdigest()})
 
     def write(self, name: str, text: str) -> str | None:
         if self.path is None:
             return None
         target = os.path.join(self.path, name)
-        _write(target, text)
+        write_whole(target, text)
         return target
 
     def read_json(self, name: str) -> t.Any:
@@ -193,7 +150,7 @@ class Recorded(t.NamedTuple):
     ``silent_s``: seconds since the newest entry of the runs that used it, or of all where none says that it did.
     """
 
-    incident: str
+    name: str  # of the record
     plan: dict[str, t.Any]
     outcome: str | None
     silent_s: int
@@ -204,11 +161,11 @@ def find_plan(directory: str, digest: str) -> Recorded | None:
     if _plan.invalid_digest(digest):
         return None
     try:
-        incidents = sorted(os.listdir(directory))
+        records = sorted(os.listdir(directory))
     except OSError:
         return None
-    for incident in incidents:
-        record = Record(os.path.join(directory, incident), "reader")
+    for name in records:
+        record = Record(os.path.join(directory, name), "reader")
         plan = record.read_json(f"plan-{digest}.json")
         if not _is_plan_of(plan, digest):
             continue
@@ -216,9 +173,9 @@ def find_plan(directory: str, digest: str) -> Recorded | None:
         used = {e["run"] for e in entries if e["kind"] == "approved" and e["data"].get("digest") == digest}
         outcomes = [str(e["data"].get("outcome")) for e in entries if e["kind"] == "run_finished" and e["run"] in used]
         told = [entry for entry in entries if entry["run"] in used] or entries
-        newest = max((_bundle.seconds(entry["at"]) or 0.0 for entry in told), default=None)
-        silent = 0 if newest is None else max(0, int((_bundle.seconds(now()) or newest) - newest))
-        return Recorded(incident, plan, outcomes[-1] if outcomes else None, silent)
+        newest = max((seconds(entry["at"]) or 0.0 for entry in told), default=None)
+        silent = 0 if newest is None else max(0, int((seconds(now()) or newest) - newest))
+        return Recorded(name, plan, outcomes[-1] if outcomes else None, silent)
     return None
 
 

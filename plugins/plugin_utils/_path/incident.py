@@ -29,10 +29,16 @@ class Source:
     """Where observations come from.
 
     ``in_inventory``: each is about a host of the inventory. Otherwise it is about something outside of it, such as a
-    reference that is asked over the network, and its ``host`` is what that is called.
+    reference that is asked over the network, and its ``host`` is what that is called. ``groups``: of the inventory, whose
+    hosts are asked for it; none: all that the run observes.
     """
 
     in_inventory: bool = True
+    groups: tuple[str, ...] = ()
+
+    def asks(self, groups: t.Collection[str]) -> bool:
+        """Whether a host of these groups is asked."""
+        return self.in_inventory and (not self.groups or not set(self.groups).isdisjoint(groups))
 
 
 @dataclass(frozen=True)
