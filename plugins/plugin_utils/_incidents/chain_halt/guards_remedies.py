@@ -17,11 +17,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.
     consensus_failed,
     refused,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node, Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import reconnect as redial
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import remedies as cures
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import standing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
 
 STOP = "stop_node"

@@ -21,10 +21,10 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.
     refused,
     undecided,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence, Part
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node, Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import reconnect as redial
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import standing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
 
 DOUBLE_SIGN_CHECK = "double_sign_check"

@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import HINDERING
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
@@ -283,14 +284,6 @@ def lives_outside(reading: Reading) -> bool:
     outnumbered = reading.outside_movers > reading.outside_standing
     moves = reading.outside_movers >= SUPPORT and reading.outside_quorum
     return reading.movers == 0 and moves and outnumbered
-
-
-def standing(reading: Reading) -> t.Optional[bool]:
-    """Whether the chain is halted: True also after one look that shows it clearly, None where nobody can tell."""
-    if reading.stands_still is not None:
-        return reading.stands_still
-    old = reading.age_s is not None and reading.age_s > reading.threshold_s
-    return True if old and not (reading.moved or reading.idle or reading.split) else None
 
 
 def missing_power_holds(reading: Reading) -> bool:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import (
+    backing_off,
+    dial_words,
+    missing_peers,
+    peerless,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
     CLOCK_SKEW_S,
     VOTE_TIME_TOLERANCE_S,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import PRECOMMIT, PREVOTE, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import reconnect as redial
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     Halt,
     Unclear,
@@ -125,7 +130,7 @@ def _network_split(halt: Halt) -> Finding:
 
 
 def _alone(node: t.Optional[Node]) -> bool:
-    return node is not None and redial.peerless(node)
+    return node is not None and peerless(node)
 
 
 def _open_again(nodes: dict[str, Node]) -> bool:
@@ -133,7 +138,10 @@ def _open_again(nodes: dict[str, Node]) -> bool:
     seen = [node.data for node in nodes.values() if node.data is not None]
     ours = {(data.rpc.status.text("node_id") or "").lower() for data in seen} - {""}
     words = [
-        peer.text("dial") for data in seen for peer in redial.away(data) if (peer.text("node_id") or "").lower() in ours
+        peer.text("dial")
+        for data in seen
+        for peer in missing_peers(data)
+        if (peer.text("node_id") or "").lower() in ours
     ]
     return bool(words) and all(word == "open" for word in words)
 
@@ -165,7 +173,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     alone = [
         node
         for node in reading.nodes.values()
-        if node.state in ("not_voting", "running", *(("voting",) if halt.standing else ())) and redial.peerless(node)
+        if node.state in ("not_voting", "running", *(("voting",) if halt.standing else ())) and peerless(node)
     ]
     rows = [row for row in halt.rows.values() if row.host in {node.host for node in alone}]
     if alone and (reading.total <= 0 or not rows):
@@ -194,7 +202,7 @@ def _why_no_peers(node: Node) -> str:
         return ", and its configuration names no persistent peer"
     dials = sorted({text for peer in expected if (text := peer.text("dial")) is not None})
     tries = f"; tried from its host: {', '.join(dials)}" if dials else ""
-    return f", {redial.said(data)}{tries}" if redial.waits(data) is not None else tries
+    return f", {dial_words(data)}{tries}" if backing_off(data) is not None else tries
 
 
 def _clock_skew(halt: Halt) -> Finding:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import (
     application,
@@ -24,7 +25,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     Halt,
     missing_power_holds,
     name_of,
-    standing,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import IMPOSSIBLE_RATE
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import runs
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     NO_HOST,
     Halt,

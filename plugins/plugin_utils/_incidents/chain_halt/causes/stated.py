@@ -8,16 +8,15 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import halted_by, stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     Halt,
     Unclear,
     current,
     reason_is,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import halted_by
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.host import stated
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.disk import full_disk
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.wal import log_is_gone
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     SILENT,
     Halt,
     Unclear,
     current,
     reason_is,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
-    full_disk,
-    log_is_gone,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
