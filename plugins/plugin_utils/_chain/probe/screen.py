@@ -10,7 +10,7 @@ from collections import Counter
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import answers
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe.answers import Observation, View
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
     cut,
     fitted,
@@ -126,7 +126,7 @@ def _clocks(found: list[View]) -> list[str]:
     skews = [
         (server + 0.5 - view.at, view.url)
         for view in found
-        if view.at is not None and (server := bundle.seconds(view.status.raw.get("server_time"))) is not None
+        if view.at is not None and (server := values.seconds(view.status.raw.get("server_time"))) is not None
     ]
     if not skews:
         return []

@@ -14,11 +14,14 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node im
     NodeEvidence,
     Part,
     Rpc,
+    consensus_address,
     evidence_of,
-    part,
     rpc_of,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading import chain_id
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import CHAIN_ID
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # The runbook calls a chain halted after 30 s without a block; a chain with long blocks needs longer to be missed.
@@ -92,7 +95,7 @@ class Chain:
     ahead: frozenset[str] = frozenset()  # our hosts whose clock is ahead
 
 
-def gather(bundle: _bundle.Bundle) -> Looks:
+def gather(bundle: Bundle) -> Looks:
     """Sort the observations of the newest two looks by host."""
     numbers = tuple(sorted({entry["look"] for entry in bundle["observations"]})[-2:])
     looks = Looks(numbers, {}, {}, {})
@@ -108,15 +111,14 @@ def gather(bundle: _bundle.Bundle) -> Looks:
     return looks
 
 
-def set_aside(bundle: _bundle.Bundle, looks: Looks, notes: list[str]) -> tuple[t.Optional[str], dict[str, str]]:
+def set_aside(bundle: Bundle, looks: Looks, notes: list[str]) -> tuple[t.Optional[str], dict[str, str]]:
     """The chain that is judged, and the hosts that are on another one (host -> why)."""
     shown = [entry for by_look in looks.observed.values() for entry in by_look.values()]
     # What a person declared goes before what anybody says.
     chain = (
-        clean(bundle.get("declared_chain_id"), 100)
-        or _bundle.chain_id(shown)
-        or (clean(bundle["chain_id"], 100) or None)
-        or named_by_most(entry for by_look in looks.references.values() for entry in by_look.values())
+        bundle["settings"].get(CHAIN_ID)
+        or chain_id.of_hosts(shown)
+        or chain_id.of_references(entry for by_look in looks.references.values() for entry in by_look.values())
     )
     aside: dict[str, str] = {}
     genesis: dict[str, str] = {}
@@ -142,17 +144,6 @@ def set_aside(bundle: _bundle.Bundle, looks: Looks, notes: list[str]) -> tuple[t
     return chain, aside
 
 
-def named_by_most(observations: t.Iterable[dict[str, t.Any]]) -> t.Optional[str]:
-    """The chain id that most nodes behind RPCs name; of equally many the first by name."""
-    told = [(entry["host"], part(entry["data"].get("status"))) for entry in observations if entry["ok"] is True]
-    # A node that is listed under a name and found under its address is one.
-    nodes = {
-        (clean(name, 100), status.text("node_id") or host) for host, status in told if (name := status.text("chain_id"))
-    }
-    names = Counter(name for name, _node in nodes)
-    return min(names, key=lambda name: (-names[name], name)) if names else None
-
-
 def sources(
     looks: Looks, look: int, chain: t.Optional[str], aside: t.Container[str], rpc_only: bool = False
 ) -> list[Source]:
@@ -169,7 +160,7 @@ def sources(
         entry = entries.get(look)
         if entry is not None and entry["ok"]:
             rpc = rpc_of(entry["data"])
-            at = _bundle.seconds(entry["at"])
+            at = values.seconds(entry["at"])
             if chain is None or rpc.status.text("chain_id") == chain:
                 found.append(_source(clean(name, 100), rpc_only, at, at, rpc, stranger=True))
     return sorted(found, key=lambda source: (source.name, source.ours))
@@ -238,7 +229,7 @@ def set_in(shown: Part) -> t.Optional[ValidatorSet]:
     if not shown.ok or not rows:
         return None
     found = [
-        (_bundle.address(row.get("address")), _bundle.integer(row.get("power")))
+        (consensus_address(row.get("address")), values.integer(row.get("power")))
         for row in rows
         if isinstance(row, dict)
     ]
@@ -262,7 +253,7 @@ def supported(source: Source, found: list[Source]) -> bool:
     if not sets or not commits:
         return False
     powers = dict(sets.most_common(1)[0][0])
-    signed = {_bundle.address(pair[0]) for pair in commits[0].items("signed") if isinstance(pair, list) and pair}
+    signed = {consensus_address(pair[0]) for pair in commits[0].items("signed") if isinstance(pair, list) and pair}
     power = sum(powers.get(address, 0) for address in signed if address)
     newest = commits[0].integer("height")
     return newest is not None and height - 1 <= newest and power >= _power.quorum(sum(powers.values()))

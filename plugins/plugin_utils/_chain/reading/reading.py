@@ -57,7 +57,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     references,
     strangers,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import ADDRESS
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 __all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "View", "Vote", "Witness", "read"]
@@ -72,7 +73,7 @@ NOTHING_HEARD = "absent"
 class _Sight:
     """Everything that is seen before the hosts are judged one by one."""
 
-    bundle: _bundle.Bundle
+    bundle: Bundle
     looks: Looks
     aside: dict[str, str]
     by_look: list[list[Source]]
@@ -81,8 +82,8 @@ class _Sight:
     rpc_only: bool
 
 
-def read(bundle: _bundle.Bundle) -> Reading:
-    """Read a bundle that ``_bundle.check`` accepted (or that ``_bundle.new`` and ``add`` made). Never raises on one.
+def read(bundle: Bundle) -> Reading:
+    """Read a bundle that ``bundle.check`` accepted (or that ``bundle.new`` and ``add`` made). Never raises on one.
 
     Of the looks the newest two are read. The order of the observations does not matter.
     """
@@ -91,10 +92,10 @@ def read(bundle: _bundle.Bundle) -> Reading:
     return _reading(sight, nodes)
 
 
-def _sight(bundle: _bundle.Bundle) -> _Sight:
+def _sight(bundle: Bundle) -> _Sight:
     notes: list[str] = []
     looks = gather(bundle)
-    unseen = [clean(host, 40) for host in bundle.get("not_looked_at", [])]
+    unseen = [clean(host, 40) for host in bundle["not_looked_at"]]
     if unseen:
         more = f" and {len(unseen) - 6} more" if len(unseen) > 6 else ""
         notes.append(f"Not looked at, so a copy of a key there is not seen: {', '.join(unseen[:6])}{more}.")
@@ -243,7 +244,7 @@ def _node(host: str, entry: dict[str, t.Any], sight: _Sight) -> Node:
     rpc_address = _first(
         look.rpc.status.address("address") for look in (data, before) if look is not None and not aside
     )
-    declared = entry["address"]
+    declared = entry["declared"].get(ADDRESS)
     # Of the addresses it answers to, the one the chain knows: a remote signer's node has a key file it does not use.
     mine = [address for address in (key_address, rpc_address, declared) if address]
     address = _first(candidate for candidate in mine if candidate in known.members) or _first(mine)

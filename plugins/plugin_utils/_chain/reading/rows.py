@@ -14,7 +14,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     ValidatorRow,
     Witness,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import stamp
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
 
 # Of several hosts of ours with one address, the row shows the one that is most alive; a host that is down comes after
 # one that cannot be seen, for the key may be running there.

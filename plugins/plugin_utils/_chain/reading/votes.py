@@ -9,7 +9,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, Rpc
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, Rpc, consensus_address
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import Source, ValidatorSet
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
     PRECOMMIT,
@@ -17,7 +17,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     Vote,
     Witness,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # CometBFT p2p/conn/connection.go: a connection is pinged every 60 s and given up 45 s later. Until then a node shows
@@ -77,7 +77,7 @@ def _differ(one: t.Any, other: t.Any) -> bool:
 
 def _vote(hrs: HRS, seen: tuple[t.Any, t.Any]) -> Vote:
     block = clean(seen[0], 64) or None
-    return Vote(hrs[0], hrs[1], hrs[2], bundle.seconds(seen[1]), block)
+    return Vote(hrs[0], hrs[1], hrs[2], values.seconds(seen[1]), block)
 
 
 def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -> ValidatorSet:
@@ -250,7 +250,7 @@ def _keep(book: VoteBook, address: t.Any, hrs: HRS, block: t.Any, at: t.Any) -> 
 
 
 def _later(one: tuple[t.Any, t.Any], other: tuple[t.Any, t.Any]) -> bool:
-    return (bundle.seconds(one[1]) or 0.0, clean(one[0])) > (bundle.seconds(other[1]) or 0.0, clean(other[0]))
+    return (values.seconds(one[1]) or 0.0, clean(one[0])) > (values.seconds(other[1]) or 0.0, clean(other[0]))
 
 
 def _commits(book: VoteBook, rpc: Rpc, height: int) -> list[int]:
@@ -264,7 +264,7 @@ def _commits(book: VoteBook, rpc: Rpc, height: int) -> list[int]:
         block = digest[:12] if digest else None
         for key, voted in (("signed", block), ("nil", "nil")):
             for row in commit.items(key):
-                address = bundle.address(row[0]) if isinstance(row, list) and len(row) == 2 else None
+                address = consensus_address(row[0]) if isinstance(row, list) and len(row) == 2 else None
                 if address is not None:
                     _keep(book, address, (at, max(0, number or 0), PRECOMMIT), voted, row[1])
                     book.signed[address] = max(at, book.signed.get(address, 0))

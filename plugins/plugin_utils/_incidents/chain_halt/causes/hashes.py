@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Rpc
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _committed(reading: Reading) -> dict[int, str]:
 def _headers(rpc: Rpc) -> list[tuple[int, str]]:
     rows: list[tuple[int, str]] = []
     for row in rpc.blocks.items("headers"):
-        height = bundle.integer(row[0]) if isinstance(row, list) and len(row) == 2 else None
+        height = values.integer(row[0]) if isinstance(row, list) and len(row) == 2 else None
         if height is not None and isinstance(row[1], str) and row[1]:
             rows.append((height, row[1].upper()))
     height, digest = rpc.status.integer("height"), rpc.status.text("app_hash")

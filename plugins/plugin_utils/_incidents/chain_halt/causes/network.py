@@ -26,7 +26,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     of_hosts,
     with_set,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
@@ -64,7 +64,7 @@ def _seen_by(halt: Halt) -> dict[str, Votes]:
         votes = {}
         for entry in shown.mappings("rounds"):
             for step, key in ((PREVOTE, "prevotes"), (PRECOMMIT, "precommits")):
-                places = [bundle.integer(row[0]) for row in entry.items(key) if isinstance(row, list) and row]
+                places = [values.integer(row[0]) for row in entry.items(key) if isinstance(row, list) and row]
                 voters = {members[place] for place in places if place is not None and 0 <= place < len(members)}
                 if voters := voters - gone - {None}:
                     votes[entry.integer("round") or 0, step] = frozenset(t.cast("set[str]", voters))
@@ -186,7 +186,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     hosts = tuple(sorted(node.host for node in alone))
     words = f"without a single peer: {names(rows)}{_why_no_peers(alone[0])}"
     if not voting:
-        return halt.judged(rows, words, hosts, struck=True)
+        return halt.judged(rows, words, hosts, held=True)
     heard = reading.voting - voting
     because = f"{words}. Without them {heard} of {reading.total} can be heard, {reading.quorum} are needed"
     beside = heard >= reading.quorum
@@ -269,7 +269,7 @@ FEW_PEERS = Cause(
     "1. Chain Halted, Quick Diagnosis 3",
     "SEV-1",
     _nobody_hears,
-    strikes=_few_peers,
+    detect=_few_peers,
     justifies=_NEW_DIALS,
     signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has given up dialling "
     "(peers_given_up, peers_backoff), and what a plain connection from its host came to, is said with it.",

@@ -35,9 +35,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.
     refuted,
 )
 
-__all__ = ["CAUSES", "halt_of", "missing_power_holds", "standing"]
+__all__ = ["CAUSES", "LASTING", "halt_of", "missing_power_holds", "standing"]
 
-# Of several causes that strike one host the first has it. What explains a halt, the most telling first.
+# Of several causes that match one host the first has it. What explains a halt, the most telling first.
 EXPLAINING = (
     *signing.CAUSES,
     *stated.CAUSES,
@@ -99,6 +99,8 @@ NOTHING_EXPLAINS = Cause(
     ),
 )
 CAUSES = (*_standing.CAUSES, *EXPLAINING, *rounds.ASIDE, NOTHING_EXPLAINS)
+# An incident of their own, whether the chain runs or not.
+LASTING = frozenset(cause.id for cause in CAUSES if cause.lasting)
 
 
 def halt_of(reading: Reading) -> Halt:

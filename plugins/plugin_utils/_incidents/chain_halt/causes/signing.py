@@ -149,7 +149,7 @@ SIGNING_STATE_MISSING = Cause(
     "The signing state of nodes of ours is missing or cannot be read, so they do not start",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_signing_state_missing,
+    detect=_signing_state_missing,
     forbids=("start_node", "thaw_node"),
     signs="A node that is down whose journal names the file, or whose host has a local key file and no readable "
     "signing state.",
@@ -167,7 +167,7 @@ SIGNING_STATE_AHEAD = Cause(
     "The signing state of nodes of ours is ahead of the chain: they refuse to sign what is due",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_signing_state_ahead,
+    detect=_signing_state_ahead,
     forbids=("start_node", "thaw_node"),
     signs="Height in priv_validator_state.json is more than 2 above the newest block, on a node that is down or "
     "runs without a vote.",
@@ -185,7 +185,7 @@ SIGNING_STATE_BEHIND = Cause(
     "The signing state of nodes of ours is older than their own signatures on the chain: their next vote may sign twice",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
-    strikes=_signing_state_behind,
+    detect=_signing_state_behind,
     forbids=("start_node", "thaw_node"),
     signs="priv_validator_state.json of a node that is down lies behind a vote of its key that any node shows "
     "(height, round, step). A restored file looks like this; no journal says so.",
@@ -204,7 +204,7 @@ REMOTE_SIGNER = Cause(
     "Nodes of ours wait for a remote signer that does not answer or refuses",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_remote_signer,
+    detect=_remote_signer,
     forbids=("start_node", "thaw_node"),
     signs="The journal's reason is the connection to the signer: ping timeouts, no connection accepted, an "
     "error that it returned. priv_validator_laddr is set.",

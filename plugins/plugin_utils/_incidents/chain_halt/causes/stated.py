@@ -17,7 +17,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     current,
     reason_is,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
 
@@ -86,7 +86,7 @@ def _halt_height(halt: Halt, node: Node) -> t.Optional[str]:
     if isinstance(height, int) and height > 0:
         return f"{before}halt-height is {height}" + (f" ({where})" if where else "")
     if isinstance(moment, int) and moment > 0:
-        return f"{before}halt-time is {bundle.stamp(float(moment))}"
+        return f"{before}halt-time is {values.stamp(float(moment))}"
     at = f"halt height {by[0]}" if by and by[0] else "a halt height"
     return f"it stopped at {at} that its configuration no longer names"
 
@@ -121,7 +121,7 @@ def _genesis_in_future(_halt: Halt, node: Node) -> t.Optional[str]:
     due, now = node.data.genesis.time("genesis_time"), node.data.now
     said = current(node.data, "genesis_future") is not None
     if due is not None and now is not None:
-        words = f"the genesis time is {bundle.stamp(due)}, {int(due - now)} s from now: it sleeps until then"
+        words = f"the genesis time is {values.stamp(due)}, {int(due - now)} s from now: it sleeps until then"
         # Only a node that is past its genesis time answers: where it does, its clock or its file is wrong.
         return None if due <= now else Unclear(f"{words}, but it answers") if node.data.rpc.status.ok else words
     return Unclear("it slept until the genesis time, which cannot be seen") if said else None
@@ -133,7 +133,7 @@ UPGRADE_NEEDED = Cause(
     "The height of a planned upgrade is reached, and nodes of ours run without its binary",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_upgrade_needed,
+    detect=_upgrade_needed,
     forbids=("start_node", "thaw_node"),
     signs='The journal has UPGRADE "name" NEEDED at height; data/upgrade-info.json names the plan. /status is '
     "one block above /abci_info while the node lives. cosmovisor's folder shows whether the binary is "
@@ -157,7 +157,7 @@ WRONG_BINARY = Cause(
     "Nodes of ours run a binary that is older or newer than the state of the chain",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_wrong_binary,
+    detect=_wrong_binary,
     forbids=("start_node", "thaw_node"),
     signs='The journal has "upgrade handler is missing for ... upgrade plan" (too old) or "BINARY UPDATED '
     'BEFORE TRIGGER!" (too new).',
@@ -174,7 +174,7 @@ HALT_HEIGHT = Cause(
     "Nodes of ours stopped at a halt height or halt time that their configuration sets",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_halt_height,
+    detect=_halt_height,
     justifies=("stop_node", "clear_halt_height", "start_node"),
     signs='The journal has "halt per configuration height"; app.toml, a flag or a variable of the unit sets '
     "halt-height or halt-time. /status is one block above /abci_info while the node lives.",
@@ -195,7 +195,7 @@ DOUBLE_SIGN_CHECK = Cause(
     "Nodes of ours refuse to start beside their own recent votes, which on a halted chain stay recent for ever",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
-    strikes=_double_sign_check,
+    detect=_double_sign_check,
     justifies=CURE_OF_DOUBLE_SIGN_CHECK,
     signs='The journal has "found signature from the same key" and the unit restarts again and again: on a '
     "halted chain the votes that it finds stay recent.",
@@ -211,7 +211,7 @@ OTHER_GENESIS = Cause(
     "Nodes of ours have another genesis file or chain id than the rest",
     "1. Chain Halted, Quick Diagnosis 1",
     "SEV-1",
-    strikes=_other_genesis,
+    detect=_other_genesis,
     forbids=("start_node", "thaw_node"),
     signs="Chain id or SHA-256 of config/genesis.json differ from those that most of the answering hosts have. "
     "The node may run for a block and then compute another application hash.",
@@ -229,7 +229,7 @@ GENESIS_IN_FUTURE = Cause(
     "Nodes of ours sleep until the genesis time",
     "1. Chain Halted, Quick Diagnosis 1",
     None,
-    strikes=_genesis_in_future,
+    detect=_genesis_in_future,
     forbids=("start_node", "thaw_node"),
     signs="genesis_time lies after the host's clock, and no RPC answers; the journal has \"Genesis time is in "
     'the future. Sleeping until then".',

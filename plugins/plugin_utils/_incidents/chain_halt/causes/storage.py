@@ -74,7 +74,7 @@ DISK_FULL = Cause(
     "No space or no inode is left where nodes of ours keep their data",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_disk_full,
+    detect=_disk_full,
     justifies=("stop_node", "free_space", "start_node"),
     forbids=("thaw_node",),
     signs='The journal\'s reason is "no space left on device"; or of a node without a vote less than 1 MiB or 10 '
@@ -94,7 +94,7 @@ DISK_UNWRITABLE = Cause(
     "The file system of nodes of ours is read-only, or reading and writing fail",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_disk_unwritable,
+    detect=_disk_unwritable,
     forbids=("start_node", "thaw_node"),
     signs='The file system of the data is mounted read-only, or the journal\'s reason is "read-only file system" '
     'or "input/output error".',
@@ -111,7 +111,7 @@ DATABASE_DAMAGED = Cause(
     "A database of nodes of ours is damaged, so they cannot start",
     "1. Chain Halted, Resolution Step 3",
     "SEV-1",
-    strikes=_database_damaged,
+    detect=_database_damaged,
     forbids=("start_node", "thaw_node"),
     signs="The journal's reason is a corrupt table or manifest of leveldb, or a store whose version does not exist.",
     by_hand=(
@@ -128,7 +128,7 @@ WAL_LOST = Cause(
     "Nodes of ours lost their write-ahead log: they begin at round 0, and their signing state refuses to go back",
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-1",
-    strikes=_wal_lost,
+    detect=_wal_lost,
     justifies=("stop_node", "put_wal_back", "start_node"),
     signs='The journal has "WAL does not contain #ENDHEIGHT"; a node that runs has also "round regression" from '
     "its signing state, and casts no vote at this height. Copies beside data/cs.wal are listed.",
@@ -149,7 +149,7 @@ WAL_DAMAGED = Cause(
     "Nodes of ours cannot start because their write-ahead log is damaged, or cannot be opened or written",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_wal_damaged,
+    detect=_wal_damaged,
     forbids=("start_node", "thaw_node"),
     signs="The journal's reason is a corrupt entry of the write-ahead log, or that it cannot be opened or written. "
     "CometBFT skips what it can, so a damaged log of one node often heals by itself.",
