@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import (
     CHAIN_HALT,
     CHAIN_PROBE,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle, check
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import modules
 
@@ -25,6 +28,13 @@ def incident(name: str) -> Incident:
     if name not in _KNOWN:
         raise KeyError(f"no incident is called {name!r}; known: {', '.join(sorted(_KNOWN))}")
     return _KNOWN[name]
+
+
+def evidence(saved: t.Any) -> tuple[Incident, Bundle]:
+    """The incident that saved evidence is of, and that evidence. KeyError for no incident, BadEvidence for no bundle."""
+    name = saved.get("incident") if isinstance(saved, dict) else None
+    one = incident(name) if isinstance(name, str) else CHAIN_HALT
+    return one, check(saved, one)
 
 
 def acting_modules() -> list[str]:

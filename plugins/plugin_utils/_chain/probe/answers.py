@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, part
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading import chain_id as chain_ids
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
     HALT_SECONDS,
     ValidatorSet,
-    named_by_most,
     set_in,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
@@ -86,7 +86,7 @@ def views(observations: t.Iterable[Observation], chain: t.Optional[str] = None) 
 
 def chain_of(observations: t.Iterable[Observation], declared: t.Optional[str] = None) -> t.Optional[str]:
     """The chain that is judged: the declared one, else the one that most nodes name, of equally many the first."""
-    return clean(declared, 100) if declared else named_by_most(observations)
+    return clean(declared, 100) if declared else chain_ids.of_references(observations)
 
 
 def same_node(observations: t.Iterable[Observation]) -> list[dict[str, t.Any]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict as _halt_verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.asking import Data, held
@@ -25,7 +26,7 @@ def strangers(names: t.Sequence[str] = ("a", "b", "c"), **changes: t.Any) -> Dat
     """Validators of 40, 30, 20 and 10, and what the RPCs of so many other nodes show of them."""
     others = changes.pop("others", [Other("v1", 40), Other("v2", 30), Other("v3", 20), Other("v4", 10)])
     fleet = Fleet([], others, references={f"https://{name}.example": {} for name in names}, **changes)
-    return _bundle.check(fleet.bundle())
+    return _bundle.check(fleet.bundle(), CHAIN_HALT)
 
 
 def of_recorded(name: str) -> Data:
@@ -37,7 +38,7 @@ def of_recorded(name: str) -> Data:
             continue
         url, at = f"http://{entry['host']}:26657", entry["data"]["clock"]["now"]
         seen.append({**entry, "source": "cometbft_info", "host": url, "at": at, "data": entry["data"]["rpc"]})
-    return _bundle.check({**bundle, "chain_id": None, "inventory": {}, "observations": seen})
+    return _bundle.check({**bundle, "inventory": {}, "observations": seen}, CHAIN_HALT)
 
 
 def answers(bundle: Data, name: str) -> t.Iterator[Data]:
@@ -48,7 +49,7 @@ def answers(bundle: Data, name: str) -> t.Iterator[Data]:
 
 def test_two_that_show_new_blocks_are_enough_for_healthy() -> None:
     verdict = _halt_verdict.assess(strangers(("a", "b"), moving=True))
-    assert (verdict["status"], verdict["power"]["voting"]) == ("healthy", 100)
+    assert (verdict["status"], verdict["details"]["power"]["voting"]) == ("healthy", 100)
     assert "2 RPC endpoints" in verdict["summary"]
 
 
@@ -66,7 +67,7 @@ def test_nobody_answers() -> None:
         }
         for entry in bundle["observations"]
     ]
-    verdict = _halt_verdict.assess(_bundle.check(bundle))
+    verdict = _halt_verdict.assess(_bundle.check(bundle, CHAIN_HALT))
     assert verdict["status"] == "unknown"
     assert "None of the RPC endpoints answers" in verdict["summary"]
     assert "Of ours" not in verdict["summary"]
@@ -78,7 +79,7 @@ def test_power_that_all_of_them_lack_is_missing() -> None:
     verdict = _halt_verdict.assess(strangers(others=others))
     assert (verdict["status"], verdict["confirmed"]) == ("incident", True)
     assert held(verdict) == {"others_missing": "root"}
-    assert verdict["power"]["absent"] == 40
+    assert verdict["details"]["power"]["absent"] == 40
 
 
 def test_one_alone_may_be_the_one_that_is_cut_off() -> None:
@@ -94,7 +95,7 @@ def test_votes_that_only_one_of_three_shows_are_not_counted() -> None:
         rounds = data["consensus"]["data"]["rounds"]
         rounds[0]["prevotes"].append([0, *copy.deepcopy(rounds[0]["prevotes"][0][1:])])
     verdict = _halt_verdict.assess(bundle)
-    assert verdict["power"]["voting"] == 60
+    assert verdict["details"]["power"]["voting"] == 60
     assert verdict["status"] == "incident"
 
 
@@ -171,18 +172,19 @@ def lied(bundle: Data, name: str, lie: Lie) -> Data:
     for entry in lying["observations"]:
         if f"//{name}.example" in entry["host"]:
             lie(entry, entry["data"]["status"]["data"], entry["data"]["consensus"]["data"])
-    return _bundle.check(lying)
+    return _bundle.check(lying, CHAIN_HALT)
 
 
 @pytest.mark.parametrize("moving", [False, True])
 def test_one_liar_among_honest_strangers_changes_nothing_that_counts(moving: bool) -> None:
     others = [Other("v1", 40, vote=moving), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
     honest = strangers(tuple("abcdefgh"), others=others, moving=moving)
-    kept = ("status", "severity", "power", "height")
+    kept = ("power", "height")
     before = _halt_verdict.assess(honest)
     for lie in LIES:
         name, after = lie.__name__, _halt_verdict.assess(lied(honest, "a", lie))
-        assert {key: after[key] for key in kept} == {key: before[key] for key in kept}, name
+        assert {key: after["details"][key] for key in kept} == {key: before["details"][key] for key in kept}, name
+        assert (after["status"], after["severity"]) == (before["status"], before["severity"]), name
         assert {cause["id"] for cause in after["causes"] if cause["role"] == "root"} == {
             cause["id"] for cause in before["causes"] if cause["role"] == "root"
         }, name
@@ -202,7 +204,7 @@ def test_two_that_move_do_not_outvote_those_that_stand() -> None:
         if entry["host"][8] in "ab":
             status = entry["data"]["status"]["data"]
             status.update(height=status["height"] + 2 * entry["look"], block_time=entry["at"], block_hash="CC" * 32)
-    verdict = _halt_verdict.assess(_bundle.check(bundle))
+    verdict = _halt_verdict.assess(_bundle.check(bundle, CHAIN_HALT))
     assert (verdict["status"], verdict["severity"]) != ("healthy", None)
     assert verdict["status"] in ("unknown", "incident")
 
@@ -211,8 +213,8 @@ def test_another_chain_is_set_aside() -> None:
     bundle = strangers(moving=True)
     for data in answers(bundle, "b.example"):
         data["status"]["data"]["chain_id"] = "another-1"
-    verdict = _halt_verdict.assess(dict(bundle, chain_id=None))
-    assert (verdict["status"], verdict["chain_id"]) == ("healthy", "virtengine-1")
+    verdict = _halt_verdict.assess(bundle)
+    assert (verdict["status"], verdict["details"]["chain_id"]) == ("healthy", "virtengine-1")
 
 
 @pytest.mark.parametrize(
