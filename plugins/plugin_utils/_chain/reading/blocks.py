@@ -58,9 +58,7 @@ class Source:
     block_hash: t.Optional[str]
     block_time: t.Optional[float]
     members: t.Optional[ValidatorSet]
-    stranger: bool = (
-        False  # an RPC outside the inventory; where no host is asked, it counts as ours, and stays a stranger
-    )
+    outside: bool = False  # of the inventory; where no host is asked, it counts as ours all the same
 
 
 @dataclass
@@ -90,8 +88,8 @@ class Chain:
     apart: bool = False
     split: bool = False
     movers: int = 0  # how many sources went beyond every height of the earlier look, if one of them is ours
-    outside_movers: int = 0  # how many of them are strangers
-    outside_standing: int = 0  # how many strangers show no new block
+    outside_movers: int = 0  # how many of them are outside the inventory
+    outside_standing: int = 0  # how many of those outside show no new block
     ahead: frozenset[str] = frozenset()  # our hosts whose clock is ahead
 
 
@@ -114,7 +112,7 @@ def gather(bundle: Bundle) -> Looks:
 def set_aside(bundle: Bundle, looks: Looks, notes: list[str]) -> tuple[t.Optional[str], dict[str, str]]:
     """The chain that is judged, and the hosts that are on another one (host -> why)."""
     shown = [entry for by_look in looks.observed.values() for entry in by_look.values()]
-    # What a person declared goes before what anybody says.
+    # What a person declared wins over what any node shows.
     chain = (
         bundle["settings"].get(CHAIN_ID)
         or chain_id.of_hosts(shown)
@@ -138,7 +136,7 @@ def set_aside(bundle: Bundle, looks: Looks, notes: list[str]) -> tuple[t.Optiona
             aside.update({host: f"{host} has another genesis file than the other hosts" for host in differ})
         else:
             notes.append(
-                "The hosts have different genesis files, equally many of each: nobody can tell here which is right."
+                "The hosts have different genesis files, equally many of each: which is right cannot be told here."
             )
     notes.extend(f"{why}: what it says of the chain is set aside." for _host, why in sorted(aside.items()))
     return chain, aside
@@ -162,12 +160,12 @@ def sources(
             rpc = rpc_of(entry["data"])
             at = values.seconds(entry["at"])
             if chain is None or rpc.status.text("chain_id") == chain:
-                found.append(_source(clean(name, 100), rpc_only, at, at, rpc, stranger=True))
+                found.append(_source(clean(name, 100), rpc_only, at, at, rpc, outside=True))
     return sorted(found, key=lambda source: (source.name, source.ours))
 
 
 def _source(
-    name: str, ours: bool, now: t.Optional[float], at: t.Optional[float], rpc: Rpc, stranger: bool = False
+    name: str, ours: bool, now: t.Optional[float], at: t.Optional[float], rpc: Rpc, outside: bool = False
 ) -> Source:
     height = rpc.status.integer("height")
     if height is not None and height < 0:
@@ -182,7 +180,7 @@ def _source(
         rpc.status.text("block_hash"),
         rpc.status.time("block_time"),
         validator_set(rpc),
-        stranger,
+        outside,
     )
 
 
@@ -200,7 +198,7 @@ def wrong_clocks(found: list[Source], notes: list[str]) -> set[str]:
     near = [skew for skew in every if abs(skew - middle) <= CLOCK_SKEW_S]
     if 2 * len(near) <= len(every):
         if len(skews) > 1 or abs(every[-1] - every[0]) > CLOCK_SKEW_S:
-            notes.append("The clocks of the hosts disagree, and nobody can tell here which are right.")
+            notes.append("The clocks of the hosts disagree, and which are right cannot be told here.")
         return set()
     wrong = {name for name, skew in skews.items() if abs(skew - middle) > CLOCK_SKEW_S}
     for name in sorted(wrong):
@@ -239,8 +237,8 @@ def set_in(shown: Part) -> t.Optional[ValidatorSet]:
     return good if whole and distinct else None
 
 
-def supported(source: Source, found: list[Source]) -> bool:
-    """Whether somebody else, or the signatures of its newest commit, bear out the height a source claims."""
+def is_corroborated(source: Source, found: list[Source]) -> bool:
+    """Whether another source, or the signatures of its newest commit, corroborate the height that a source claims."""
     height = source.height
     if height is None or len([entry for entry in found if entry.height is not None]) < 2:
         return height is not None
@@ -264,13 +262,13 @@ def believable(found: list[Source], notes: list[str]) -> tuple[list[Source], boo
     kept = list(found)
     while True:
         claims = sorted((entry for entry in kept if entry.height is not None), key=lambda entry: entry.height or 0)
-        if len(claims) < 2 or supported(claims[-1], kept):
+        if len(claims) < 2 or is_corroborated(claims[-1], kept):
             return kept, False
         top, other = claims[-1], claims[-2]
         reference = other.now if other.now is not None else other.at
         waited = max(0.0, (reference or 0.0) - (other.block_time or reference or 0.0))
         if (top.height or 0) <= (other.height or 0) + 1000 + IMPOSSIBLE_RATE * waited:
-            notes.append(f"{top.name} claims height {top.height}, and nothing else bears that out.")
+            notes.append(f"{top.name} claims height {top.height}, and no other node corroborates it.")
             return kept, True
         notes.append(f"{top.name} claims height {top.height}, which cannot be (the others: {other.height}): set aside.")
         kept = [entry for entry in kept if entry is not top]
@@ -348,11 +346,11 @@ def _movement(result: Chain, older: list[Source], newest: list[Source], min_apar
     known = [(then, now) for then, now in pairs if then.height is not None and now.height is not None]
     # A node that catches up grows as well, so only what goes beyond every height of the earlier look is a new block.
     grown = [now for then, now in known if (now.height or 0) > was and (now.height or 0) > (then.height or 0)]
-    enough = any(not now.stranger for now in grown) or len(grown) > 1
+    enough = any(not now.outside for now in grown) or len(grown) > 1
     result.moved = enough
     result.movers = len(grown) if enough and any(now.ours for now in grown) else 0
-    result.outside_movers = sum(1 for now in grown if now.stranger)
-    result.outside_standing = sum(1 for then, now in known if now.stranger and now.height == then.height)
+    result.outside_movers = sum(1 for now in grown if now.outside)
+    result.outside_standing = sum(1 for then, now in known if now.outside and now.height == then.height)
     # One source that claims the top and stands there does not hold still those that grow below it; and one that says it
     # catches up says that the top is elsewhere.
     below = sum(1 for then, now in known if now.ours and (now.height or 0) > (then.height or 0))

@@ -111,7 +111,7 @@ def read_votes(
 ) -> VoteBook:
     """Everything the views of one or two looks (oldest first) show of votes.
 
-    ``support``: how many views have to show a vote. More than one where all views are of strangers, of whom one may lie.
+    ``support``: how many views have to show a vote. More than one where all nodes are outside the inventory: one may lie.
     """
     book = VoteBook(chosen)
     if not by_look or height is None:
@@ -153,11 +153,11 @@ def _drop_unsupported(book: VoteBook, by_look: list[list[Source]], height: int, 
                     shown.setdefault((address, hrs), {}).setdefault(vote, set()).add(entry.name)
     book.raw, book.conflicts = {}, set()
     for (address, hrs), contents in shown.items():
-        borne_out = {vote: names for vote, names in contents.items() if len(names) >= support}
-        if borne_out:
-            best = max(borne_out, key=lambda vote: (len(borne_out[vote]), str(vote)))
+        corroborated = {vote: names for vote, names in contents.items() if len(names) >= support}
+        if corroborated:
+            best = max(corroborated, key=lambda vote: (len(corroborated[vote]), str(vote)))
             book.raw.setdefault(address, {})[hrs] = best
-        if len({vote[0] for vote in borne_out if isinstance(vote[0], str)}) > 1:
+        if len({vote[0] for vote in corroborated if isinstance(vote[0], str)}) > 1:
             book.conflicts.add((address, hrs))
     for address in list(book.signed):
         signed = [hrs[0] for hrs in book.raw.get(address, {}) if hrs[2] == PRECOMMIT and hrs[0] <= book.signed[address]]
@@ -284,7 +284,7 @@ def references(
             yield Witness(entry.name, "reference", book.height, has, everybody - has)
 
 
-def strangers(
+def outside_peers(
     newest: list[Source], book: VoteBook, own: tuple[set[str], int], age_s: t.Optional[float]
 ) -> t.Iterator[Witness]:
     """Peers of our nodes that are not ours, and whose votes they lack at the present height.

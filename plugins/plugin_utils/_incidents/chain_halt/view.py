@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.power import share_percent
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
     Node,
     Reading,
@@ -21,7 +21,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.
     INCIDENT,
     UNKNOWN,
     Column,
-    Gauge,
     Row,
     Table,
     View,
@@ -43,7 +42,6 @@ _STATES = {
     "unknown": ("unknown", "cannot tell"),
     "running": ("unknown", "running"),
 }
-_POWER = "voting power"
 _COLUMNS = (
     Column("validator"),
     Column("address", "id", 8),
@@ -68,7 +66,7 @@ def view(reading: Reading, status: str, severity: t.Optional[str], confirmed: bo
             ("Last block", f"{_moment(reading.last_block_at)}, {clean(reading.last_block_hash, 80) or 'hash unknown'}"),
         ),
         tables=(_table(reading, rows),),
-        gauges=_gauges(reading),
+        gauges=(_power.gauge(reading.total, reading.voting, reading.unknown, table=0),) if reading.total > 0 else (),
     )
 
 
@@ -126,14 +124,14 @@ def _table(reading: Reading, rows: list[ValidatorRow]) -> Table:
         "Who votes and who does not",
         _COLUMNS,
         tuple(_row(row, reading.total, day) for row in rows),
-        unit=_POWER,
+        unit="voting power",
         after=_others(not_validators(reading), "Not validators" if rows else "Our hosts"),
         empty="No node shows the validator set, so voting power cannot be counted.",
     )
 
 
 def _row(row: ValidatorRow, total: int, day: t.Optional[str]) -> Row:
-    start = (subject(row), row.address, str(row.power), f"{share_percent(row.power, total)} %", row.owner)
+    start = (subject(row), row.address, str(row.power), f"{_power.share_percent(row.power, total)} %", row.owner)
     whole, on_the_day = _what_it_does(row, None), _what_it_does(row, day)
     return Row(
         cells=(*start, whole),
@@ -164,26 +162,6 @@ def _others(nodes: list[Node], title: str) -> tuple[str, ...]:
         names = ", ".join(clean(node.host, 20) for node in running[:_MOST_RUNNING])
         words.append(f"{len(running)} running ({names}{', ...' if len(running) > _MOST_RUNNING else ''})")
     return (f"{title}: {', '.join(words)}.",)
-
-
-def _gauges(reading: Reading) -> tuple[Gauge, ...]:
-    """One, or none where power cannot be counted."""
-    if reading.total <= 0:
-        return ()
-    return (
-        Gauge(
-            "Voting power",
-            reading.total,
-            reading.quorum,
-            reading.voting,
-            words=f"{reading.voting} of {reading.total} voting power is voting; {reading.quorum} needed",
-            line="quorum",
-            legend="# voting, ? cannot tell, . not voting, | needed",
-            unknown=reading.unknown,
-            unit=_POWER,
-            table=0,
-        ),
-    )
 
 
 def _moment(at: t.Optional[float]) -> str:
