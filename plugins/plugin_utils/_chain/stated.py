@@ -52,6 +52,11 @@ def consensus_failed(data: NodeEvidence) -> bool:
     return any(mark.kind == "consensus_failure" and mark.current for mark in data.marks)
 
 
+def is_dead(node: Node) -> bool:
+    """Whether a node runs with its consensus dead: it votes for nothing until it is started again."""
+    return node.state == "not_voting" and node.data is not None and consensus_failed(node.data)
+
+
 def halted_by(reading: Reading, node: Node, data: NodeEvidence) -> t.Optional[tuple[int, int]]:
     """Halt height and halt time that the last run halted by, as its journal names them; 0 for one that was not set."""
     newest = None
