@@ -56,7 +56,7 @@ def _without_vote(
     where = f"no vote at height {known.book.height}"
     if lacking:
         return State("not_voting", since, f"{where}, neither here nor at {lacking[0]}"), ABSENT
-    detail = f"{where} in our views; no node outside the inventory corroborates that: we may be cut off"
+    detail = f"{where} in our views, not corroborated outside the inventory: we may be cut off"
     return State("unknown", since, detail), UNKNOWN
 
 

@@ -69,7 +69,7 @@ def test_a_host_declares_its_address_in_any_case(given_as: str) -> None:
 
 @pytest.mark.parametrize("given_as", ["", "0A", "0G" * 20, ADDRESS + "00", 5, [ADDRESS], "virtenginevalcons1xyz"])
 def test_another_address_is_refused_with_where_to_find_it(given_as: t.Any) -> None:
-    with pytest.raises(Misuse, match="of vh1 is not a consensus address.*validator_info.address"):
+    with pytest.raises(Misuse, match=r"of vh1 is not a consensus address.*validator_info.address"):
         variables.declared("vh1", {variables.ADDRESS: given_as})
     bundle = bundles.new(CHAIN_HALT, AT, {"vh1": HOST})
     bundle["inventory"]["vh1"] = {**HOST, "declared": {variables.ADDRESS: given_as}}

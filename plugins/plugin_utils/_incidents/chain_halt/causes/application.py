@@ -208,15 +208,15 @@ BLOCK_NOT_EXECUTED = Cause(
         "curl -s http://127.0.0.1:26657/consensus_state | jq -r '.result.round_state.\"height/round/step\"'   # step 8",
     ),
     next="Look into the journals of the nodes: an upgrade that waits for its binary, a halt height, a panic or a full disk.",
-    decide="From RPC alone nobody can say why: it may be an upgrade that is due, a halt that was agreed on, a panic or a disk. "
-    "Nothing is restarted before that is known.",
+    decide="From RPC alone the reason cannot be told: it may be an upgrade that is due, a halt that was agreed on, a "
+    "panic or a disk. Nothing is restarted before that is known.",
     message="Block {height} is stored and not executed on nodes that we see. Please tell us the CONSENSUS FAILURE "
     "line of your log, and do not restart or roll back.",
 )
 APPLICATION_STUCK = Cause(
     "application_stuck",
     "the application does not come back",
-    "The application of nodes of ours works on a call and does not come back: a long block, a migration or a dead lock",
+    "The application of nodes of ours works on a call and does not come back: a long block, a migration or a deadlock",
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-1",
     detect=_stuck,
@@ -228,7 +228,7 @@ APPLICATION_STUCK = Cause(
         "curl -s http://127.0.0.1:6060/debug/pprof/goroutine?debug=2 > goroutines.txt   # what it waits for",
     ),
     next="Take a goroutine dump of {hosts} and look whether it works or waits. Do not kill a migration.",
-    decide="A long block ends by itself. Only where the dump shows a dead lock is one node restarted, by a person, to try.",
+    decide="Operator decision: a long block ends by itself. Restart one node to try, only where the dump shows a deadlock.",
 )
 NODE_DEAD_FOR_REASON = Cause(
     "node_dead_for_reason",
@@ -241,8 +241,8 @@ NODE_DEAD_FOR_REASON = Cause(
     signs="The rest: a handshake that failed, too many open files, a block that is called invalid, a "
     "conflicting vote of its own, a panic at a start that is not about a block.",
     by_hand=("journalctl -u virtengine.service -n 100 --no-pager",),
-    next="Cure the stated reason on {hosts} before any start.",
-    decide="A restart does not cure the stated reason.",
+    next="Remove the stated reason on {hosts} before any start.",
+    decide="A restart does not remove the stated reason.",
 )
 
 CAUSES = (

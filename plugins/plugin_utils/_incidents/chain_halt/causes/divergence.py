@@ -172,6 +172,6 @@ DIVERGED_AND_RESTARTED = Cause(
     ),
     next="Do not wait for {hosts} to catch up, and restart nothing there again: the state has to be rolled back or replaced.",
     decide="The last block there was executed to another state. A rollback of one block under the right binary, or a restore, "
-    "is a fleet action that a person starts.",
+    "is a fleet action that an operator starts.",
 )
 CAUSES = (APP_HASH_DIVERGENCE, DIVERGED_AND_RESTARTED)

@@ -246,8 +246,8 @@ NETWORK_SPLIT = Cause(
     with_set(_network_split),
     forbids=("start_node", "thaw_node"),
     signs="Nodes hold votes of disjoint groups at one height, and no group has a quorum. Views with one vote in "
-    "common are one group: one that only lacks late votes is no part of its own. Dials to peers that are "
-    "away are quoted. Refuted where blocks come, or all views hold the same votes.",
+    "common are one group: one that only lacks late votes is no part of its own. Dials to missing peers are quoted. "
+    "Refuted where blocks come, or all views hold the same votes.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-1].prevotes_bit_array'"
         "   # on each host: other bits",
@@ -271,8 +271,9 @@ FEW_PEERS = Cause(
     _nobody_hears,
     detect=_few_peers,
     justifies=_NEW_DIALS,
-    signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has given up dialling "
-    "(peers_given_up, peers_backoff), and what a plain connection from its host came to, is said with it.",
+    signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has "
+    "given up dialling (peers_given_up, peers_backoff), and what a plain connection from its host came to, is said "
+    "with it.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/net_info | jq -r .result.n_peers",
         "grep -E '^(persistent_peers|pex|laddr)' ~virtengine/.virtengine/config/config.toml",
@@ -291,7 +292,7 @@ CLOCK_SKEW = Cause(
     "SEV-3",
     _clock_skew,
     signs="The clock of a host against the controller's and the other hosts', beyond the time an answer takes; "
-    "over RPC alone the time in the answer. Where all are off nobody can tell whose is wrong. Never a "
+    "over RPC alone the time in the answer. Where all are off it cannot be told whose is wrong. Never a "
     "root in a halt.",
     by_hand=(
         "date -u; timedatectl | grep -E 'synchronized|NTP'   # on each host, at once",

@@ -90,7 +90,7 @@ NOTHING_EXPLAINS = Cause(
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-1",
     _nothing_explains,
-    signs="It holds when nobody can tell whether the chain stands, or when it stands and no cause is "
+    signs="It holds when it cannot be told whether the chain stands, or when it stands and no cause is "
     "established as a root. Its text lists what is open, the most telling first.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/dump_consensus_state | jq '.result.round_state | .height, .round, .step, "

@@ -182,7 +182,7 @@ HOSTS_UNREACHABLE = Cause(
     ),
     next="Look at the machines of {hosts}: power, network, console. Never start their keys on other machines: unreachable "
     "is not off.",
-    decide="An automation cannot tell a dead host from one that is cut off, so it starts nothing in its place.",
+    decide="Not automatable: a dead host looks like one that is cut off, so nothing is started in its place.",
 )
 OTHERS_MISSING = Cause(
     "others_missing",

@@ -158,8 +158,8 @@ SIGNING_STATE_MISSING = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F priv_validator_state",
     ),
     next="On {hosts}: find where the signing state went. Do not make an empty one.",
-    decide="A new, empty signing state lets the key sign again what it has signed. A person finds the file, or waits until the "
-    "chain is past every height the key may have signed, and decides.",
+    decide="A new, empty signing state lets the key sign again what it has signed. Operator decision: find the file, "
+    "or wait until the chain is past every height the key may have signed.",
 )
 SIGNING_STATE_AHEAD = Cause(
     "signing_state_ahead",
@@ -176,8 +176,7 @@ SIGNING_STATE_AHEAD = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'regression'",
     ),
     next="On {hosts}: find out which chain or life that signing state is of. Do not edit it.",
-    decide="Setting a signing state back is never done by an automation, and by a person only with proof that the key never "
-    "signed what lies between.",
+    decide="Not automatable: a signing state is set back only with proof that the key never signed what lies between.",
 )
 SIGNING_STATE_BEHIND = Cause(
     "signing_state_behind",
@@ -195,12 +194,12 @@ SIGNING_STATE_BEHIND = Cause(
         "votes",
     ),
     next="Never start {hosts} with that signing state. Find the newer one, or what restored the old one.",
-    decide="A start would be allowed to sign a second time what the chain has seen. A person finds the newest signing state of "
-    "this key, or keeps the node down until the chain is past it.",
+    decide="A start would be allowed to sign a second time what the chain has seen. Operator decision: find the "
+    "newest signing state of this key, or keep the node down until the chain is past it.",
 )
 REMOTE_SIGNER = Cause(
     "remote_signer",
-    "the remote signer is away or refuses",
+    "the remote signer is silent or refuses",
     "Nodes of ours wait for a remote signer that does not answer or refuses",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
@@ -238,9 +237,9 @@ KEY_ON_TWO_HOSTS = Cause(
         "jq -r .address ~virtengine/.virtengine/config/priv_validator_key.json   # on each of the hosts",
         "systemctl is-active virtengine.service; curl -s http://127.0.0.1:26657/status | jq .result.validator_info.address",
     ),
-    next="SECURITY, now: fence one of {hosts} for good (power off, key removed), and call the security team. Which one is a "
-    "person's choice.",
-    decide="The automation stops. A person decides which of the hosts keeps the key, fences the other, and only then goes on.",
+    next="SECURITY, now: fence one of {hosts} for good (power off, key removed), and call the security team. Which "
+    "one is an operator decision.",
+    decide="The automation stops. Operator decision: which of the hosts keeps the key. Fence the other, and only then go on.",
     lasting=True,
 )
 

@@ -144,7 +144,7 @@ UPGRADE_NEEDED = Cause(
         "curl -s http://127.0.0.1:26657/abci_info | jq .result.response.last_block_height   # one below /status",
     ),
     next="Install the named binary on {hosts}, compare its checksum with the release, then start the unit.",
-    decide="Which binary is the right one is not a thing an automation may guess: a person installs the released one. "
+    decide="Not automatable: which binary is the right one. Install the released one. "
     "Nothing is rolled back, and the upgrade is not skipped unless more than two thirds of the power agree to. All stand at "
     "one height: once the binary lies on each node, they may be started together; before, a start only ends what answers.",
     message="The chain stands at height {height}, where a planned upgrade is due. It goes on when more than two "
@@ -166,7 +166,7 @@ WRONG_BINARY = Cause(
         "virtengine version --long | head -5; sha256sum /usr/bin/virtengine",
     ),
     next="Put the binary that the others run on {hosts}, compare the checksum, then start the unit.",
-    decide="A person puts the right binary there: too old needs the upgrade's, too new the one before it.",
+    decide="Operator decision: install the right binary. Too old needs the upgrade's, too new the one before it.",
 )
 HALT_HEIGHT = Cause(
     "halt_height",
@@ -182,10 +182,9 @@ HALT_HEIGHT = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'halt per configuration height'",
         "grep -E '^halt-(height|time)' ~virtengine/.virtengine/config/app.toml; systemctl cat virtengine.service",
     ),
-    next="Ask who set the halt height on {hosts}: it may be a coordinated halt. The plan clears it once a person says that it "
-    "is over.",
-    decide="A halt height may be a halt that operators agreed on. A person finds out, and says so with "
-    "incident_halt_is_over=HEIGHT and a reason; then the plan clears it.",
+    next="Ask who set the halt height on {hosts}: it may be a coordinated halt. The plan clears it once you say that it is over.",
+    decide="Operator decision: a halt height may be a halt that operators agreed on. Ask them, and say that it is "
+    "over with incident_halt_is_over=HEIGHT and a reason; then the plan clears it.",
     message="Nodes of ours stand at a halt height, at {height}. Is this a halt that was agreed on, and is it over? Please "
     "tell us before you change yours.",
 )
@@ -203,7 +202,7 @@ DOUBLE_SIGN_CHECK = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'found signature from the same key'",
         "grep -F double_sign_check_height ~virtengine/.virtengine/config/config.toml",
     ),
-    next="The plan sets double_sign_check_height to 0 for one start on {hosts} and puts it back: read it and approve it.",
+    next="The plan sets double_sign_check_height to 0 for one start on {hosts} and restores it afterwards: read it and approve it.",
 )
 OTHER_GENESIS = Cause(
     "other_genesis",

@@ -84,9 +84,9 @@ DISK_FULL = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'no space left on device'",
     ),
     next="Free space on {hosts} outside the node's data (old logs, old snapshots), then run again.",
-    decide="A node that met a full disk is restarted only after there is room again. Never delete files of the node's data or "
-    "its write-ahead log. Where old log files free enough, the plan compresses them and deletes nothing; what may be deleted "
-    "is for a person to say.",
+    decide="A node that met a full disk is restarted only after there is room again. Never delete files of the node's "
+    "data or its write-ahead log. Where old log files free enough, the plan compresses them and deletes nothing; what "
+    "may be deleted is an operator decision.",
 )
 DISK_UNWRITABLE = Cause(
     "disk_unwritable",
@@ -103,7 +103,7 @@ DISK_UNWRITABLE = Cause(
         "journalctl -k --no-pager | grep -iE 'I/O error|remount|EXT4-fs error' | tail",
     ),
     next="Look at the disk of {hosts} (kernel log, hardware, hypervisor) before anything is mounted writable again.",
-    decide="A file system that the kernel set read-only may be damaged: a person checks it first.",
+    decide="Operator decision: a file system that the kernel set read-only may be damaged. Check it first.",
 )
 DATABASE_DAMAGED = Cause(
     "database_damaged",
@@ -159,8 +159,8 @@ WAL_DAMAGED = Cause(
     ),
     next="Keep the write-ahead log of {hosts}. Where another user owns it, give it back to the node's. CometBFT repairs what "
     "it can at the next start; if it does not, call the next level.",
-    decide="Deleting the log would lose the locks of this height. A person decides, on one node and never during a halt of "
-    "more.",
+    decide="Deleting the log would lose the locks of this height. Operator decision: on one node only, and never "
+    "during a halt of more.",
 )
 
 CAUSES = (DISK_FULL, DISK_UNWRITABLE, DATABASE_DAMAGED, WAL_LOST, WAL_DAMAGED)

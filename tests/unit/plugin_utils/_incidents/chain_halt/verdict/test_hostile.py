@@ -171,7 +171,7 @@ def test_a_height_that_cannot_be_is_set_aside() -> None:
     assert any("cannot be" in note for note in verdict["notes"])
 
 
-def test_a_height_that_nothing_bears_out_is_no_new_block() -> None:
+def test_an_uncorroborated_height_is_no_new_block() -> None:
     def patch(data: Data, look: int) -> None:
         data["rpc"]["status"]["data"].update(height=400 + look, block_time=at(199 + 6 * (look - 1)), block_hash="FF")
 
@@ -179,7 +179,7 @@ def test_a_height_that_nothing_bears_out_is_no_new_block() -> None:
     fleet.hosts[3].patch = patch
     verdict = assess(fleet)
     assert verdict["status"] == "unknown"
-    assert any("nothing else bears that out" in note for note in verdict["notes"])
+    assert any("no other node corroborates it" in note for note in verdict["notes"])
 
 
 def test_two_blocks_at_one_height_stop_the_automation() -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A chain whose hosts nobody can log into: the verdict over RPCs of strangers, of whom one may lie."""
+"""A chain whose hosts nobody can log into: the verdict over nodes outside the inventory, of which one may lie."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import Fleet
 RECORDED = Path(__file__).parents[5] / "data" / "recorded"
 
 
-def strangers(names: t.Sequence[str] = ("a", "b", "c"), **changes: t.Any) -> Data:
+def endpoints(names: t.Sequence[str] = ("a", "b", "c"), **changes: t.Any) -> Data:
     """Validators of 40, 30, 20 and 10, and what the RPCs of so many other nodes show of them."""
     others = changes.pop("others", [Other("v1", 40), Other("v2", 30), Other("v3", 20), Other("v4", 10)])
     fleet = Fleet([], others, references={f"https://{name}.example": {} for name in names}, **changes)
@@ -48,17 +48,17 @@ def answers(bundle: Data, name: str) -> t.Iterator[Data]:
 
 
 def test_two_that_show_new_blocks_are_enough_for_healthy() -> None:
-    verdict = _halt_verdict.assess(strangers(("a", "b"), moving=True))
+    verdict = _halt_verdict.assess(endpoints(("a", "b"), moving=True))
     assert (verdict["status"], verdict["details"]["power"]["voting"]) == ("healthy", 100)
     assert "2 RPC endpoints" in verdict["summary"]
 
 
 def test_one_alone_is_not() -> None:
-    assert _halt_verdict.assess(strangers(("a",), moving=True))["status"] == "unknown"
+    assert _halt_verdict.assess(endpoints(("a",), moving=True))["status"] == "unknown"
 
 
 def test_nobody_answers() -> None:
-    bundle = strangers(("a", "b"))
+    bundle = endpoints(("a", "b"))
     bundle["observations"] = [
         {
             **{key: value for key, value in entry.items() if key != "data"},
@@ -76,7 +76,7 @@ def test_nobody_answers() -> None:
 
 def test_power_that_all_of_them_lack_is_missing() -> None:
     others = [Other("v1", 40, vote=False), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    verdict = _halt_verdict.assess(strangers(others=others))
+    verdict = _halt_verdict.assess(endpoints(others=others))
     assert (verdict["status"], verdict["confirmed"]) == ("incident", True)
     assert held(verdict) == {"others_missing": "root"}
     assert verdict["details"]["power"]["absent"] == 40
@@ -84,13 +84,13 @@ def test_power_that_all_of_them_lack_is_missing() -> None:
 
 def test_one_alone_may_be_the_one_that_is_cut_off() -> None:
     others = [Other("v1", 40, vote=False), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    verdict = _halt_verdict.assess(strangers(("a",), others=others))
+    verdict = _halt_verdict.assess(endpoints(("a",), others=others))
     assert held(verdict) == {"cannot_tell": "root"}
 
 
 def test_votes_that_only_one_of_three_shows_are_not_counted() -> None:
     others = [Other("v1", 40, vote=False), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    bundle = strangers(others=others, halted_s=40)
+    bundle = endpoints(others=others, halted_s=40)
     for data in answers(bundle, "a.example"):
         rounds = data["consensus"]["data"]["rounds"]
         rounds[0]["prevotes"].append([0, *copy.deepcopy(rounds[0]["prevotes"][0][1:])])
@@ -100,7 +100,7 @@ def test_votes_that_only_one_of_three_shows_are_not_counted() -> None:
 
 
 def test_a_lying_height_heals_nothing() -> None:
-    bundle = strangers()
+    bundle = endpoints()
     for look, data in enumerate(answers(bundle, "c.example"), 1):
         data["status"]["data"]["height"] += 40 * look
     assert _halt_verdict.assess(bundle)["status"] in ("incident", "unknown")
@@ -115,10 +115,10 @@ def other_block(bundle: Data, *names: str) -> Data:
 
 def test_another_hash_of_one_is_set_aside_and_of_two_it_stops_everything() -> None:
     names = ("a", "b", "c", "d")
-    verdict = _halt_verdict.assess(other_block(strangers(names, moving=True), "b"))
+    verdict = _halt_verdict.assess(other_block(endpoints(names, moving=True), "b"))
     assert verdict["status"] == "healthy"
     assert any("b.example has another block" in note for note in verdict["notes"])
-    verdict = _halt_verdict.assess(other_block(strangers(names, moving=True), "b", "c"))
+    verdict = _halt_verdict.assess(other_block(endpoints(names, moving=True), "b", "c"))
     assert verdict["status"] == "unknown"
     assert any("Two different blocks" in note for note in verdict["notes"])
 
@@ -176,9 +176,9 @@ def lied(bundle: Data, name: str, lie: Lie) -> Data:
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_one_liar_among_honest_strangers_changes_nothing_that_counts(moving: bool) -> None:
+def test_one_liar_among_honest_endpoints_changes_nothing_that_counts(moving: bool) -> None:
     others = [Other("v1", 40, vote=moving), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    honest = strangers(tuple("abcdefgh"), others=others, moving=moving)
+    honest = endpoints(tuple("abcdefgh"), others=others, moving=moving)
     kept = ("power", "height")
     before = _halt_verdict.assess(honest)
     for lie in LIES:
@@ -190,16 +190,16 @@ def test_one_liar_among_honest_strangers_changes_nothing_that_counts(moving: boo
         }, name
 
 
-def test_one_node_by_two_names_is_one_voice() -> None:
+def test_one_node_by_two_names_counts_once() -> None:
     others = [Other("v1", 40, vote=False), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    bundle = strangers(("a", "b"), others=others)
+    bundle = endpoints(("a", "b"), others=others)
     for data in answers(bundle, "b.example"):
         data["status"]["data"]["node_id"] = next(answers(bundle, "a.example"))["status"]["data"]["node_id"]
     assert held(_halt_verdict.assess(bundle)) == {"cannot_tell": "root"}
 
 
 def test_two_that_move_do_not_outvote_those_that_stand() -> None:
-    bundle = strangers(tuple("abcdefgh"))
+    bundle = endpoints(tuple("abcdefgh"))
     for entry in bundle["observations"]:
         if entry["host"][8] in "ab":
             status = entry["data"]["status"]["data"]
@@ -210,7 +210,7 @@ def test_two_that_move_do_not_outvote_those_that_stand() -> None:
 
 
 def test_another_chain_is_set_aside() -> None:
-    bundle = strangers(moving=True)
+    bundle = endpoints(moving=True)
     for data in answers(bundle, "b.example"):
         data["status"]["data"]["chain_id"] = "another-1"
     verdict = _halt_verdict.assess(bundle)

@@ -226,7 +226,7 @@ def test_peers_of_a_young_halt_may_be_dead_connections() -> None:
 
 
 def test_a_peer_that_may_be_our_own_silent_host_is_no_witness() -> None:
-    """vh4 does not answer, so one stranger among the peers may be vh4."""
+    """vh4 does not answer, so one unknown peer may be vh4."""
     fleet = four(["voting", "voting", "voting", "unreachable"], others=[Other("other", 60, vote=False)], peers=PEER)
     assert "others_missing" not in held(assess(fleet))
     fleet.peers = {"outside": ["other", "vh4"], "second": ["other", "vh4"]}
