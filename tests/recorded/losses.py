@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.plan import finish
 
 Data = dict[str, Any]
 Steps = set[tuple[str, str]]
@@ -45,7 +46,7 @@ class Judged(NamedTuple):
 def judge(bundle: Data, reason: str | None = None) -> Judged:
     """Verdict and plan of a bundle."""
     verdict = HALT.assess(bundle)
-    return Judged(verdict, HALT.plan(bundle, verdict, reason))
+    return Judged(verdict, finish(HALT, verdict, HALT.plan(bundle, verdict, reason), bundle["taken_at"]))
 
 
 def hosts_of(bundle: Data) -> list[str]:
@@ -67,7 +68,7 @@ def without(bundle: Data, losses: Iterable[Loss], how: str = LATE) -> Data:
         parts = lost.get((entry["host"], entry["look"]), set())
         if WHOLE not in parts:
             kept.append(_less(entry, parts, how) if parts and entry["ok"] else entry)
-    return _bundle.check(dict(bundle, observations=kept))
+    return _bundle.check(dict(bundle, observations=kept), HALT)
 
 
 def _less(entry: Data, parts: set[str], how: str) -> Data:
@@ -85,12 +86,14 @@ def _less(entry: Data, parts: set[str], how: str) -> Data:
 
 
 def steps(plan: Data) -> Steps:
-    return {(step["action"], step["host"]) for step in plan["steps"]}
+    return {(step["action"], host) for step in plan["steps"] for host in step["hosts"]}
 
 
 def refused(plan: Data) -> Steps:
     """What is withheld whatever a person says."""
-    return {(entry["action"], entry["host"]) for entry in plan["withheld"] if not entry["break_glass"]}
+    return {
+        (entry["action"], host) for entry in plan["withheld"] if not entry["break_glass"] for host in entry["hosts"]
+    }
 
 
 def named(verdict: Data, kind: str = "causes") -> set[str]:

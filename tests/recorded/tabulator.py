@@ -4,7 +4,7 @@
 """Writes the pages about the causes of a halt from the causes themselves and from the bundles that are kept.
 
 Started by ``tests.recorded.table``. ``docs/causes-of-a-halt.md`` has the table of all bundles, and a page beside it for
-each file of ``halt_causes``. With ``--check`` nothing is written, and the exit code is 1 when a page is out of date.
+each file of ``causes``. With ``--check`` nothing is written, and the exit code is 1 when a page is out of date.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _one_root() -> str:
     return (
         f"Of two faults at once both are roots where each costs power that the chain lacks. {_quoted(single)} have one root: "
         "without the second fault the chain would stand all the same, and to mend it alone brings no block, so it is named "
-        f"as a symptom. In {_quoted(untold)} the root is that nobody can tell: seen from inside, another operator's "
+        f"as a symptom. In {_quoted(untold)} the root is that it cannot be told: seen from inside, another operator's "
         "validator that is silent looks the same as our being cut off, and without its power the fault of ours does not "
         "suffice for a halt."
     )

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Commands that a person types on a host, with that host's own home, unit, RPC and program. PRIVATE to the collection.
 
-The causes write their commands for a node in its usual places. Evidence is a stranger's text, and these commands are
+The causes write their commands for a node in its usual places. Evidence is text from outside, and these commands are
 pasted into a shell: a value is put in only where nothing in it means anything to a shell.
 """
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, part
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading import chain_id as chain_ids
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
     HALT_SECONDS,
     ValidatorSet,
-    named_by_most,
     set_in,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # With a connection to most of its peers, a node hears every vote within seconds: sixteen views, spread over the
@@ -76,7 +76,7 @@ class Votes:
 def views(observations: t.Iterable[Observation], chain: t.Optional[str] = None) -> list[View]:
     """The endpoints that answered, by URL; with ``chain`` only those of that chain."""
     found = [
-        View(clean(entry["host"], 200), bundle.seconds(entry.get("at")), entry["data"])
+        View(clean(entry["host"], 200), values.seconds(entry.get("at")), entry["data"])
         for entry in observations
         if entry.get("ok") is True and isinstance(entry.get("data"), dict)
     ]
@@ -86,7 +86,7 @@ def views(observations: t.Iterable[Observation], chain: t.Optional[str] = None) 
 
 def chain_of(observations: t.Iterable[Observation], declared: t.Optional[str] = None) -> t.Optional[str]:
     """The chain that is judged: the declared one, else the one that most nodes name, of equally many the first."""
-    return clean(declared, 100) if declared else named_by_most(observations)
+    return clean(declared, 100) if declared else chain_ids.of_references(observations)
 
 
 def same_node(observations: t.Iterable[Observation]) -> list[dict[str, t.Any]]:
@@ -228,7 +228,7 @@ def _voted(view: View, members: ValidatorSet, top: int) -> set[str]:
     if height is None or height < top:
         return set()
     rows = [row for entry in consensus.mappings("rounds") for row in _rows(entry.raw)]
-    places = {row[0] for row in rows if isinstance(row, list) and row and bundle.integer(row[0]) is not None}
+    places = {row[0] for row in rows if isinstance(row, list) and row and values.integer(row[0]) is not None}
     return {members[place][0] for place in places if 0 <= place < len(members)}
 
 

@@ -24,9 +24,8 @@ from ansible_collections.virtengine.incident.plugins.module_utils._cometbft impo
 from ansible_collections.virtengine.incident.plugins.module_utils._host import http as _http
 from ansible_collections.virtengine.incident.plugins.module_utils._host import json as _rpc_json
 from ansible_collections.virtengine.incident.plugins.module_utils._host.http_many import Many, Question, Reply
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, failed
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, failed, stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import answers, screen
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import now
 
 LIGHT = ("status", "abci_info")
 WHOLE = tuple(name for name in rpc.PARTS if name not in LIGHT)
@@ -99,11 +98,15 @@ class Endpoint:
 
     def observation(self, look: int) -> dict[str, t.Any]:
         """The contract's observation."""
-        seen = {"source": "cometbft_info", "host": self.where.url, "look": look, "at": self.at or now()}
+        seen = {"source": "cometbft_info", "host": self.where.url, "look": look, "at": self.at or _now()}
         if self.parts:
             return {**seen, "ok": True, "data": self.parts}
         late = {"kind": "late", "text": f"status of {self.where.url}: no answer in time"}
         return {**seen, "ok": False, "error": self.error or late}
+
+
+def _now() -> str:
+    return stamp(time.time())
 
 
 def probe(order: Order, say: t.Callable[[str], None]) -> dict[str, t.Any]:
@@ -195,7 +198,7 @@ class _Run:
                 self._meet(url, part["data"]["peers"])
             return
         if name == "status":
-            endpoint.at = now()
+            endpoint.at = _now()
             if not part["ok"]:
                 endpoint.error = part["error"]
                 return
@@ -310,7 +313,7 @@ class _Run:
             "skipped_addresses": skipped,
             "in_full": list(self._chosen),
             "seconds": round(time.monotonic() - self._began, 3),
-            "at": now(),
+            "at": _now(),
             "summary": screen.lines(observations, chain, len(found), skipped),
         }
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.power import gauge
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import answers
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe.answers import Observation, View
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
     cut,
     fitted,
     pad,
-    power_bar,
     tidy,
     wrap,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import Gauge
 
 LINES = 40
 NAMED = 6  # endpoints named of one kind
@@ -28,6 +29,7 @@ NEAR_BLOCKS = 5
 CLOCK_S = 3.0
 _WIDE = 14
 _URL = 44
+_CELLS = 50
 
 
 def lines(
@@ -99,10 +101,22 @@ def _votes(observations: t.Sequence[Observation], chain: t.Optional[str]) -> lis
     votes = answers.votes(observations, chain)
     if votes is None:
         return []
-    drawn = power_bar({"total": votes.total, "quorum": votes.quorum, "voting": votes.voting})
     stands = {True: "the chain stands", False: "the chain moves", None: "whether the chain moves is not known"}
-    text = f"{stands[votes.halted]} at {votes.height}; votes as {votes.views} endpoint{'' if votes.views == 1 else 's'} saw them"
-    return [*_line("Voting power", text), *([" " * _WIDE + drawn] if drawn else [])]
+    seen = f"as {votes.views} endpoint{'' if votes.views == 1 else 's'} saw it"
+    shown = gauge(votes.total, votes.voting)
+    return [
+        *_line("Voting power", f"{stands[votes.halted]} at {votes.height}; {shown.words} ({seen})"),
+        *([" " * _WIDE + _bar(shown)] if shown.total > 0 else []),
+    ]
+
+
+def _bar(shown: Gauge) -> str:
+    """``[####...|......]``: what is drawn as voting never reaches the line that the power does not reach."""
+    line = min(_CELLS, -(-_CELLS * shown.needed // shown.total))
+    full = _CELLS * shown.value // shown.total
+    full = max(full, line) if shown.value >= shown.needed else min(full, line - 1)
+    cells = "#" * full + "." * (_CELLS - full)
+    return f"[{cells[:line]}|{cells[line:]}]"
 
 
 def _versions(found: list[View]) -> list[str]:
@@ -126,7 +140,7 @@ def _clocks(found: list[View]) -> list[str]:
     skews = [
         (server + 0.5 - view.at, view.url)
         for view in found
-        if view.at is not None and (server := bundle.seconds(view.status.raw.get("server_time"))) is not None
+        if view.at is not None and (server := values.seconds(view.status.raw.get("server_time"))) is not None
     ]
     if not skews:
         return []

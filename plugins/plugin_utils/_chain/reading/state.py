@@ -15,7 +15,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Vote
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.votes import VoteBook
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # Journal reasons that a start would run into again, the most telling first.
@@ -383,11 +383,11 @@ def unreachable_state(error: str, address: t.Optional[str], known: Situation) ->
         return State("unreachable", None, error)
     last = known.book.newest(address)
     if known.fresh(address):
-        seen = bundle.stamp(last.at) if last else None
+        seen = values.stamp(last.at) if last else None
         return State("unreachable", None, f"{error}; but it votes (seen {seen or 'in the newest blocks'})")
     vote = known.book.present(address)
     if vote is not None:
-        return State("unreachable", vote.at, f"{error}; it voted at {bundle.stamp(vote.at) or 'an unknown time'}")
+        return State("unreachable", vote.at, f"{error}; it voted at {values.stamp(vote.at) or 'an unknown time'}")
     if known.book.height is None:
         return State("unreachable", last.at if last else None, f"{error}; nothing shows who votes")
     return State("unreachable", last.at if last else None, f"{error}; no vote at height {known.book.height}")

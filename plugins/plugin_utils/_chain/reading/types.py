@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shapes of a reading: what verdict, plan, guards and recovery know of a halt.
 
-All times are seconds since the epoch (``_bundle.seconds`` reads them, ``_bundle.stamp`` writes them), ``None`` means
+All times are seconds since the epoch (``values.seconds`` reads them, ``values.stamp`` writes them), ``None`` means
 "cannot tell". Heights and powers are integers. Addresses are 40 upper-case hex digits. All texts are cleaned.
 """
 

@@ -9,7 +9,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, Rpc
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, Rpc, consensus_address
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import Source, ValidatorSet
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
     PRECOMMIT,
@@ -17,7 +17,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     Vote,
     Witness,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # CometBFT p2p/conn/connection.go: a connection is pinged every 60 s and given up 45 s later. Until then a node shows
@@ -77,7 +77,7 @@ def _differ(one: t.Any, other: t.Any) -> bool:
 
 def _vote(hrs: HRS, seen: tuple[t.Any, t.Any]) -> Vote:
     block = clean(seen[0], 64) or None
-    return Vote(hrs[0], hrs[1], hrs[2], bundle.seconds(seen[1]), block)
+    return Vote(hrs[0], hrs[1], hrs[2], values.seconds(seen[1]), block)
 
 
 def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -> ValidatorSet:
@@ -111,7 +111,7 @@ def read_votes(
 ) -> VoteBook:
     """Everything the views of one or two looks (oldest first) show of votes.
 
-    ``support``: how many views have to show a vote. More than one where all views are of strangers, of whom one may lie.
+    ``support``: how many views have to show a vote. More than one where all nodes are outside the inventory: one may lie.
     """
     book = VoteBook(chosen)
     if not by_look or height is None:
@@ -153,11 +153,11 @@ def _drop_unsupported(book: VoteBook, by_look: list[list[Source]], height: int, 
                     shown.setdefault((address, hrs), {}).setdefault(vote, set()).add(entry.name)
     book.raw, book.conflicts = {}, set()
     for (address, hrs), contents in shown.items():
-        borne_out = {vote: names for vote, names in contents.items() if len(names) >= support}
-        if borne_out:
-            best = max(borne_out, key=lambda vote: (len(borne_out[vote]), str(vote)))
+        corroborated = {vote: names for vote, names in contents.items() if len(names) >= support}
+        if corroborated:
+            best = max(corroborated, key=lambda vote: (len(corroborated[vote]), str(vote)))
             book.raw.setdefault(address, {})[hrs] = best
-        if len({vote[0] for vote in borne_out if isinstance(vote[0], str)}) > 1:
+        if len({vote[0] for vote in corroborated if isinstance(vote[0], str)}) > 1:
             book.conflicts.add((address, hrs))
     for address in list(book.signed):
         signed = [hrs[0] for hrs in book.raw.get(address, {}) if hrs[2] == PRECOMMIT and hrs[0] <= book.signed[address]]
@@ -250,7 +250,7 @@ def _keep(book: VoteBook, address: t.Any, hrs: HRS, block: t.Any, at: t.Any) -> 
 
 
 def _later(one: tuple[t.Any, t.Any], other: tuple[t.Any, t.Any]) -> bool:
-    return (bundle.seconds(one[1]) or 0.0, clean(one[0])) > (bundle.seconds(other[1]) or 0.0, clean(other[0]))
+    return (values.seconds(one[1]) or 0.0, clean(one[0])) > (values.seconds(other[1]) or 0.0, clean(other[0]))
 
 
 def _commits(book: VoteBook, rpc: Rpc, height: int) -> list[int]:
@@ -264,7 +264,7 @@ def _commits(book: VoteBook, rpc: Rpc, height: int) -> list[int]:
         block = digest[:12] if digest else None
         for key, voted in (("signed", block), ("nil", "nil")):
             for row in commit.items(key):
-                address = bundle.address(row[0]) if isinstance(row, list) and len(row) == 2 else None
+                address = consensus_address(row[0]) if isinstance(row, list) and len(row) == 2 else None
                 if address is not None:
                     _keep(book, address, (at, max(0, number or 0), PRECOMMIT), voted, row[1])
                     book.signed[address] = max(at, book.signed.get(address, 0))
@@ -284,7 +284,7 @@ def references(
             yield Witness(entry.name, "reference", book.height, has, everybody - has)
 
 
-def strangers(
+def outside_peers(
     newest: list[Source], book: VoteBook, own: tuple[set[str], int], age_s: t.Optional[float]
 ) -> t.Iterator[Witness]:
     """Peers of our nodes that are not ours, and whose votes they lack at the present height.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Rpc
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def compare(reading: Reading) -> Sides | None:
     for height in sorted(by_height, reverse=True):
         found = by_height[height]
         if reading.rpc_only and max(len(hosts) for hosts in found.values()) > 1:
-            # One stranger who contradicts two is not believed.
+            # One node outside the inventory that contradicts two is not believed.
             found = {digest: hosts for digest, hosts in found.items() if len(hosts) > 1}
         committed = right.get(height)
         if len(found) > 1 or (committed is not None and committed not in found):
@@ -72,21 +72,21 @@ def _own(reading: Reading) -> dict[str, tuple[int, str]]:
 def _committed(reading: Reading) -> dict[int, str]:
     """Application hash by height, as headers of blocks that are stored say it; where nodes differ, none.
 
-    Of strangers SUPPORT have to say so.
+    Of nodes outside the inventory SUPPORT have to show it.
     """
     found: dict[int, dict[str, set[str]]] = {}
     for view in reading.views:
         for height, digest in _headers(view.rpc):
             found.setdefault(height - 1, {}).setdefault(digest, set()).add(view.name)
     least = SUPPORT if reading.rpc_only else 1
-    borne_out = {height: [d for d, names in said.items() if len(names) >= least] for height, said in found.items()}
-    return {height: digests[0] for height, digests in borne_out.items() if len(digests) == 1}
+    agreed = {height: [d for d, names in said.items() if len(names) >= least] for height, said in found.items()}
+    return {height: digests[0] for height, digests in agreed.items() if len(digests) == 1}
 
 
 def _headers(rpc: Rpc) -> list[tuple[int, str]]:
     rows: list[tuple[int, str]] = []
     for row in rpc.blocks.items("headers"):
-        height = bundle.integer(row[0]) if isinstance(row, list) and len(row) == 2 else None
+        height = values.integer(row[0]) if isinstance(row, list) and len(row) == 2 else None
         if height is not None and isinstance(row[1], str) and row[1]:
             rows.append((height, row[1].upper()))
     height, digest = rpc.status.integer("height"), rpc.status.text("app_hash")

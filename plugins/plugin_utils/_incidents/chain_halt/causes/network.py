@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import (
+    backing_off,
+    dial_words,
+    missing_peers,
+    peerless,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
     CLOCK_SKEW_S,
     VOTE_TIME_TOLERANCE_S,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import PRECOMMIT, PREVOTE, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import reconnect as redial
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     Halt,
     Unclear,
@@ -21,7 +26,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     of_hosts,
     with_set,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
@@ -59,7 +64,7 @@ def _seen_by(halt: Halt) -> dict[str, Votes]:
         votes = {}
         for entry in shown.mappings("rounds"):
             for step, key in ((PREVOTE, "prevotes"), (PRECOMMIT, "precommits")):
-                places = [bundle.integer(row[0]) for row in entry.items(key) if isinstance(row, list) and row]
+                places = [values.integer(row[0]) for row in entry.items(key) if isinstance(row, list) and row]
                 voters = {members[place] for place in places if place is not None and 0 <= place < len(members)}
                 if voters := voters - gone - {None}:
                     votes[entry.integer("round") or 0, step] = frozenset(t.cast("set[str]", voters))
@@ -125,7 +130,7 @@ def _network_split(halt: Halt) -> Finding:
 
 
 def _alone(node: t.Optional[Node]) -> bool:
-    return node is not None and redial.peerless(node)
+    return node is not None and peerless(node)
 
 
 def _open_again(nodes: dict[str, Node]) -> bool:
@@ -133,7 +138,10 @@ def _open_again(nodes: dict[str, Node]) -> bool:
     seen = [node.data for node in nodes.values() if node.data is not None]
     ours = {(data.rpc.status.text("node_id") or "").lower() for data in seen} - {""}
     words = [
-        peer.text("dial") for data in seen for peer in redial.away(data) if (peer.text("node_id") or "").lower() in ours
+        peer.text("dial")
+        for data in seen
+        for peer in missing_peers(data)
+        if (peer.text("node_id") or "").lower() in ours
     ]
     return bool(words) and all(word == "open" for word in words)
 
@@ -165,7 +173,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     alone = [
         node
         for node in reading.nodes.values()
-        if node.state in ("not_voting", "running", *(("voting",) if halt.standing else ())) and redial.peerless(node)
+        if node.state in ("not_voting", "running", *(("voting",) if halt.standing else ())) and peerless(node)
     ]
     rows = [row for row in halt.rows.values() if row.host in {node.host for node in alone}]
     if alone and (reading.total <= 0 or not rows):
@@ -178,7 +186,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     hosts = tuple(sorted(node.host for node in alone))
     words = f"without a single peer: {names(rows)}{_why_no_peers(alone[0])}"
     if not voting:
-        return halt.judged(rows, words, hosts, struck=True)
+        return halt.judged(rows, words, hosts, held=True)
     heard = reading.voting - voting
     because = f"{words}. Without them {heard} of {reading.total} can be heard, {reading.quorum} are needed"
     beside = heard >= reading.quorum
@@ -194,7 +202,7 @@ def _why_no_peers(node: Node) -> str:
         return ", and its configuration names no persistent peer"
     dials = sorted({text for peer in expected if (text := peer.text("dial")) is not None})
     tries = f"; tried from its host: {', '.join(dials)}" if dials else ""
-    return f", {redial.said(data)}{tries}" if redial.waits(data) is not None else tries
+    return f", {dial_words(data)}{tries}" if backing_off(data) is not None else tries
 
 
 def _clock_skew(halt: Halt) -> Finding:
@@ -238,8 +246,8 @@ NETWORK_SPLIT = Cause(
     with_set(_network_split),
     forbids=("start_node", "thaw_node"),
     signs="Nodes hold votes of disjoint groups at one height, and no group has a quorum. Views with one vote in "
-    "common are one group: one that only lacks late votes is no part of its own. Dials to peers that are "
-    "away are quoted. Refuted where blocks come, or all views hold the same votes.",
+    "common are one group: one that only lacks late votes is no part of its own. Dials to missing peers are quoted. "
+    "Refuted where blocks come, or all views hold the same votes.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-1].prevotes_bit_array'"
         "   # on each host: other bits",
@@ -261,10 +269,11 @@ FEW_PEERS = Cause(
     "1. Chain Halted, Quick Diagnosis 3",
     "SEV-1",
     _nobody_hears,
-    strikes=_few_peers,
+    detect=_few_peers,
     justifies=_NEW_DIALS,
-    signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has given up dialling "
-    "(peers_given_up, peers_backoff), and what a plain connection from its host came to, is said with it.",
+    signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has "
+    "given up dialling (peers_given_up, peers_backoff), and what a plain connection from its host came to, is said "
+    "with it.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/net_info | jq -r .result.n_peers",
         "grep -E '^(persistent_peers|pex|laddr)' ~virtengine/.virtengine/config/config.toml",
@@ -283,7 +292,7 @@ CLOCK_SKEW = Cause(
     "SEV-3",
     _clock_skew,
     signs="The clock of a host against the controller's and the other hosts', beyond the time an answer takes; "
-    "over RPC alone the time in the answer. Where all are off nobody can tell whose is wrong. Never a "
+    "over RPC alone the time in the answer. Where all are off it cannot be told whose is wrong. Never a "
     "root in a halt.",
     by_hand=(
         "date -u; timedatectl | grep -E 'synchronized|NTP'   # on each host, at once",

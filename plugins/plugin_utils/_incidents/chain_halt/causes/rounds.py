@@ -202,21 +202,23 @@ def _commits(halt: Halt) -> list[Part]:
 
 
 def _proposer_silent(halt: Halt) -> Finding:
-    """While blocks come: rounds are lost whenever it is the turn of a validator that is away."""
+    """While blocks come: rounds are lost whenever it is the turn of a validator that is missing."""
     commits = _commits(halt)
     late = [commit for commit in commits if (commit.integer("round") or 0) > 0]
-    away = [row for row in halt.reading.validators if row.counts_as == "absent" or row.state == "not_voting"]
+    missing = [row for row in halt.reading.validators if row.counts_as == "absent" or row.state == "not_voting"]
     if halt.standing is True:
         return refuted("the chain stands")
     if halt.standing is None:
         return cannot_tell("whether blocks come")
-    if late and away:
+    if late and missing:
         said = ", ".join(f"{commit.integer('height')} (round {commit.integer('round')})" for commit in late[:5])
-        because = f"of the newest {len(commits)} blocks {len(late)} needed another round: {said}; away: {names(away)}"
-        return Finding(HOLDS, because, 0, tuple(sorted(row.host for row in away if row.host)), symptom=True)
+        because = (
+            f"of the newest {len(commits)} blocks {len(late)} needed another round: {said}; missing: {names(missing)}"
+        )
+        return Finding(HOLDS, because, 0, tuple(sorted(row.host for row in missing if row.host)), symptom=True)
     if not commits:
         return cannot_tell("the rounds of the newest commits")
-    return refuted("the newest blocks needed one round" if not late else "no validator is away")
+    return refuted("the newest blocks needed one round" if not late else "no validator is missing")
 
 
 def _slow(halt: Halt) -> Finding:
@@ -275,7 +277,8 @@ PROPOSALS_LATE = Cause(
         "000000000000: nil",
     ),
     next="Look at who proposes and how large its blocks are; look at the bandwidth between proposers and the rest.",
-    decide="Longer timeout_propose on all nodes lets large or slow proposals arrive: operators have to agree on it.",
+    decide="Operator decision: a longer timeout_propose on all nodes lets large or slow proposals arrive, and "
+    "operators have to agree on it.",
     message="Enough validators vote, and rounds pass because proposals do not arrive in time. Please look at your "
     "bandwidth and timeout_propose, and do not restart a node that votes.",
 )
@@ -305,7 +308,7 @@ PROPOSER_SILENT = Cause(
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-3",
     with_set(_proposer_silent),
-    signs="Blocks come; of the newest five commits some have a round above 0, and a validator is away. Refuted "
+    signs="Blocks come; of the newest five commits some have a round above 0, and a validator is missing. Refuted "
     "on a chain that stands.",
     by_hand=(
         'for h in $(seq $((H-5)) $H); do curl -s "http://127.0.0.1:26657/commit?height=$h" | jq -c '

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bundles from the recorded answers and journals of a real network: ``python -m tests.unit.verdict.assemble FROM TO``.
+"""Bundles from the recorded answers and journals of a real network: ``python -m tests.unit.plugin_utils._incidents.chain_halt.verdict.assemble FROM TO``.
 
 FROM holds the answers as they were served, one file each (``STATE-METHOD.json``), and journals (``journal-*.jsonl``).
 The collection's own readers read them, as they read a node. What was recorded on no host (state of the unit, the second
@@ -164,11 +164,13 @@ def assemble(folder: Path, scene: Scene) -> Data:
     for host in scene.hosts:
         address = next((full for full in known if full.startswith(ADDRESSES.get(host, "-"))), None)
         groups = ["validators" if address else "sentries"]
-        inventory[host] = {"address": address, "target": True, "observed": True, "groups": groups}
+        declared = {"incident_validator_address": address} if address else {}
+        inventory[host] = {"declared": declared, "target": True, "observed": True, "groups": groups}
     return {
         "schema": "virtengine.incident.evidence/1",
         "incident": "chain_halt",
-        "chain_id": "virtengine-test-1",
+        "settings": {},
+        "not_looked_at": [],
         "taken_at": later(start, scene.gap_s * scene.looks),
         "min_seconds_between_looks": 5,
         "inventory": inventory,
