@@ -89,7 +89,7 @@ def _do(fleet: Fleet, step: tuple[str, ...]) -> None:
     elif kind == "on":
         fleet.on(words[0], words[1])
     elif kind == "halted":
-        fleet.wait_until_halted(words[0], timeout=180)
+        fleet.wait_until_halted(words[0])
     elif kind == "moving":
         fleet.wait_for_blocks(words[0])
     elif kind == "sleep":
@@ -173,15 +173,20 @@ def _record(case: Case, fleet: Fleet) -> list[str]:
     return _differences(case, seen)
 
 
+def parser() -> argparse.ArgumentParser:
+    """What may be typed behind ``python3 -m tests.recorded.record``."""
+    found = argparse.ArgumentParser(prog="python3 -m tests.recorded.record", description=__doc__)
+    found.add_argument("cases", nargs="*", metavar="CASE", help="default: all")
+    found.add_argument("--keep", action="store_true", help="leave the fleet standing at the end")
+    return found
+
+
 def main() -> int:
     """Record the named cases; 1 when a verdict is not what its case says."""
-    parser = argparse.ArgumentParser(prog="python3 -m tests.recorded.record", description=__doc__)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="default: all")
-    parser.add_argument("--keep", action="store_true", help="leave the fleet standing at the end")
-    options = parser.parse_args()
+    options = parser().parse_args()
     unknown = sorted(set(options.cases) - {case.name for case in CASES})
     if unknown:
-        parser.error(f"no case is called {', '.join(unknown)}. There are: {', '.join(case.name for case in CASES)}")
+        parser().error(f"no case is called {', '.join(unknown)}. There are: {', '.join(case.name for case in CASES)}")
     meant = [case for case in CASES if not options.cases or case.name in options.cases]
     DATA.mkdir(parents=True, exist_ok=True)
     wrong: dict[str, list[str]] = {}
