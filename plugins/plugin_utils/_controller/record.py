@@ -16,7 +16,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal, now
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds, stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as _plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
 
@@ -34,10 +34,20 @@ def write_whole(path: str, text: str) -> None:
 
 
 def record_name(incident: str, subject: str, started_at: str) -> str:
-    """The name of a record: incident, subject and start. Two runs over the same incident agree on it."""
-    at = re.sub(r"[-:]|\.[0-9]+", "", started_at)
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{incident}-{subject}")[:120]
-    return f"{name}-{at}"
+    """The name of a record: incident, subject and start, to the second. Two runs over the same incident agree on it.
+
+    Subject and start may come from a host: what cannot stand in a file name becomes ``_``. A subject that loses more than
+    its spaces that way gets a hash behind it, so that two subjects never share a record.
+    """
+    name = re.sub(r"[^A-Za-z0-9.-]|\.(?=\.)", "_", subject)[:80]
+    if name.replace("_", " ") != subject:
+        name += f"-{_hash(subject)[:8]}"
+    at = stamp(seconds(started_at)) or _hash(started_at)[:16]
+    return f"{incident}-{name}-{re.sub('[-:]', '', at)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Record:
