@@ -21,6 +21,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan imp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
 
 JOURNAL = "journal.jsonl"
+# What a reader of an entry relies on.
+_ENTRY = {"at": str, "run": str, "kind": str, "data": dict}
 
 
 def write_whole(path: str, text: str) -> None:
@@ -105,23 +107,19 @@ class Record:
         try:
             with open(os.path.join(self.path, name), encoding="utf-8") as stream:
                 return json.load(stream)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
 
     def head(self) -> str | None:
         return hash_chain.verify(self._lines()).hash if self.path is not None else None
 
     def entries(self) -> list[dict[str, t.Any]]:
-        """Every whole entry, oldest first."""
+        """Every whole entry, oldest first; lines of another shape are left out."""
         entries = []
         for line in self._lines() if self.path is not None else []:
             with contextlib.suppress(ValueError, RecursionError):
                 entry = json.loads(line)
-                if (
-                    isinstance(entry, dict)
-                    and {"at", "run", "kind"} <= set(entry)
-                    and isinstance(entry.get("data"), dict)
-                ):
+                if isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in _ENTRY.items()):
                     entries.append(entry)
         return entries
 
