@@ -65,7 +65,7 @@ class ActionModule(ControllerAction):
         reason = (args["break_glass_reason"] or "").strip() or None
         draft = incident.plan(bundle, verdict, reason)
         found = find_plan(state.facts["record_dir"], str(args["approve"] or "").strip())
-        self._open_record(state, found, bool(draft["steps"]))
+        self._open_record(state, _same_incident(found, incident, verdict), bool(draft["steps"]))
         record, seen = state.record(), looks.locks_seen(state)
         used = used_digests(record, seen)
         plan = plans.finish(incident, verdict, draft, now(), used)
@@ -136,6 +136,12 @@ class ActionModule(ControllerAction):
         facts.update(record_path=record.path, record_problem=problem)
         state.keep("run", facts)
         state.facts = facts
+
+
+def _same_incident(found: Recorded | None, incident: Incident, verdict: Data) -> Recorded | None:
+    """``found`` where it is of this incident: a digest that was mixed up must not bring this run into another's record."""
+    mine = (incident.full_name, verdict["subject"])
+    return found if found is not None and (found.plan["incident"], found.plan["subject"]) == mine else None
 
 
 def approved(given: t.Any, asked: Asked, facts: Data) -> Approval:
