@@ -145,9 +145,9 @@ def outcome_of(state: RunState, failed_message: str | None) -> tuple[str, list[s
 
 
 def put_back_failed(state: RunState, gate: Data) -> list[str]:
-    """Hosts on which what the steps changed only for a time could not be put back."""
+    """Hosts on which what the steps changed only for a time was not put back, also because the lock was lost."""
     done = state.noted("put_back")
-    locked = set(gate.get("locked_on", []))
+    locked = {*gate.get("locked_on", []), *gate.get("lost_on", [])}
     due = {host for entry in gate["put_back"] for host in entry["hosts"]} & locked
     return sorted(host for host in due if not done.get(host) or not all(call["ok"] for call in done[host]))
 

@@ -204,7 +204,7 @@ def holders(seen: dict[str, Data], scopes: t.Sequence[str]) -> list[str]:
             if lock["scope"] in scopes:
                 held.setdefault((lock["scope"], str(lock["owner"])), (lock, []))[1].append(host)
     return [
-        f"The lock of {scope} is held by {owner} ({lock['who']}, {lock['age_s']} s ago) on {', '.join(hosts)}: another "
-        "responder acts, or died while it did."
+        f"The lock of {scope} is held by {owner or 'an unreadable lock file'} ({lock['who'] or 'unknown'}, "
+        f"{lock['age_s']} s ago) on {', '.join(hosts)}: another responder acts, or died while it did."
         for (scope, owner), (lock, hosts) in held.items()
     ]
