@@ -77,7 +77,7 @@ class Record:
                     f"The record {journal} was changed: {broken}. Move the directory away and run again; nothing was done."
                 ) from broken
             if head.torn:
-                # A killed run leaves half a line. It is kept as evidence beside the journal and cut off the chain.
+                # A killed run leaves half a line. It is kept as evidence beside the journal and cut off there.
                 write_whole(os.path.join(self.path, f"torn-{self.run}.txt"), lines[-1])
                 write_whole(journal, "".join(f"{line}\n" for line in lines[:-1]))
             entry = hash_chain.entry(head.hash, head.seq + 1, now(), self.run, kind, data)
@@ -87,7 +87,7 @@ class Record:
                 os.fsync(stream.fileno())
 
     def evidence(self, name: str, bundle: dict[str, t.Any]) -> None:
-        """Keep a bundle beside the journal and chain its hash."""
+        """Keep a bundle beside the journal, and its hash in it."""
         if self.path is None:
             return
         text = json.dumps(bundle, sort_keys=True, separators=(",", ":"))
@@ -125,7 +125,7 @@ class Record:
 
     def _lines(self) -> list[str]:
         try:
-            # What is no text is no journal either: the chain then says where it breaks.
+            # What is no text is no journal either: verifying it says where it breaks.
             with open(os.path.join(self.path or "", JOURNAL), encoding="utf-8", errors="replace") as stream:
                 return stream.read().splitlines()
         except FileNotFoundError:

@@ -34,7 +34,7 @@ def impact_words(step: Data) -> str:
 
 
 def step_line(step: Data, state: str, plan: Data) -> str:
-    """One line while a step runs: ``[step 2/4] start the node on vh1: done, power seen voting 32 -> 66 (67 needed)``."""
+    """One line while a step runs: ``[step 2/4] start db2: done, replicas 1 -> 2 (2 needed)``."""
     words = impact_words(step)
     line = f"[step {number(step.get('number'))}/{len(plan['steps'])}] {tidy(step.get('what'), 60)}: {cut(state, 20)}"
     return cut(line + (f", {words}" if words else ""), COLUMNS)
