@@ -69,7 +69,7 @@ def first_answer(verdict: Verdict) -> list[str]:
     """A few lines after the first look: what it seems to be, the gauge, who is missing."""
     lines = [f"FIRST ANSWER, another look follows in a few seconds: {verdict['headline']}"]
     lines += wrap(verdict["summary"], INDENT, most=3)
-    lines += [INDENT + bar(gauge) for gauge in verdict["gauges"][:1]]
+    lines += [line for gauge in verdict["gauges"][:1] for line in _bar(gauge)]
     for text in verdict["brief"]:
         lines += wrap(text, INDENT, most=1)
     return [fitted(line) for line in lines]
@@ -108,10 +108,15 @@ def _pictures(verdict: Verdict) -> list[str]:
         gauge = drawn.pop(place, None)
         legend = f"    ({gauge['legend']})" if gauge and shown["rows"] else ""
         lines += ["", fitted(shown["title"].upper() + legend), *table.lines(shown)]
-        lines += [INDENT + bar(gauge)] if gauge and shown["rows"] else []
+        lines += _bar(gauge) if gauge and shown["rows"] else []
     for gauge in drawn.values():
-        lines += ["", fitted(f"{gauge['title'].upper()}    ({gauge['legend']})"), INDENT + bar(gauge)]
+        lines += ["", fitted(f"{gauge['title'].upper()}    ({gauge['legend']})"), *_bar(gauge)]
     return lines
+
+
+def _bar(gauge: dict[str, t.Any]) -> list[str]:
+    """The gauge; words that do not fit behind its bar stand below it, for half a number would be misread."""
+    return wrap(bar(gauge), INDENT, most=3)
 
 
 def _items(items: t.Sequence[Item]) -> list[str]:
