@@ -101,16 +101,15 @@ def _rule(title: str, severity: t.Any) -> str:
 
 
 def _pictures(verdict: Verdict) -> list[str]:
-    """Each table with the gauge that its rows add up to; then gauges of their own."""
+    """Each table with the gauges that its rows add up to; then gauges of their own."""
     lines: list[str] = []
-    drawn = {gauge["table"]: gauge for gauge in verdict["gauges"]}
-    for place, shown in enumerate(verdict["tables"]):
-        gauge = drawn.pop(place, None)
-        legend = f"    ({gauge['legend']})" if gauge and shown["rows"] else ""
-        lines += ["", fitted(shown["title"].upper() + legend), *table.lines(shown)]
-        lines += _bar(gauge) if gauge and shown["rows"] else []
-    for gauge in drawn.values():
-        lines += ["", fitted(f"{gauge['title'].upper()}    ({gauge['legend']})"), *_bar(gauge)]
+    for shown, gauges in table.with_gauges(verdict):
+        drawn = gauges if shown["rows"] else []
+        legend = f"    ({drawn[0]['legend']})" if drawn else ""
+        lines += ["", shown["title"].upper() + legend, *table.lines(shown)]
+        lines += [line for gauge in drawn for line in _bar(gauge)]
+    for gauge in table.own_gauges(verdict):
+        lines += ["", f"{gauge['title'].upper()}    ({gauge['legend']})", *_bar(gauge)]
     return lines
 
 
