@@ -14,6 +14,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.de
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import call_of
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 LOCK = "virtengine.incident.incident_lock"
 
@@ -62,14 +63,19 @@ class ActionModule(ActionBase):
             lambda: self._execute_module(module_name=module, module_args=given, task_vars=task_vars),
         )
         if error is None and (answer.get("failed") or answer.get("unreachable")):
-            error = {"kind": "failed", "text": str(answer.get("msg") or "the module failed without a message")}
+            error = {"kind": "failed", "text": _message(answer) or "the module failed without a message"}
         if error is None and cleared.proof is not None and answer.get(cleared.proof) is not True:
-            error = {"kind": "failed", "text": str(answer.get("msg") or f"{cleared.proof} is not so")}
+            error = {"kind": "failed", "text": _message(answer) or f"{cleared.proof} is not so"}
         shown = plain({key: value for key, value in answer.items() if not key.startswith("_ansible")})
         done = {"ok": error is None, "error": error, "answer": shown, "started_at": started, "finished_at": now()}
         state.note(cleared.kind, host, {"module": module, "args": given, **done})
         result.update(changed=bool(answer.get("changed")), **done)
         return result
+
+
+def _message(answer: Data) -> str:
+    """What a module says, as one safe line: it comes from a host, and is printed."""
+    return clean(str(answer.get("msg") or ""))
 
 
 def allowed(state: RunState, token: str, module: str, args: Data, host: str) -> Cleared:

@@ -19,6 +19,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import timeline
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import plan as plan_view
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 Data = dict[str, t.Any]
 
@@ -51,8 +52,8 @@ class ActionModule(ControllerAction):
         # Only now is the digest used: a run that met another's lock did nothing, and may come back with it.
         gate = state.read("gate")
         used = {key: gate[key] for key in ("digest", "resumed", "break_glass_reason")}
-        state.keep("gate", {**gate, "locked_on": answer["taken_on"]})
         state.record().append("approved", {"who": state.facts["who"], **used})
+        state.keep("gate", {**gate, "locked_on": answer["taken_on"]})
         return answer
 
     def _before(self, state: RunState, incident: Incident, step: Data) -> Data:
@@ -69,7 +70,7 @@ class ActionModule(ControllerAction):
             still_locked(state, gate)
         except Refusal:
             # Nothing of this run may touch a host any more, not even to put back what it changed.
-            state.keep("gate", {**gate, "cleared": None, "locked_on": []})
+            state.keep("gate", {**gate, "cleared": None, "locked_on": [], "lost_on": gate["locked_on"]})
             raise
         bundle = looks.add_look(state, incident)
         begun = timeline.begun(state.record().entries(), gate["digest"])
@@ -161,7 +162,7 @@ def taken(state: RunState, hosts: list[str]) -> Data:
             raise Refusal(
                 f"The digest was used before, as {host} knows. Nothing was done. Approve the plan printed now."
             )
-        others = [result["answer"]["held_by"] for result in results if result["answer"].get("held_by")]
+        others = [by for result in results if isinstance(by := result["answer"].get("held_by"), dict)]
         got = {result["args"]["scope"] for result in results if result["ok"] and result["answer"].get("held")}
         if others:
             held.append((host, others[0]))
@@ -172,11 +173,11 @@ def taken(state: RunState, hosts: list[str]) -> Data:
             missing.append(f"{host}: {wrong}")
     state.record().append("lock", {"scopes": gate["scopes"], "taken_on": ours, "held_on": held, "not_taken": missing})
     if held:
-        owner = held[0][1]
+        owner, who, age = (clean(held[0][1].get(key)) for key in ("owner", "who", "age_s"))
         raise Refusal(
             f"Another responder holds the lock of {', '.join(gate['scopes'])} on {', '.join(name for name, _who in held)}: "
-            f"{owner.get('owner')} ({owner.get('who')}, {owner.get('age_s')} s ago). Nothing was done. If that run is "
-            f"dead, run again with -e incident_break_lock={owner.get('owner')}"
+            f"{owner or 'an unreadable lock file'} ({who or 'unknown'}, {age or '?'} s ago). Nothing was done. "
+            + (f"If that run is dead, run again with -e incident_break_lock={owner}" if owner else "Look at that file.")
         )
     if missing:
         raise Refusal("The lock could not be taken, nothing was done. " + "; ".join(missing))

@@ -36,10 +36,10 @@ class ActionModule(ControllerAction):
         facts, record, gate = state.facts, state.record(), state.read("gate")
         verdict, plan, recovery = state.read("verdict"), state.read("plan"), state.read("recovery")
         outcome, lines = outcome_of(state, args["failed_message"])
-        left, stays = (locks_left(state), put_back_failed(state, gate)) if gate else ([], [])
+        left, back, stays = (locks_left(state), *put_back(state, gate)) if gate else ([], [], [])
         entries = [("verified", recovery)] if recovery is not None else []
-        entries += [("note", {"lock_left_on": left})] if left else []
-        entries += [("note", {"not_put_back_on": stays})] if stays else []
+        notes = {"put_back_on": back, "not_put_back_on": stays, "lock_left_on": left}
+        entries += [("note", {name: hosts}) for name, hosts in notes.items() if hosts]
         entries.append(("run_finished", {"outcome": outcome, "because": list(lines)}))
         head, report = None, None
         try:
@@ -144,12 +144,16 @@ def outcome_of(state: RunState, failed_message: str | None) -> tuple[str, list[s
     return "diagnosed", []
 
 
-def put_back_failed(state: RunState, gate: Data) -> list[str]:
-    """Hosts on which what the steps changed only for a time could not be put back."""
+def put_back(state: RunState, gate: Data) -> tuple[list[str], list[str]]:
+    """Hosts on which what the steps changed only for a time was put back, and those on which it stays as it is.
+
+    It stays as well where the lock was lost: another run acts there then, but whoever reads the screen has to know.
+    """
     done = state.noted("put_back")
-    locked = set(gate.get("locked_on", []))
+    locked = {*gate.get("locked_on", []), *gate.get("lost_on", [])}
     due = {host for entry in gate["put_back"] for host in entry["hosts"]} & locked
-    return sorted(host for host in due if not done.get(host) or not all(call["ok"] for call in done[host]))
+    back = {host for host in due if done.get(host) and all(call["ok"] for call in done[host])}
+    return sorted(back), sorted(due - back)
 
 
 def locks_left(state: RunState) -> list[str]:

@@ -65,7 +65,7 @@ class ActionModule(ControllerAction):
         reason = (args["break_glass_reason"] or "").strip() or None
         draft = incident.plan(bundle, verdict, reason)
         found = find_plan(state.facts["record_dir"], str(args["approve"] or "").strip())
-        self._open_record(state, found, bool(draft["steps"]))
+        self._open_record(state, _same_incident(found, incident, verdict), bool(draft["steps"]))
         record, seen = state.record(), looks.locks_seen(state)
         used = used_digests(record, seen)
         plan = plans.finish(incident, verdict, draft, now(), used)
@@ -138,6 +138,12 @@ class ActionModule(ControllerAction):
         state.facts = facts
 
 
+def _same_incident(found: Recorded | None, incident: Incident, verdict: Data) -> Recorded | None:
+    """``found`` where it is of this incident: a digest that was mixed up must not bring this run into another's record."""
+    mine = (incident.full_name, verdict["subject"])
+    return found if found is not None and (found.plan["incident"], found.plan["subject"]) == mine else None
+
+
 def approved(given: t.Any, asked: Asked, facts: Data) -> Approval:
     """The plan that this digest lets us carry out, or Refusal with the reason that a person needs."""
     problem = plans.invalid_digest(given)
@@ -198,7 +204,7 @@ def holders(seen: dict[str, Data], scopes: t.Sequence[str]) -> list[str]:
             if lock["scope"] in scopes:
                 held.setdefault((lock["scope"], str(lock["owner"])), (lock, []))[1].append(host)
     return [
-        f"The lock of {scope} is held by {owner} ({lock['who']}, {lock['age_s']} s ago) on {', '.join(hosts)}: another "
-        "responder acts, or died while it did."
+        f"The lock of {scope} is held by {owner or 'an unreadable lock file'} ({lock['who'] or 'unknown'}, "
+        f"{lock['age_s']} s ago) on {', '.join(hosts)}: another responder acts, or died while it did."
         for (scope, owner), (lock, hosts) in held.items()
     ]

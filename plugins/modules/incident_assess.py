@@ -56,7 +56,7 @@ subject:
   description: What the verdict is about.
   returned: success
   type: str
-  sample: chain virtengine-rig-1
+  sample: chain virtengine-1
 more:
   description: Whether another look is needed before a plan can be made.
   returned: success

@@ -10,12 +10,10 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import now
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as bundles
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import integer, seconds
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
 
 Data = dict[str, t.Any]
-
-LOCK_KEYS = ("scope", "owner", "who", "age_s")
 
 FIRST: Data = {"number": 1, "pause_s": 0}
 
@@ -75,7 +73,7 @@ def _lost(source: str, host: str, number: int) -> Data:
 
 
 def locks_seen(state: RunState) -> dict[str, Data]:
-    """Of each host, what its newest answer about locks was: ``{"ok", "locks", "used"}``; see ``node_evidence``."""
+    """Of each host, what its newest answer about locks was, as of ``locks_of``."""
     number = current(state)["number"]
     found: dict[str, Data] = {}
     for look in range(1, number + 1):
@@ -89,10 +87,22 @@ def locks_of_look(state: RunState, number: int) -> dict[str, Data]:
 
 
 def locks_of(part: t.Any) -> Data:
-    """A host's answer about locks as it is relied on: ``{"ok", "locks": [{"scope", "owner", "who", "age_s"}], "used": [digest]}``."""
+    """A host's answer about locks as it is relied on: ``{"ok", "locks": [{"scope", "owner", "who", "age_s"}], "used": [digest]}``.
+
+    It comes as a part, ``{"ok": true, "data": {"locks": [...], "used": [...]}}``, but a host may send anything: then it is
+    not ``ok``, which is never taken for "no lock".
+    """
     data = part.get("data") if isinstance(part, dict) and part.get("ok") is True else None
-    if not isinstance(data, dict):
+    locks, used = (data.get(key) if isinstance(data, dict) else None for key in ("locks", "used"))
+    if not _all_are(locks, dict) or not _all_are(used, str):
         return {"ok": False, "locks": [], "used": []}
-    held = [entry for entry in data.get("locks") or [] if isinstance(entry, dict)]
-    used = [str(digest) for digest in data.get("used") or []]
-    return {"ok": True, "locks": [{key: entry.get(key) for key in LOCK_KEYS} for entry in held], "used": used}
+    return {"ok": True, "locks": [_lock(entry) for entry in locks], "used": list(used)}
+
+
+def _all_are(values: t.Any, kind: type) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+
+
+def _lock(entry: Data) -> Data:
+    texts = {key: entry[key] if isinstance(entry.get(key), str) else "" for key in ("scope", "owner", "who")}
+    return {**texts, "age_s": integer(entry.get("age_s"))}

@@ -16,11 +16,13 @@ import tempfile
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal, now
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds, stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as _plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
 
 JOURNAL = "journal.jsonl"
+# What a reader of an entry relies on.
+_ENTRY = {"at": str, "run": str, "kind": str, "data": dict}
 
 
 def write_whole(path: str, text: str) -> None:
@@ -34,10 +36,20 @@ def write_whole(path: str, text: str) -> None:
 
 
 def record_name(incident: str, subject: str, started_at: str) -> str:
-    """The name of a record: incident, subject and start. Two runs over the same incident agree on it."""
-    at = re.sub(r"[-:]|\.[0-9]+", "", started_at)
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{incident}-{subject}")[:120]
-    return f"{name}-{at}"
+    """The name of a record: incident, subject and start, to the second. Two runs over the same incident agree on it.
+
+    Subject and start may come from a host: what cannot stand in a file name becomes ``_``. A subject that loses more than
+    its spaces that way gets a hash behind it, so that two subjects never share a record.
+    """
+    name = re.sub(r"[^A-Za-z0-9.-]|\.(?=\.)", "_", subject)[:80]
+    if name.replace("_", " ") != subject:
+        name += f"-{_hash(subject)[:8]}"
+    at = stamp(seconds(started_at)) or _hash(started_at)[:16]
+    return f"{incident}-{name}-{re.sub('[-:]', '', at)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Record:
@@ -65,7 +77,7 @@ class Record:
                     f"The record {journal} was changed: {broken}. Move the directory away and run again; nothing was done."
                 ) from broken
             if head.torn:
-                # A killed run leaves half a line. It is kept as evidence beside the journal and cut off the chain.
+                # A killed run leaves half a line. It is kept as evidence beside the journal and cut off there.
                 write_whole(os.path.join(self.path, f"torn-{self.run}.txt"), lines[-1])
                 write_whole(journal, "".join(f"{line}\n" for line in lines[:-1]))
             entry = hash_chain.entry(head.hash, head.seq + 1, now(), self.run, kind, data)
@@ -75,7 +87,7 @@ class Record:
                 os.fsync(stream.fileno())
 
     def evidence(self, name: str, bundle: dict[str, t.Any]) -> None:
-        """Keep a bundle beside the journal and chain its hash."""
+        """Keep a bundle beside the journal, and its hash in it."""
         if self.path is None:
             return
         text = json.dumps(bundle, sort_keys=True, separators=(",", ":"))
@@ -95,29 +107,25 @@ class Record:
         try:
             with open(os.path.join(self.path, name), encoding="utf-8") as stream:
                 return json.load(stream)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
 
     def head(self) -> str | None:
         return hash_chain.verify(self._lines()).hash if self.path is not None else None
 
     def entries(self) -> list[dict[str, t.Any]]:
-        """Every whole entry, oldest first."""
+        """Every whole entry, oldest first; lines of another shape are left out."""
         entries = []
         for line in self._lines() if self.path is not None else []:
             with contextlib.suppress(ValueError, RecursionError):
                 entry = json.loads(line)
-                if (
-                    isinstance(entry, dict)
-                    and {"at", "run", "kind"} <= set(entry)
-                    and isinstance(entry.get("data"), dict)
-                ):
+                if isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in _ENTRY.items()):
                     entries.append(entry)
         return entries
 
     def _lines(self) -> list[str]:
         try:
-            # What is no text is no journal either: the chain then says where it breaks.
+            # What is no text is no journal either: verifying it says where it breaks.
             with open(os.path.join(self.path or "", JOURNAL), encoding="utf-8", errors="replace") as stream:
                 return stream.read().splitlines()
         except FileNotFoundError:

@@ -29,7 +29,7 @@ class Call(t.NamedTuple):
 class Action:
     """An action of an incident.
 
-    ``words``: what it does, before the names of its hosts ("start the node on"). ``undoes``: the action of the same plan
+    ``words``: what it does, before the names of its hosts ("restart the service on"). ``undoes``: the action of the same plan
     that this one takes back. No observation tells for certain that such a step is still due, and doing it twice changes
     nothing, so two plans are compared without it when a run resumes.
     """

@@ -174,6 +174,10 @@ def _run_finished(data: Data) -> str:
 def _note(data: Data) -> str:
     if data.get("lock_left_on"):
         return f"The lock could not be given back on {_named(data.get('lock_left_on'))}."
+    if data.get("put_back_on"):
+        return f"What a step changed for a time was put back on {_named(data.get('put_back_on'))}."
+    if data.get("not_put_back_on"):
+        return f"What a step changed for a time is NOT put back on {_named(data.get('not_put_back_on'))}."
     if data.get("refused"):
         return f"Refused: {tidy(data.get('refused'), 500)}"
     return "Note: " + "; ".join(f"{cut(key, 40)}: {tidy(value)}" for key, value in data.items())

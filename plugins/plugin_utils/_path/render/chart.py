@@ -15,7 +15,7 @@ BAR_TOP = 58
 BAR_HEIGHT = 64
 LEGEND_TOP = BAR_TOP + BAR_HEIGHT + 44
 LEGEND_LINE = 24
-# Above so many validators their own borders would be all there is to see.
+# Above so many parts their own borders would be all there is to see.
 MOST_BORDERS = 40
 # Rough width of a letter of 13 px; too wide rather than too narrow, a label that does not fit is left out.
 LETTER = 8

@@ -24,7 +24,9 @@ def check(contacts: t.Any, dashboards: t.Any) -> None:
             raise Misuse(f"incident_dashboards: {entry['url']!r:.80} is no http or https address.")
         named = entry.get("incidents", [])
         if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-            raise Misuse("incident_dashboards: incidents has to be a list of incidents' names, such as [chain_halt].")
+            raise Misuse(
+                "incident_dashboards: incidents has to be a list of names of incidents, as of their playbooks."
+            )
 
 
 def dashboards_of(incident: str, dashboards: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:

@@ -16,7 +16,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render i
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import plan as plan_view
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import bar, moment, number, tidy
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.table import split
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.table import (
+    own_gauges,
+    split,
+    with_gauges,
+)
 
 Record = dict[str, t.Any]
 
@@ -121,15 +125,13 @@ def _top(verdict: dict[str, t.Any], entries: list[dict[str, t.Any]]) -> list[Blo
 
 
 def _pictures(verdict: dict[str, t.Any]) -> list[Block]:
-    """Each table with the gauge that its rows add up to; then gauges of their own."""
+    """Each table with the gauges that its rows add up to; then gauges of their own."""
     made: list[Block] = []
-    drawn = {gauge["table"]: gauge for gauge in verdict["gauges"]}
-    for place, shown in enumerate(verdict["tables"]):
+    for shown, gauges in with_gauges(verdict):
         made.append(Heading(tidy(shown["title"], 100)))
-        gauge = drawn.pop(place, None)
-        made += [Picture(gauge, shown["rows"])] if gauge else []
+        made += [Picture(gauge, shown["rows"]) for gauge in gauges]
         made += _table(shown)
-    for gauge in drawn.values():
+    for gauge in own_gauges(verdict):
         made += [Heading(tidy(gauge["title"], 100)), Picture(gauge, [])]
     return made
 

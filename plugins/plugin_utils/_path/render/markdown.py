@@ -51,8 +51,13 @@ def _block(block: content.Block) -> str:
     if isinstance(block, content.Picture):
         return _fenced(content.gauge_text(block))
     if isinstance(block, content.Links):
-        return "\n".join(f"- [{escaped(name)}]({url})" for name, url in block.links)
+        return "\n".join(f"- [{escaped(name)}]({_address(url)})" for name, url in block.links)
     return escaped(block.text)
+
+
+def _address(url: str) -> str:
+    """A web address as the target of a link, which ends at its first bracket."""
+    return url.replace("(", "%28").replace(")", "%29")
 
 
 def _item(item: content.Item) -> str:

@@ -34,7 +34,7 @@ def impact_words(step: Data) -> str:
 
 
 def step_line(step: Data, state: str, plan: Data) -> str:
-    """One line while a step runs: ``[step 2/4] start the node on vh1: done, power seen voting 32 -> 66 (67 needed)``."""
+    """One line while a step runs: ``[step 2/4] start db2: done, replicas 1 -> 2 (2 needed)``."""
     words = impact_words(step)
     line = f"[step {number(step.get('number'))}/{len(plan['steps'])}] {tidy(step.get('what'), 60)}: {cut(state, 20)}"
     return cut(line + (f", {words}" if words else ""), COLUMNS)
@@ -48,7 +48,8 @@ def grouped(steps: t.Sequence[Data]) -> list[tuple[str, str, str]]:
         first, last = number(same[0].get("number")), number(same[-1].get("number"))
         hosts = ", ".join(cut(host, 40) for step in same[1:] for host in step["hosts"])
         what = tidy(same[0].get("what"), 100) + (f", {hosts}" if hosts else "")
-        impact = dict(same[-1].get("impact") or {}, before=(same[0].get("impact") or {}).get("before"))
+        counted = [step["impact"] for step in same if step.get("impact")]
+        impact = dict(counted[-1], before=counted[0].get("before")) if counted else None
         found.append((first if first == last else f"{first}-{last}", what, impact_words({"impact": impact})))
     return found
 

@@ -69,7 +69,7 @@ def first_answer(verdict: Verdict) -> list[str]:
     """A few lines after the first look: what it seems to be, the gauge, who is missing."""
     lines = [f"FIRST ANSWER, another look follows in a few seconds: {verdict['headline']}"]
     lines += wrap(verdict["summary"], INDENT, most=3)
-    lines += [INDENT + bar(gauge) for gauge in verdict["gauges"][:1]]
+    lines += [line for gauge in verdict["gauges"][:1] for line in _bar(gauge)]
     for text in verdict["brief"]:
         lines += wrap(text, INDENT, most=1)
     return [fitted(line) for line in lines]
@@ -101,17 +101,21 @@ def _rule(title: str, severity: t.Any) -> str:
 
 
 def _pictures(verdict: Verdict) -> list[str]:
-    """Each table with the gauge that its rows add up to; then gauges of their own."""
+    """Each table with the gauges that its rows add up to; then gauges of their own."""
     lines: list[str] = []
-    drawn = {gauge["table"]: gauge for gauge in verdict["gauges"]}
-    for place, shown in enumerate(verdict["tables"]):
-        gauge = drawn.pop(place, None)
-        legend = f"    ({gauge['legend']})" if gauge and shown["rows"] else ""
-        lines += ["", fitted(shown["title"].upper() + legend), *table.lines(shown)]
-        lines += [INDENT + bar(gauge)] if gauge and shown["rows"] else []
-    for gauge in drawn.values():
-        lines += ["", fitted(f"{gauge['title'].upper()}    ({gauge['legend']})"), INDENT + bar(gauge)]
+    for shown, gauges in table.with_gauges(verdict):
+        drawn = gauges if shown["rows"] else []
+        legend = f"    ({drawn[0]['legend']})" if drawn else ""
+        lines += ["", shown["title"].upper() + legend, *table.lines(shown)]
+        lines += [line for gauge in drawn for line in _bar(gauge)]
+    for gauge in table.own_gauges(verdict):
+        lines += ["", f"{gauge['title'].upper()}    ({gauge['legend']})", *_bar(gauge)]
     return lines
+
+
+def _bar(gauge: dict[str, t.Any]) -> list[str]:
+    """The gauge; words that do not fit behind its bar stand below it, for half a number would be misread."""
+    return wrap(bar(gauge), INDENT, most=3)
 
 
 def _items(items: t.Sequence[Item]) -> list[str]:

@@ -25,6 +25,19 @@ MOST_ROWS = 12
 GOOD = "good"
 
 
+def with_gauges(verdict: dict[str, t.Any]) -> list[tuple[dict[str, t.Any], list[dict[str, t.Any]]]]:
+    """Each table of a verdict with the gauges that its rows add up to."""
+    return [
+        (table, [gauge for gauge in verdict["gauges"] if gauge["table"] == place])
+        for place, table in enumerate(verdict["tables"])
+    ]
+
+
+def own_gauges(verdict: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The gauges that are of no table."""
+    return [gauge for gauge in verdict["gauges"] if gauge["table"] is None]
+
+
 def split(rows: t.Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Rows that need attention, and rows that are as they should be; each in their order."""
     return [row for row in rows if row["looks"] != GOOD], [row for row in rows if row["looks"] == GOOD]

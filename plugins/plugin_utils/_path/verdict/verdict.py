@@ -112,7 +112,7 @@ def made(
 ) -> Verdict:
     """A verdict.
 
-    ``subject``: what it is about ("chain virtengine-1"). ``judged``: of ``judge``. ``started_at``: when the incident
+    ``subject``: what it is about ("host web1"). ``judged``: of ``judge``. ``started_at``: when the incident
     began, RFC 3339; two runs over the same incident find the same time, or None. ``hand_over``: incidents behind this
     one, ``{"incident": name, "because": sentence}``. ``details``: the incident's own, which the path never looks into.
     """
