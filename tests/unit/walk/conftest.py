@@ -31,15 +31,26 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(REPO / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(LAMP, home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     package = "ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.lamp.incident"
-    registry = home / "plugins/plugin_utils/_incidents/registry.py"
-    text = registry.read_text(encoding="utf-8")
-    text = text.replace("\nINCIDENTS = (", f"\nfrom {package} import LAMP\n\nINCIDENTS = (\n    LAMP,", 1)
-    registry.write_text(text, encoding="utf-8")
-    lock = home / "plugins/module_utils/_host/lock.py"
-    text = lock.read_text(encoding="utf-8")
-    text = text.replace("/run/lock/virtengine-incident", f"{root}/locks")
-    lock.write_text(text.replace('"/var/lib/virtengine-incident"', f'"{root}/used"'), encoding="utf-8")
+    edit(
+        home / "plugins/plugin_utils/_incidents/registry.py",
+        ("\nimport typing as t\n", f"\nimport typing as t\n\nfrom {package} import LAMP\n"),
+        ("(CHAIN_HALT, CHAIN_PROBE)", "(LAMP, CHAIN_HALT, CHAIN_PROBE)"),
+    )
+    edit(
+        home / "plugins/module_utils/_host/lock.py",
+        ('"/run/lock/virtengine-incident"', f'"{root}/locks"'),
+        ('"/var/lib/virtengine-incident"', f'"{root}/used"'),
+    )
     return root
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    """Change the copy of a file; each text to be replaced has to be there."""
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text, f"{path.name} holds no {old!r}"
+        text = text.replace(old, new, 1)
+    path.write_text(text, encoding="utf-8")
 
 
 @dataclass(frozen=True)
