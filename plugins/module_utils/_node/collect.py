@@ -10,6 +10,7 @@ import os
 import time
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import marks
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
 from ansible_collections.virtengine.incident.plugins.module_utils._host import journal as _journal
 from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
@@ -205,7 +206,8 @@ def _read_journal(options: Options, unit: systemd.Unit | None, clock: Clock) -> 
     if started is not None:
         since = min(since, started - 1)
     invocation = unit.facts["invocation_id"] if unit else None
-    return _journal.read(options.unit, since, _journal.Reader(invocation, clock.boot_id), _share(clock.until, 0.7))
+    reader = _journal.Reader(marks.NODE, invocation, clock.boot_id)
+    return _journal.read(options.unit, since, reader, _share(clock.until, 0.7))
 
 
 def _complete_unit(unit_part: dict[str, t.Any], journal: dict[str, t.Any]) -> None:
