@@ -25,6 +25,7 @@ ONCE = (
     "module_utils/_host/test_http_many.py",
     "plugin_utils/_chain/probe/test_probe.py",
     "module_utils/_cometbft/test_gather.py",
+    "module_utils/_cometbft/test_marks.py",
     "module_utils/_cometbft/test_hostile.py",
     "module_utils/_host/test_json.py",
     "module_utils/_node/test_config.py",

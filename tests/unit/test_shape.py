@@ -274,6 +274,32 @@ def test_what_runs_on_hosts_needs_only_python_39(path: Path) -> None:
         assert "from __future__ import annotations" in source
 
 
+# The rooms of the hosts' side, and which other rooms each may use: what is below it.
+BELOW: dict[str, set[str]] = {
+    "_host": set(),
+    "_cometbft": {"_host"},
+    "_logs": {"_host"},
+    "_node": {"_host", "_cometbft", "_logs"},
+}
+# Old logs are compressed only where the node is stopped, and beside what belongs to it.
+UPWARDS = {"_logs/compress.py": {"_node"}}
+
+
+def test_rooms_of_the_hosts_side_use_only_what_is_below_them() -> None:
+    root = PLUGINS / "module_utils"
+    own = f"{PACKAGE}.plugins.module_utils."
+    upwards: dict[str, set[str]] = {}
+    for path in root.rglob("*.py"):
+        name, room = path.relative_to(root).as_posix(), path.relative_to(root).parts[0]
+        used = imported(path)
+        assert not {found for found in used if ".plugin_utils" in found}, name
+        rooms = {found.removeprefix(own).split(".")[0] for found in used if found.startswith(own)}
+        above = rooms - {room} - BELOW[room]
+        if above:
+            upwards[name] = above
+    assert upwards == UPWARDS
+
+
 def test_no_check_is_silenced() -> None:
     silent = {".py": ("# no" + "qa", "# type: " + "ignore"), ".yml": ("ignore_errors:", "failed_when: false", "noqa")}
     found = [

@@ -1,13 +1,11 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What changes a host: the lock, the override, start and thaw; and the observation of a host that fails."""
+"""What changes a host: start and thaw; and the observation of a host that fails."""
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,85 +13,10 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible_collections.virtengine.incident.plugins.action import node_evidence
-from ansible_collections.virtengine.incident.plugins.module_utils._host import dropin
-from ansible_collections.virtengine.incident.plugins.module_utils._host import lock as _host_lock
 from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd as _systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service
+from ansible_collections.virtengine.incident.plugins.module_utils._node import dropin, service
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import deadline
-
-DIGEST = "halt-0123456789abcdef"
-
-
-def lock(root: Path, chain: str = "chain-1") -> _host_lock.Lock:
-    return _host_lock.Lock(chain, str(root / "locks"), str(root / "spent"))
-
-
-def test_one_of_many_gets_the_lock(tmp_path: Path) -> None:
-    won: list[str] = []
-
-    def run(name: str) -> None:
-        try:
-            if lock(tmp_path).acquire(name, "who", ""):
-                won.append(name)
-        except _host_lock.Refused:
-            pass
-
-    threads = [threading.Thread(target=run, args=(f"run{number}",)) for number in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    holder = lock(tmp_path).holder()
-    assert len(won) == 1 and holder and holder["owner"] == won[0]
-    assert sorted(os.listdir(tmp_path / "locks")) == ["chain-1.json"]
-
-
-def test_only_the_owner_gives_the_lock_back(tmp_path: Path) -> None:
-    assert lock(tmp_path).release("a") is False
-    assert lock(tmp_path).acquire("a", "alice@laptop", DIGEST) is True
-    assert lock(tmp_path).acquire("a", "alice@laptop", DIGEST) is False
-    assert lock(tmp_path).release("b") is False
-    with pytest.raises(_host_lock.Refused, match=r"held by a \(alice@laptop, \d+ s ago\)"):
-        lock(tmp_path).acquire("b", "", "")
-    assert lock(tmp_path, "chain-2").acquire("b", "", "") is True
-    assert lock(tmp_path).release("a") is True and lock(tmp_path).holder() is None
-
-
-def test_a_lock_file_that_cannot_be_read_holds(tmp_path: Path) -> None:
-    lock(tmp_path).acquire("a", "", "")
-    (tmp_path / "locks/chain-1.json").write_text("torn")
-    holder = lock(tmp_path).holder()
-    assert holder and holder["owner"] == ""
-    with pytest.raises(_host_lock.Refused, match="unreadable"):
-        lock(tmp_path).acquire("a", "", "")
-
-
-def test_a_directory_that_others_can_write_is_not_trusted(tmp_path: Path) -> None:
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks").chmod(0o777)
-    with pytest.raises(_host_lock.Refused, match="who made it"):
-        lock(tmp_path).acquire("a", "", "")
-    (tmp_path / "real").mkdir(mode=0o700)
-    (tmp_path / "spent").symlink_to(tmp_path / "real")
-    with pytest.raises(_host_lock.Refused):
-        lock(tmp_path).spend(DIGEST)
-
-
-def test_a_digest_is_used_once_and_a_torn_line_hides_none(tmp_path: Path) -> None:
-    assert lock(tmp_path).spend(DIGEST) is True
-    assert lock(tmp_path).spend(DIGEST) is False
-    with open(tmp_path / "spent/chain-1.spent", "a", encoding="ascii") as stream:
-        stream.write("halt-00")
-    other = "halt-ffffffffffffffff"
-    assert lock(tmp_path).spend(other) is True
-    assert lock(tmp_path).spent() == [DIGEST, other]
-
-
-def test_file_names_of_chain_ids() -> None:
-    names = [_host_lock.safe_name(name) for name in ("a-1", "../../etc/x", "a/b", "a_b", "..", "", "x" * 200, "é")]
-    assert names[0] == "a-1" and len(set(names)) == len(names)
-    assert all("/" not in name and not name.startswith(".") and name for name in names)
 
 
 class Systemd:
@@ -220,44 +143,6 @@ def test_thaw_that_does_not_help_says_so(systemd: Systemd, monkeypatch: pytest.M
     systemd.process["state"] = "T"
     with pytest.raises(service.Refused, match="still frozen"):
         service.thaw("virtengine.service", 0.3, False)
-
-
-def test_the_override_comes_and_goes(systemd: Systemd) -> None:
-    drop_in = systemd.drop_in
-    assert dropin.ensure(drop_in, True, True)["changed"] and not os.path.exists(drop_in.path)
-    assert dropin.ensure(drop_in, True, False)["changed"] and drop_in.text() == dropin.TEXT
-    assert not dropin.ensure(drop_in, True, False)["changed"]
-    assert os.listdir(os.path.dirname(drop_in.path)) == [dropin.NAME]
-    assert dropin.ensure(drop_in, False, False)["changed"]
-    assert not dropin.ensure(drop_in, False, False)["changed"]
-    assert not os.path.exists(os.path.dirname(drop_in.path))
-
-
-def test_an_override_that_a_killed_run_left_half_done_is_completed(systemd: Systemd) -> None:
-    os.makedirs(os.path.dirname(systemd.drop_in.path))
-    Path(systemd.drop_in.path).write_text(dropin.TEXT)
-    assert dropin.ensure(systemd.drop_in, True, False)["changed"] and systemd.loaded
-    os.unlink(systemd.drop_in.path)
-    assert dropin.ensure(systemd.drop_in, False, False)["changed"] and not systemd.loaded
-
-
-def test_an_override_without_effect_is_refused(systemd: Systemd, tmp_path: Path) -> None:
-    systemd.argv = ["/usr/bin/virtengine", "start", "--consensus.double_sign_check_height=10"]
-    with pytest.raises(dropin.Refused, match="overrules"):
-        dropin.ensure(systemd.drop_in, True, False)
-    systemd.argv = ["/usr/local/bin/run.sh"]
-    with pytest.raises(dropin.Refused, match="cannot be told"):
-        dropin.ensure(systemd.drop_in, True, False)
-    systemd.argv = ["/usr/bin/virtengine", "start"]
-    (tmp_path / "env").write_text(f"{dropin.KEY.variable}=10\n")
-    systemd.files = [(str(tmp_path / "env"), False)]
-    with pytest.raises(dropin.Refused, match="EnvironmentFile"):
-        dropin.ensure(systemd.drop_in, True, False)
-    systemd.files = []
-    systemd.environment = {dropin.KEY.variable: "10"}
-    with pytest.raises(dropin.Refused, match="taken back"):
-        dropin.ensure(systemd.drop_in, True, False)
-    assert not os.path.exists(systemd.drop_in.path)
 
 
 class Silent:

@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import marks as _marks
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
 from ansible_collections.virtengine.incident.plugins.module_utils._host import journal as _journal
 
@@ -100,7 +101,7 @@ class Answers:
 
 def journal(folder: Path, name: str | None) -> Data:
     """Marks of a recorded journal; its last invocation is the one that counts."""
-    reader = _journal.Reader(None, None)
+    reader = _journal.Reader(_marks.NODE, None, None)
     lines = (folder / f"journal-{name}.jsonl").read_bytes().splitlines() if name else []
     for line in reversed(lines):
         reader.line(line)
