@@ -20,6 +20,7 @@ ONCE = (
     "plugin_utils/_incidents/chain_halt/causes/",
     "plugin_utils/_incidents/chain_halt/plan/",
     "recorded/",
+    "tools/",
     "plugin_utils/_chain/probe/test_fan_out.py",
     "plugin_utils/_chain/test_by_hand.py",
     "module_utils/_host/test_http_many.py",
