@@ -187,7 +187,7 @@ def _step(step: dict[str, t.Any]) -> tuple[str, ...]:
     broken = " [break-glass]" if step.get("overrides") else ""
     return (
         number(step.get("number")),
-        tidy(step.get("what"), 200) + broken,
+        plan_view.what_of(step) + broken,
         tidy(step.get("why"), 400),
         plan_view.impact_words(step) or "nothing that is counted",
         tidy(step.get("undo"), 400),

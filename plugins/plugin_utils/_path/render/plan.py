@@ -9,11 +9,15 @@ Screen, report and the lines of a run say it with the same words.
 from __future__ import annotations
 
 import itertools
+import re
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import COLUMNS, cut, number, tidy
 
 Data = dict[str, t.Any]
+
+MOST_WHAT = 4000
+_NAMES = re.compile(r"[\s,]+")
 
 
 class Item(t.NamedTuple):
@@ -33,6 +37,14 @@ def impact_words(step: Data) -> str:
     return f"{cut(impact.get('label'), 40)} {number(before)} -> {number(after)} ({number(impact.get('needed'))} needed)"
 
 
+def what_of(step: Data) -> str:
+    """What a step does, with all of its hosts: that is what a person approves."""
+    said = tidy(step.get("what"), MOST_WHAT)
+    named = set(_NAMES.split(said))
+    left = [host for host in (cut(host, 100) for host in step["hosts"]) if host not in named]
+    return said + (f" ({', '.join(left)})" if left else "")
+
+
 def step_line(step: Data, state: str, plan: Data) -> str:
     """One line while a step runs: ``[step 2/4] start db2: done, replicas 1 -> 2 (2 needed)``."""
     words = impact_words(step)
@@ -47,7 +59,7 @@ def grouped(steps: t.Sequence[Data]) -> list[tuple[str, str, str]]:
         same = list(group)
         first, last = number(same[0].get("number")), number(same[-1].get("number"))
         hosts = ", ".join(cut(host, 40) for step in same[1:] for host in step["hosts"])
-        what = tidy(same[0].get("what"), 100) + (f", {hosts}" if hosts else "")
+        what = what_of(same[0]) + (f", {hosts}" if hosts else "")
         counted = [step["impact"] for step in same if step.get("impact")]
         impact = dict(counted[-1], before=counted[0].get("before")) if counted else None
         found.append((first if first == last else f"{first}-{last}", what, impact_words({"impact": impact})))

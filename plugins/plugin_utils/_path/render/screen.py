@@ -172,7 +172,7 @@ def _plan(plan: Plan, ended: Ended) -> list[str]:
 
 def _steps(steps: list[dict[str, t.Any]]) -> list[str]:
     """The steps of a plan. Every host that would be touched is named, for that is what a person approves."""
-    shown = [(str(step["number"]), tidy(step["what"], 200), plan_view.impact_words(step)) for step in steps]
+    shown = [(str(step["number"]), plan_view.what_of(step), plan_view.impact_words(step)) for step in steps]
     lines: list[str] = []
     for numbers, what, impact in shown if len(steps) <= _MOST_STEPS else plan_view.grouped(steps):
         lines += wrap(what, f"{INDENT}{numbers}. ", most=60)
