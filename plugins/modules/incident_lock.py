@@ -23,8 +23,8 @@ options:
     description:
       - What a run acts on, as a kind and a name, for example V(chain:virtengine-1) or
         V(postgresql:7412059318123098762).
+      - Required unless O(state=observed). Without it all locks of the host are shown.
     type: str
-    required: true
   state:
     description:
       - With V(acquired), O(owner) takes the lock. Fails when another holds it, with RV(held_by).
@@ -90,14 +90,14 @@ held:
   description:
     - Whether O(owner) holds the lock now, in check mode whether it would.
     - With O(state=observed), whether anybody does.
-  returned: always
+  returned: when O(scope) is given
   type: bool
   sample: true
 held_by:
   description:
     - Who holds the lock, unless it is free or held by O(owner). C(age_s) is its age in seconds.
     - C(held_by.owner) is empty when the lock file cannot be read.
-  returned: always
+  returned: when O(scope) is given
   type: dict
   sample:
     scope: chain:virtengine-1
@@ -117,9 +117,15 @@ used_digests:
   type: list
   elements: str
   sample: [halt-0123456789abcdef]
+locks:
+  description: All locks of the host, each as RV(held_by).
+  returned: when O(state=observed) and O(scope) is not given
+  type: list
+  elements: dict
+  sample: []
 file:
   description: The lock file.
-  returned: always
+  returned: when O(scope) is given
   type: str
   sample: /run/lock/virtengine-incident/chain:virtengine-1.json
 """
@@ -128,6 +134,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.virtengine.incident.plugins.module_utils._host import lock as _host_lock
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
 
 
 def acquire(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
@@ -168,6 +175,15 @@ def observe(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dic
     return {"changed": False, "held": present is not None, "held_by": present, "used_digests": lock.used()}
 
 
+def observe_all(module: AnsibleModule) -> t.NoReturn:
+    """Say which locks there are and what was used."""
+    try:
+        found = _host_lock.seen()
+    except (PartError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, locks=found["locks"], used_digests=found["used"])
+
+
 STATES = {"acquired": acquire, "released": release, "broken": break_it, "observed": observe}
 
 
@@ -175,22 +191,24 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "scope": {"type": "str", "required": True},
+            "scope": {"type": "str"},
             "state": {"type": "str", "choices": ["acquired", "released", "broken", "observed"], "required": True},
             "owner": {"type": "str"},
             "who": {"type": "str", "default": ""},
             "digest": {"type": "str"},
         },
-        required_if=[("state", state, ["owner"]) for state in ("acquired", "released", "broken")],
+        required_if=[("state", state, ["scope", "owner"]) for state in ("acquired", "released", "broken")],
         supports_check_mode=True,
     )
     params = module.params
-    if not params["scope"].strip() or (params["state"] != "observed" and not params["owner"].strip()):
+    if any(params[name] is not None and not params[name].strip() for name in ("scope", "owner")):
         module.fail_json(msg="scope and owner must not be empty")
     if params["digest"] and (params["state"] != "acquired" or not _host_lock.DIGEST.match(params["digest"])):
         module.fail_json(
             msg="digest must be the digest of a plan (a word, '-', 16 hex digits) and goes with acquired only"
         )
+    if params["scope"] is None:
+        observe_all(module)
     lock = _host_lock.Lock(params["scope"])
     try:
         result = STATES[params["state"]](lock, params, module.check_mode)

@@ -311,7 +311,8 @@ def test_digests_that_cannot_be_read_are_never_none(tmp_path: Path) -> None:
         ({"scope": CHAIN, "state": "acquired", "owner": "a", "digest": "halt-1"}, "digest of a plan"),
         ({"scope": CHAIN, "state": "acquired"}, "owner"),
         ({"scope": CHAIN, "state": "acquired", "owner": "a", "spend": DIGEST}, "Unsupported parameters"),
-        ({"chain_id": "chain-1", "state": "observed"}, "missing required arguments: scope"),
+        ({"chain_id": "chain-1", "state": "observed"}, "Unsupported parameters"),
+        ({"state": "released", "owner": "a"}, "scope"),
     ],
 )
 def test_options_that_are_refused(options: dict[str, Any], text: str) -> None:
@@ -322,6 +323,7 @@ def test_options_that_are_refused(options: dict[str, Any], text: str) -> None:
 def test_the_module_names_the_scope_and_its_files() -> None:
     free = run("incident_lock", scope="chain:no-such-chain", state="observed")
     assert (free["held"], free["held_by"], free["used_digests"]) == (False, None, [])
+    assert "locks" not in free and set(run("incident_lock", state="observed")) >= {"locks", "used_digests"}
     assert free["file"] == f"{_host_lock.LOCKS}/chain:no-such-chain.json"
     taken = run("incident_lock", True, scope="chain:no-such-chain", state="acquired", owner="a", digest=DIGEST)
     assert taken["changed"] and taken["held"] and taken["used"] is False
