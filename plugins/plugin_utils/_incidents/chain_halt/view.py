@@ -8,11 +8,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.privilege import Missing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
     Node,
     Reading,
     ValidatorRow,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.summary import nothing_read
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import (
@@ -54,12 +56,22 @@ _MOST_NAMED = 4  # of those that do not vote, in the first answer
 _MOST_RUNNING = 6
 
 
-def view(reading: Reading, status: str, severity: t.Optional[str], confirmed: bool, causes: t.Collection[str]) -> View:
-    """The view of a verdict. ``causes``: the ids of those that hold."""
+def view(
+    reading: Reading,
+    status: str,
+    severity: t.Optional[str],
+    confirmed: bool,
+    causes: t.Collection[str],
+    missing: t.Optional[Missing],
+) -> View:
+    """The view of a verdict. ``causes``: the ids of those that hold. ``missing``: privilege."""
     rows = by_need(reading)
+    headline = _headline(status, severity, confirmed)
+    if missing is not None and missing.everywhere:
+        headline = _without_privilege(missing, nothing_read(reading, missing), status, severity, confirmed)
     return View(
-        headline=_headline(status, severity, confirmed, causes),
-        brief=_not_voting(rows),
+        headline=next((alarm for cause, alarm in _ALARMS.items() if cause in causes), headline),
+        brief=(*((missing.brief(),) if missing is not None else ()), *_not_voting(rows)),
         facts=(
             ("Chain", clean(reading.chain_id, 60) or "unknown"),
             ("Height", "unknown" if reading.height is None else str(reading.height)),
@@ -70,17 +82,27 @@ def view(reading: Reading, status: str, severity: t.Optional[str], confirmed: bo
     )
 
 
-def _headline(status: str, severity: t.Optional[str], confirmed: bool, causes: t.Collection[str]) -> str:
-    """The verdict in a few words: few enough that neither the first answer nor the last screen cuts them."""
-    for cause, alarm in _ALARMS.items():
-        if cause in causes:
-            return alarm
+def _headline(status: str, severity: t.Optional[str], confirmed: bool) -> str:
+    """The verdict in a few words: few enough (47 letters) that neither the first answer nor the last screen cuts them."""
     if status == INCIDENT:
         return "THE CHAIN IS HALTED" if confirmed else "THE CHAIN SEEMS HALTED, NOT CONFIRMED YET"
     if status == UNKNOWN and severity is None:
         return "NO HALT SEEN SO FAR, NOT CONFIRMED YET"
     known = {DEGRADED: "THE CHAIN RUNS, SOMETHING OF OURS IS MISSING", HEALTHY: "THE CHAIN RUNS"}
     return known.get(status, "CANNOT TELL WHETHER THE CHAIN RUNS")
+
+
+def _without_privilege(missing: Missing, nothing: bool, status: str, severity: t.Optional[str], confirmed: bool) -> str:
+    """The same where no host was read as root: what to do about that comes first."""
+    if nothing:
+        return f"NOTHING COULD BE READ WITHOUT PRIVILEGE: ADD {missing.option}"
+    if status == INCIDENT:
+        seen = "THE CHAIN IS HALTED" if confirmed else "THE CHAIN SEEMS HALTED"
+    elif status == UNKNOWN:
+        seen = "NO HALT SEEN SO FAR" if severity is None else "CANNOT TELL IF IT RUNS"
+    else:
+        seen = "THE CHAIN RUNS"
+    return f"NO PRIVILEGE, ADD {missing.option}: {seen}"
 
 
 def by_need(reading: Reading) -> list[ValidatorRow]:
