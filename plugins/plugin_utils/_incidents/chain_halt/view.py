@@ -75,7 +75,7 @@ def view(
         facts=(
             ("Chain", clean(reading.chain_id, 60) or "unknown"),
             ("Height", "unknown" if reading.height is None else str(reading.height)),
-            ("Last block", f"{_moment(reading.last_block_at)}, {clean(reading.last_block_hash, 80) or 'hash unknown'}"),
+            ("Last block", _last_block(reading)),
         ),
         tables=(_table(reading, rows),),
         gauges=(_power.gauge(reading.total, reading.voting, reading.unknown, table=0),) if reading.total > 0 else (),
@@ -124,10 +124,11 @@ def _words(state: str) -> str:
     return _STATES[state][1]
 
 
-def _what_it_does(row: ValidatorRow, day: t.Optional[str]) -> str:
-    """State, since when, and the detail, in one line."""
-    since = _clock(row.since, day)
-    words = _state_words(row) + (f" since {since}" if since else "")
+def _what_it_does(row: ValidatorRow, since: t.Optional[str], day: t.Optional[str]) -> str:
+    """State, since when, and the detail, in one line. Without the date where that is ``day``."""
+    words = _state_words(row)
+    if since is not None:
+        words += f" since {since[11:19]}" if since[:10] == day else f" since {since[:10]} {since[11:19]}"
     return f"{words}: {row.detail}" if row.detail and row.state != "voting" else words
 
 
@@ -153,15 +154,17 @@ def _table(reading: Reading, rows: list[ValidatorRow]) -> Table:
 
 
 def _row(row: ValidatorRow, total: int, day: t.Optional[str]) -> Row:
-    start = (subject(row), row.address, str(row.power), f"{_power.share_percent(row.power, total)} %", row.owner)
-    whole, on_the_day = _what_it_does(row, None), _what_it_does(row, day)
+    name = subject(row)
+    start = (name, row.address, str(row.power), f"{_power.share_percent(row.power, total)} %", row.owner)
+    since = stamp(row.since)
+    whole, on_the_day = _what_it_does(row, since, None), _what_it_does(row, since, day)
     return Row(
         cells=(*start, whole),
         looks=_STATES[row.state][0],
         state=_state_words(row),
         weight=row.power,
         ours=row.owner == "ours",
-        name=subject(row),
+        name=name,
         short=None if whole == on_the_day else (*start, on_the_day),
     )
 
@@ -186,14 +189,7 @@ def _others(nodes: list[Node], title: str) -> tuple[str, ...]:
     return (f"{title}: {', '.join(words)}.",)
 
 
-def _moment(at: t.Optional[float]) -> str:
-    text = stamp(at)
-    return "unknown" if text is None else f"{text[:10]} {text[11:19]} UTC"
-
-
-def _clock(at: t.Optional[float], day: t.Optional[str]) -> str:
-    """The time of day; with its date where that is not ``day``."""
-    text = stamp(at)
-    if text is None:
-        return ""
-    return text[11:19] if text[:10] == day else f"{text[:10]} {text[11:19]}"
+def _last_block(reading: Reading) -> str:
+    at = stamp(reading.last_block_at)
+    known = [f"{at[:10]} {at[11:19]} UTC" if at is not None else "", clean(reading.last_block_hash, 80)]
+    return ", ".join(text for text in known if text) or "unknown"
