@@ -85,6 +85,54 @@ def _less(entry: Data, parts: set[str], how: str) -> Data:
     return dict(entry, data=data)
 
 
+# What a user who is not root and not the node's own reads of a node in a home of its own.
+_ROOT_READS = ("genesis", "signer", "disk", "upgrade", "wal", "old_logs", "journal")
+
+
+def without_privilege(bundle: Data, rpc: bool, hosts: Iterable[str] = ()) -> Data:
+    """The bundle as a user who is not root would have taken it, of these hosts or of all.
+
+    ``rpc``: whether the RPC is asked all the same; its address stands in a file that this user does not read.
+    """
+    mine = set(hosts) or set(bundle["inventory"])
+    seen = [
+        _unprivileged(entry, rpc) if entry["host"] in mine and entry["ok"] else entry
+        for entry in bundle["observations"]
+    ]
+    return _bundle.check(dict(bundle, observations=seen), HALT)
+
+
+def _unprivileged(entry: Data, rpc: bool) -> Data:
+    data = dict(entry["data"], access={"uid": 1000, "privileged": False})
+    for part in _ROOT_READS:
+        data[part] = {
+            "ok": False,
+            "error": {"kind": "privilege", "text": f"{part}: permission denied; run with become"},
+        }
+    why = "config.toml: permission denied; run with become"
+    unread = {"value": None, "source": None, "why": why}
+    if data["config"]["ok"]:
+        data["config"] = {"ok": True, "data": dict.fromkeys(data["config"]["data"], unread)}
+    nowhere = {"ok": False, "error": {"kind": "cannot_tell", "text": why}}
+    data["p2p"] = nowhere
+    if not rpc:
+        data["paths"] = dict(data["paths"], rpc=None, rpc_source=None)
+        data["rpc"] = dict.fromkeys(data["rpc"], nowhere)
+    return dict(entry, data=data)
+
+
+def refused_root(bundle: Data) -> Data:
+    """The bundle of a run whose login user may not become root: no host gives evidence."""
+    error = {"kind": "privilege", "text": "Missing sudo password"}
+    seen = [
+        {**{key: entry[key] for key in ("source", "host", "look", "at")}, "ok": False, "error": error}
+        if entry["source"] == "node_evidence"
+        else entry
+        for entry in bundle["observations"]
+    ]
+    return _bundle.check(dict(bundle, observations=seen), HALT)
+
+
 def steps(plan: Data) -> Steps:
     return {(step["action"], host) for step in plan["steps"] for host in step["hosts"]}
 

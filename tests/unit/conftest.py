@@ -41,15 +41,15 @@ ONCE = (
 )
 # What waits for deadlines, sends megabytes or loses evidence in thousands of ways: the stage ``deep``, once.
 DEEP = (
+    "walk/",
     "plugin_utils/_incidents/chain_halt/causes/test_properties.py",
     "plugin_utils/_incidents/chain_halt/verdict/test_properties.py",
     "plugin_utils/_chain/probe/test_fan_out.py",
     "module_utils/_host/test_http_many.py",
-    "plugin_utils/_incidents/chain_halt/plan/test_cures.py::test_hostile_evidence_never_raises_and_never_stops_a_node",
-    "plugin_utils/_incidents/chain_halt/plan/test_cures.py::test_no_plan_breaks_the_rules",
+    "plugin_utils/_incidents/chain_halt/plan/test_remedies.py::test_hostile_evidence_never_raises_and_never_stops_a_node",
+    "plugin_utils/_incidents/chain_halt/plan/test_remedies.py::test_no_plan_breaks_the_rules",
     "plugin_utils/_chain/probe/test_action.py::test_wrong_options_fail_with_a_sentence",
     "module_utils/_logs/test_old_logs_packed.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
-    "module_utils/_logs/test_old_logs_staged.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "module_utils/_node/test_wal_copy.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "module_utils/_node/test_node.py::test_the_deadline_holds_when_systemd_and_the_rpc_hang",
     "module_utils/_node/test_acting.py::test_the_earlier_alarm_rings",

@@ -293,6 +293,8 @@ def _consensus_is_dead(
 def _silent(node: NodeEvidence) -> State:
     why = node.rpc.status.error
     said = f"{why.kind}: {clean(why.text, 100)}" if why is not None else ""
+    if node.privileged is False and why is not None and why.kind in ("cannot_tell", "privilege"):
+        return State("unknown", None, f"not read without privilege: where its RPC is ({clean(why.text, 100)})")
     process = main_process(node)
     if process is None and runs(node) is None:
         return State("unknown", None, f"nothing tells whether it runs, and its RPC is silent ({said})")

@@ -21,9 +21,8 @@ PRECOMMIT = 3
 DOWN = ("stopped", "crashed")
 
 
-@dataclass(frozen=True)
-class Vote:
-    """One vote of one validator."""
+class Vote(t.NamedTuple):
+    """One vote of one validator. A tuple, for there are thousands of them."""
 
     height: int
     round: int

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class VoteBook:
     raw: dict[str, dict[HRS, tuple[t.Any, t.Any]]] = field(default_factory=dict)
     at_height: dict[str, HRS] = field(default_factory=dict)  # newest vote at the present height
     conflicts: set[tuple[str, HRS]] = field(default_factory=set)  # two different votes for one height, round, step
+    last: dict[str, Vote] = field(default_factory=dict)  # newest vote of each address, once all are read
     heard: t.Optional[VoteBook] = None  # what references show: it counts for no power, but a guard must know it
 
     def votes(self, address: str) -> tuple[Vote, ...]:
@@ -52,8 +54,8 @@ class VoteBook:
         return tuple(_vote(hrs, found[hrs]) for hrs in sorted(found))
 
     def newest(self, address: str) -> t.Optional[Vote]:
-        found = self.raw.get(address)
-        return _vote(max(found), found[max(found)]) if found else None
+        """The newest vote seen of an address."""
+        return self.last.get(address)
 
     def disputed(self) -> frozenset[str]:
         """Addresses of which a reference shows another vote in a place than our nodes do: it may lie."""
@@ -76,8 +78,14 @@ def _differ(one: t.Any, other: t.Any) -> bool:
 
 
 def _vote(hrs: HRS, seen: tuple[t.Any, t.Any]) -> Vote:
-    block = clean(seen[0], 64) or None
+    block = _block(seen[0]) if isinstance(seen[0], str) else None
     return Vote(hrs[0], hrs[1], hrs[2], values.seconds(seen[1]), block)
+
+
+@functools.lru_cache(maxsize=1024)
+def _block(fingerprint: str) -> t.Optional[str]:
+    """Remembered, for most votes are for the same few blocks."""
+    return clean(fingerprint, 64) or None
 
 
 def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -> ValidatorSet:
@@ -137,6 +145,7 @@ def read_votes(
         _drop_unsupported(book, by_look, height, support)
     _rounds(book, by_look, views)
     book.commits = tuple(sorted(commits, reverse=True)[:5])
+    book.last = {address: _vote(max(found), found[max(found)]) for address, found in book.raw.items() if found}
     return book
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.privilege import Missing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node, Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import (
     LASTING,
@@ -34,10 +35,31 @@ def _where(reading: Reading) -> str:
     return f"Chain {reading.chain_id or '(no chain id is known)'}"
 
 
+# Its line says to start nodes by hand, which is wrong where what forbids a start was not read.
+_STARTS_BY_HAND = "processes_down"
+
+
 def summary(
+    reading: Reading,
+    status: str,
+    causes: list[dict[str, t.Any]],
+    troubles: Troubles,
+    corroborated: bool,
+    missing: t.Optional[Missing],
+) -> str:
+    """One paragraph. ``corroborated``: whether it is more than one claim that blocks come. ``missing``: privilege."""
+    text = _of_chain(reading, status, causes, troubles, corroborated)
+    return text if missing is None else f"{missing.sentence(nothing_read(reading, missing))} {text}"
+
+
+def nothing_read(reading: Reading, missing: Missing) -> bool:
+    """Whether nothing of the chain is seen for want of privilege."""
+    return missing.everywhere and reading.height is None
+
+
+def _of_chain(
     reading: Reading, status: str, causes: list[dict[str, t.Any]], troubles: Troubles, corroborated: bool
 ) -> str:
-    """One paragraph. ``corroborated``: whether it is more than one claim that blocks come."""
     open_power = f", {reading.unknown} is unknown" if reading.unknown else ""
     power = f"{reading.voting} of {reading.total} voting power is voting{open_power}; {reading.quorum} needed."
     also = " The applications differ between nodes." if reading.app_hashes_differ else ""
@@ -92,7 +114,8 @@ def _unknown(reading: Reading, wrong: str, corroborated: bool) -> str:
     elif not heard:
         return (
             f"{_where(reading)}: unknown. None of our {len(reading.nodes)} hosts gave evidence, so nobody can tell "
-            "whether the chain runs. First get one host to answer: network, ssh, power."
+            "whether the chain runs."
+            + ("" if _refused(reading) else " First get one host to answer: network, ssh, power.")
         )
     else:
         hosts = f"{_where(reading)}: unknown. {len(heard)} of {len(reading.nodes)} hosts gave evidence"
@@ -100,6 +123,11 @@ def _unknown(reading: Reading, wrong: str, corroborated: bool) -> str:
         return f"{hosts}, but no RPC answers: the height is not known. Of ours: {wrong or 'nothing is wrong'}."
     age = duration(reading.age_s) + " old" if reading.age_s is not None else "of unknown age"
     return f"{hosts}; the newest block {reading.height} is {age}. {_open_question(reading, wrong, corroborated)}"
+
+
+def _refused(reading: Reading) -> bool:
+    """Whether hosts were reached, and only becoming root was refused."""
+    return any(node.error is not None and node.error.kind == "privilege" for node in reading.nodes.values())
 
 
 def _open_question(reading: Reading, wrong: str, corroborated: bool) -> str:
@@ -124,18 +152,22 @@ def _open_question(reading: Reading, wrong: str, corroborated: bool) -> str:
     return next((text for holds, text in reasons if holds), "The looks do not agree on whether it moves.")
 
 
-def next_lines(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]]]) -> list[str]:
+def next_lines(
+    reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]]], missing: t.Optional[Missing]
+) -> list[str]:
     """What a person does next, the first thing first."""
+    lines = missing.next_lines() if missing is not None else []
     if status == HEALTHY:
-        return []
-    lines: list[str] = []
+        return lines
+    unread = set(missing.hidden) if missing is not None else set()
     held = {cause["id"]: cause for cause in judged["causes"]}
     if status == INCIDENT and reading.stands_still is not True:
         lines.append("Take a second look, 5 s or more after the first: a plan needs a confirmed verdict.")
     if status == UNKNOWN:
-        lines.extend(_next_unknown(reading))
+        lines.extend(_next_unknown(reading) if missing is None else [])
     for cause in judged["causes"]:
-        if cause["next"] and cause["id"] not in _SAID and not cause["explained"]:
+        blind = cause["id"] == _STARTS_BY_HAND and not unread.isdisjoint(cause["hosts"])
+        if cause["next"] and cause["id"] not in _SAID and not cause["explained"] and not blind:
             lines.append(cause["next"])
     if status == INCIDENT and "cannot_tell" in held:
         lines.append(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import by_hand
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import by_hand, privilege
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import (
@@ -81,7 +81,8 @@ def of_reading(reading: Reading) -> Verdict:
     severity = _severity(reading, status, judged["causes"])
     confirmed = reading.confirmed and (status != INCIDENT or reading.stands_still is True)
     held = frozenset(cause["id"] for cause in judged["causes"])
-    text = summary.summary(reading, status, judged["causes"], troubles, _is_corroborated(reading))
+    missing = privilege.missing(reading.nodes.values())
+    text = summary.summary(reading, status, judged["causes"], troubles, _is_corroborated(reading), missing)
     return made(
         incident=reading.bundle["incident"],
         subject=f"chain {reading.chain_id or 'unknown'}",
@@ -90,9 +91,9 @@ def of_reading(reading: Reading) -> Verdict:
         confirmed=confirmed,
         judged=judged,
         summary=clean(text, 1500),
-        next_lines=[clean(line, 400) for line in summary.next_lines(reading, status, judged)],
+        next_lines=[clean(line, 400) for line in summary.next_lines(reading, status, judged, missing)],
         started_at=stamp(reading.last_block_at) if status == INCIDENT else None,
-        view=view.view(reading, status, severity, confirmed, held),
+        view=view.view(reading, status, severity, confirmed, held, missing),
         details=_details(reading, status),
         notes=[*reading.notes, *_standbys(reading)],
     )

@@ -8,11 +8,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.privilege import Missing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
     Node,
     Reading,
     ValidatorRow,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.summary import nothing_read
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import (
@@ -54,33 +56,53 @@ _MOST_NAMED = 4  # of those that do not vote, in the first answer
 _MOST_RUNNING = 6
 
 
-def view(reading: Reading, status: str, severity: t.Optional[str], confirmed: bool, causes: t.Collection[str]) -> View:
-    """The view of a verdict. ``causes``: the ids of those that hold."""
+def view(
+    reading: Reading,
+    status: str,
+    severity: t.Optional[str],
+    confirmed: bool,
+    causes: t.Collection[str],
+    missing: t.Optional[Missing],
+) -> View:
+    """The view of a verdict. ``causes``: the ids of those that hold. ``missing``: privilege."""
     rows = by_need(reading)
+    headline = _headline(status, severity, confirmed)
+    if missing is not None and missing.everywhere:
+        headline = _without_privilege(missing, nothing_read(reading, missing), status, severity, confirmed)
     return View(
-        headline=_headline(status, severity, confirmed, causes),
-        brief=_not_voting(rows),
+        headline=next((alarm for cause, alarm in _ALARMS.items() if cause in causes), headline),
+        brief=(*((missing.brief(),) if missing is not None else ()), *_not_voting(rows)),
         facts=(
             ("Chain", clean(reading.chain_id, 60) or "unknown"),
             ("Height", "unknown" if reading.height is None else str(reading.height)),
-            ("Last block", f"{_moment(reading.last_block_at)}, {clean(reading.last_block_hash, 80) or 'hash unknown'}"),
+            ("Last block", _last_block(reading)),
         ),
         tables=(_table(reading, rows),),
         gauges=(_power.gauge(reading.total, reading.voting, reading.unknown, table=0),) if reading.total > 0 else (),
     )
 
 
-def _headline(status: str, severity: t.Optional[str], confirmed: bool, causes: t.Collection[str]) -> str:
-    """The verdict in a few words: few enough that neither the first answer nor the last screen cuts them."""
-    for cause, alarm in _ALARMS.items():
-        if cause in causes:
-            return alarm
+def _headline(status: str, severity: t.Optional[str], confirmed: bool) -> str:
+    """The verdict in a few words: few enough (47 letters) that neither the first answer nor the last screen cuts them."""
     if status == INCIDENT:
         return "THE CHAIN IS HALTED" if confirmed else "THE CHAIN SEEMS HALTED, NOT CONFIRMED YET"
     if status == UNKNOWN and severity is None:
         return "NO HALT SEEN SO FAR, NOT CONFIRMED YET"
     known = {DEGRADED: "THE CHAIN RUNS, SOMETHING OF OURS IS MISSING", HEALTHY: "THE CHAIN RUNS"}
     return known.get(status, "CANNOT TELL WHETHER THE CHAIN RUNS")
+
+
+def _without_privilege(missing: Missing, nothing: bool, status: str, severity: t.Optional[str], confirmed: bool) -> str:
+    """The same where no host was read as root: what to do about that comes first."""
+    if nothing:
+        return f"NOTHING COULD BE READ WITHOUT PRIVILEGE: ADD {missing.option}"
+    if status == INCIDENT:
+        seen = "THE CHAIN IS HALTED" if confirmed else "THE CHAIN SEEMS HALTED"
+    elif status == UNKNOWN:
+        seen = "NO HALT SEEN SO FAR" if severity is None else "CANNOT TELL IF IT RUNS"
+    else:
+        seen = "THE CHAIN RUNS"
+    return f"NO PRIVILEGE, ADD {missing.option}: {seen}"
 
 
 def by_need(reading: Reading) -> list[ValidatorRow]:
@@ -102,10 +124,11 @@ def _words(state: str) -> str:
     return _STATES[state][1]
 
 
-def _what_it_does(row: ValidatorRow, day: t.Optional[str]) -> str:
-    """State, since when, and the detail, in one line."""
-    since = _clock(row.since, day)
-    words = _state_words(row) + (f" since {since}" if since else "")
+def _what_it_does(row: ValidatorRow, since: t.Optional[str], day: t.Optional[str]) -> str:
+    """State, since when, and the detail, in one line. Without the date where that is ``day``."""
+    words = _state_words(row)
+    if since is not None:
+        words += f" since {since[11:19]}" if since[:10] == day else f" since {since[:10]} {since[11:19]}"
     return f"{words}: {row.detail}" if row.detail and row.state != "voting" else words
 
 
@@ -131,15 +154,17 @@ def _table(reading: Reading, rows: list[ValidatorRow]) -> Table:
 
 
 def _row(row: ValidatorRow, total: int, day: t.Optional[str]) -> Row:
-    start = (subject(row), row.address, str(row.power), f"{_power.share_percent(row.power, total)} %", row.owner)
-    whole, on_the_day = _what_it_does(row, None), _what_it_does(row, day)
+    name = subject(row)
+    start = (name, row.address, str(row.power), f"{_power.share_percent(row.power, total)} %", row.owner)
+    since = stamp(row.since)
+    whole, on_the_day = _what_it_does(row, since, None), _what_it_does(row, since, day)
     return Row(
         cells=(*start, whole),
         looks=_STATES[row.state][0],
         state=_state_words(row),
         weight=row.power,
         ours=row.owner == "ours",
-        name=subject(row),
+        name=name,
         short=None if whole == on_the_day else (*start, on_the_day),
     )
 
@@ -164,14 +189,7 @@ def _others(nodes: list[Node], title: str) -> tuple[str, ...]:
     return (f"{title}: {', '.join(words)}.",)
 
 
-def _moment(at: t.Optional[float]) -> str:
-    text = stamp(at)
-    return "unknown" if text is None else f"{text[:10]} {text[11:19]} UTC"
-
-
-def _clock(at: t.Optional[float], day: t.Optional[str]) -> str:
-    """The time of day; with its date where that is not ``day``."""
-    text = stamp(at)
-    if text is None:
-        return ""
-    return text[11:19] if text[:10] == day else f"{text[:10]} {text[11:19]}"
+def _last_block(reading: Reading) -> str:
+    at = stamp(reading.last_block_at)
+    known = [f"{at[:10]} {at[11:19]} UTC" if at is not None else "", clean(reading.last_block_hash, 80)]
+    return ", ".join(text for text in known if text) or "unknown"

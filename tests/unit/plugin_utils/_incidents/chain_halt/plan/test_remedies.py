@@ -10,15 +10,12 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.guards import check_step
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.plan import plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as _plan
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
-from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import Host, Net, cause, verdict
-from tests.unit.plugin_utils._incidents.chain_halt.plan.ill import (
+from tests.unit.plugin_utils._incidents.chain_halt.plan.blocked import (
     FUTURE,
     PAST,
     REPLAY,
@@ -36,7 +33,8 @@ from tests.unit.plugin_utils._incidents.chain_halt.plan.ill import (
     wal,
     wal_net,
 )
-from tests.unit.plugin_utils._incidents.chain_halt.plan.test_halt_plan import held, steps
+from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import Host, Net, cause, check_step, finished, verdict
+from tests.unit.plugin_utils._incidents.chain_halt.plan.test_plan import held, steps
 
 TWICE = {"cs.wal.bak": r.HEIGHT, "cs.wal.old": r.HEIGHT}
 
@@ -44,11 +42,11 @@ TWICE = {"cs.wal.bak": r.HEIGHT, "cs.wal.old": r.HEIGHT}
 def test_a_halt_that_is_over_is_ended_host_by_host() -> None:
     made = make(halt_net(s1=halted(0, None)))
     assert steps(made) == of("s1", "v2", "v3")
-    power = [(step["power_online_before"], step["power_online_after"]) for step in made["steps"]]
+    power = [(step["impact"]["before"], step["impact"]["after"]) for step in made["steps"]]
     assert power == [(40, 40)] * 5 + [(40, 70)] + [(70, 70)] * 2 + [(70, 100)]
     assert made["decision"] is None and made["withheld"] == []
     texts = made["steps"][4]
-    assert "call of 12:05" in texts["why"] and "app.toml.incident-RUN" in texts["undo"]
+    assert "call of 12:05" in texts["why"] and "app.toml.incident-chain_halt-" in texts["undo"]
     assert all(step["undo"] and step["risk"] for step in made["steps"])
 
 
@@ -63,7 +61,7 @@ def test_without_the_statement_it_may_be_a_coordinated_halt() -> None:
 
 
 def test_a_statement_about_another_height_is_about_nothing_here() -> None:
-    made = make(halt_net(), dict(SAID, halt_is_over=99))
+    made = make(halt_net(), dict(SAID, incident_halt_is_over=99))
     assert made["steps"] == [] and "halted at 100" in held(made)["v2"]["why"]
     other = halt_net()
     other.hosts["v3"].raw["config"] = halting(90)
@@ -91,13 +89,13 @@ def test_a_statement_about_another_height_is_about_nothing_here() -> None:
 def test_what_the_configuration_must_say(config: dict[str, t.Any], by: tuple[int, int], said: int, goes: bool) -> None:
     net = halt_net(v2=halted(30, "b", by))
     net.hosts["v2"].raw["config"] = config
-    made = make(net, dict(SAID, halt_is_over=said))
+    made = make(net, dict(SAID, incident_halt_is_over=said))
     assert (("clear_halt_height", "v2") in steps(made)) is goes
     if goes:
         step = next(step for step in made["steps"] if step["action"] == "clear_halt_height")
-        assert step["expected"] == {key: config[key]["value"] for key in ("halt_height", "halt_time")}
+        assert step["parameters"]["expected"] == {key: config[key]["value"] for key in ("halt_height", "halt_time")}
     else:
-        assert not [step for step in made["steps"] if step["host"] == "v2"]
+        assert not [step for step in made["steps"] if step["hosts"][0] == "v2"]
 
 
 @pytest.mark.parametrize("config", [halting(400), halting(0, FUTURE), halting(400, FUTURE, "flag")])
@@ -106,11 +104,11 @@ def test_a_halt_that_lies_ahead_is_never_cleared(config: dict[str, t.Any]) -> No
     net.hosts["v2"].raw["config"] = config
     made = make(net)
     assert [action for action, host in steps(made) if host == "v2"] == ["stop_node", "start_node"]
-    for step in [step for step in made["steps"] if step["host"] == "v2"]:
+    for step in [step for step in made["steps"] if step["hosts"][0] == "v2"]:
         assert check(net, made, step)["ok"], step["action"]
         net = act(net, step)
-    ahead = make(halt_net(v2=halted(30, "b", config=config)), dict(SAID, halt_is_over=400))
-    assert not [step for step in ahead["steps"] if step["host"] == "v2"]
+    ahead = make(halt_net(v2=halted(30, "b", config=config)), dict(SAID, incident_halt_is_over=400))
+    assert not [step for step in ahead["steps"] if step["hosts"][0] == "v2"]
     assert "v2 halted at 100" in held(ahead)["v2"]["why"]
 
 
@@ -156,7 +154,7 @@ def test_a_key_out_of_the_set_may_be_jailed(
             entry["data"]["rpc"]["jailed"] = jailed
         elif "rpc" in entry["data"]:
             entry["data"]["rpc"]["jailed"] = r.error("late")
-    made = plan(fresh, judged(net), "I know better")
+    made = finished(fresh, judged(net), "I know better")
     assert (("start_node", "s1") in steps(made)) is goes
     if not goes:
         assert "jailed" in held(made)["s1"]["why"] and not held(made)["s1"]["break_glass"]
@@ -169,15 +167,15 @@ def test_a_copy_that_is_older_than_the_last_block_is_not_put_back() -> None:
         part["data"]["copies"][0]["newest_at"] = newest_at
         net.hosts["v2"].raw["wal"] = part
         made = make(net, None, "I know better")
-        assert steps(made) == of("v3", cure="put_wal_back")
+        assert steps(made) == of("v3", change="put_wal_back")
         assert "cannot hold the votes" in held(made)["v2"]["why"]
 
 
 def test_a_lost_log_is_put_back() -> None:
     made = make(wal_net(), None)
-    assert steps(made) == of("v2", "v3", cure="put_wal_back")
-    assert [step["power_online_after"] for step in made["steps"]] == [40, 40, 70, 70, 70, 100]
-    assert "cs.wal.bak" in made["steps"][1]["why"] and "cs.wal.incident-RUN" in made["steps"][1]["undo"]
+    assert steps(made) == of("v2", "v3", change="put_wal_back")
+    assert [step["impact"]["after"] for step in made["steps"]] == [40, 40, 70, 70, 70, 100]
+    assert "cs.wal.bak" in made["steps"][1]["why"] and "cs.wal.incident-chain_halt-" in made["steps"][1]["undo"]
     assert made["decision"] is None
 
 
@@ -198,7 +196,7 @@ def test_only_one_copy_that_fits_is_put_back(part: dict[str, t.Any] | None, word
     net = wal_net()
     net.hosts["v2"].raw["wal"] = part
     made = make(net, None, "I know better")
-    assert steps(made) == of("v3", cure="put_wal_back")
+    assert steps(made) == of("v3", change="put_wal_back")
     assert word in held(made)["v2"]["why"] and not held(made)["v2"]["break_glass"]
 
 
@@ -221,7 +219,7 @@ def test_a_log_that_was_lost_at_another_height_is_a_persons() -> None:
 def test_a_validator_whose_vote_stands_is_not_stopped() -> None:
     net = wal_net()
     net.hosts["v2"].doing = "voting"
-    assert steps(make(net, None)) == of("v3", cure="put_wal_back")
+    assert steps(make(net, None)) == of("v3", change="put_wal_back")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +239,7 @@ def test_a_node_is_not_stopped_where_its_start_would_be_refused(raw: dict[str, t
         host.raw = {**host.raw, **copy.deepcopy(raw)}
         for reason in (None, "I know better"):
             made = make(net, SAID, reason)
-            assert not [step for step in made["steps"] if step["host"] == "v2"]
+            assert not [step for step in made["steps"] if step["hosts"][0] == "v2"]
             assert word in held(made)["v2"]["why"]
 
 
@@ -250,7 +248,7 @@ def test_a_second_reason_keeps_the_node_as_it_is() -> None:
         net.hosts["v2"].raw["journal"]["marks"].append(r.mark("database_damaged", "leveldb: corruption"))
         made = make(net)
         assert "database damaged" in held(made)["v2"]["why"]
-        assert not [step for step in made["steps"] if step["host"] == "v2"]
+        assert not [step for step in made["steps"] if step["hosts"][0] == "v2"]
 
 
 def test_a_failure_for_another_reason_is_not_cured_with_the_halt_height() -> None:
@@ -264,7 +262,7 @@ def test_what_the_causes_do_not_ask_for_is_a_persons_and_what_they_forbid_is_nob
     open_question = [cause("cannot_tell", [], [], [])]
     assert {entry["break_glass"] for entry in make(net, causes=open_question)["withheld"]} == {True}
     asked = make(net, SAID, "we accept that", causes=open_question)
-    assert steps(asked) == of("v2", "v3") and all(step["break_glass"] for step in asked["steps"])
+    assert steps(asked) == of("v2", "v3") and all(step["overrides"] for step in asked["steps"])
     forbidden = [*judged(net)["causes"], cause("dead", ["v2"], [], ["start_node"])]
     assert steps(make(net, SAID, "we accept that", causes=forbidden)) == of("v3")
     only_start = [cause("processes_down", ["v2", "v3"], ["start_node"], [])]
@@ -292,7 +290,7 @@ def test_a_vote_after_the_death_of_its_consensus_is_another_machines() -> None:
             commits = entry["data"]["rpc"]["commits"]["data"]["commits"]
             commits[0]["signed"].append(["B" * 40, "2026-01-30T12:05:00Z"])
     # A vote after a line in the journal outlives the line: the node is no longer taken for a halted one at all.
-    made = plan(fresh, judged(halt_net()), "I know better")
+    made = finished(fresh, judged(halt_net()), "I know better")
     assert steps(made) == of("v3")
 
 
@@ -339,27 +337,31 @@ def nets(draw: st.DrawFn) -> Net:
     return Net(hosts)
 
 
-@given(net=nets(), said=st.sampled_from([None, SAID, dict(SAID, halt_is_over=99)]), reason=st.sampled_from([None, "r"]))
+@given(
+    net=nets(),
+    said=st.sampled_from([None, SAID, dict(SAID, incident_halt_is_over=99)]),
+    reason=st.sampled_from([None, "r"]),
+)
 def test_no_plan_breaks_the_rules(net: Net, said: dict[str, t.Any] | None, reason: str | None) -> None:
     made = make(net, said, reason)
     assert json.dumps(made) == json.dumps(make(net, said, reason))
     for step in made["steps"]:
-        host = net.hosts[step["host"]]
+        host = net.hosts[step["hosts"][0]]
         assert host.target and host.doing in ("not_voting", "stopped", "crashed")
         if step["action"] == "stop_node":
-            assert step["power_online_before"] == step["power_online_after"]
+            assert step["impact"]["before"] == step["impact"]["after"]
         if step["action"] == "clear_halt_height":
-            assert said is not None and host.raw["config"]["halt_height"]["value"] == said["halt_is_over"]
+            assert said is not None and host.raw["config"]["halt_height"]["value"] == said["incident_halt_is_over"]
         if step["action"] == "put_wal_back":
             fit = [copy_ for copy_ in host.raw["wal"]["data"]["copies"] if copy_["last_end_height"] == 100]
             assert len(fit) == 1
-        assert not step["break_glass"] or reason
+        assert not step["overrides"] or reason
     for before, after in zip(made["steps"], made["steps"][1:]):
-        assert after["power_online_before"] == before["power_online_after"]
+        assert after["impact"]["before"] == before["impact"]["after"]
         # A stop is followed by the cure or the start of the same host: nothing is only stopped.
         assert (
             before["action"] not in ("stop_node", "clear_halt_height", "put_wal_back")
-            or before["host"] == after["host"]
+            or before["hosts"] == after["hosts"]
         )
     assert not made["steps"] or made["steps"][-1]["action"] in ("start_node", "restore_double_sign_check")
     fresh = evidence(net, (2, 3), said)
@@ -386,8 +388,8 @@ def test_hostile_evidence_never_raises_and_never_stops_a_node(
     untouched, causes = make(net), judged(net)["causes"]
     needs_no_log = "wal" not in net.hosts["v2"].raw
     net.hosts["v2"].raw[part] = r.ok(rubbish) if wrapped else {"ok": rubbish}
-    made = plan(evidence(net), {**verdict(net), "causes": causes}, None)
-    mine = [step["action"] for step in made["steps"] if step["host"] == "v2"]
+    made = finished(evidence(net), {**verdict(net), "causes": causes}, None)
+    mine = [step["action"] for step in made["steps"] if step["hosts"][0] == "v2"]
     assert mine == [] or (part == "wal" and needs_no_log)
     for step in untouched["steps"][:3]:
         check(net, untouched, step)

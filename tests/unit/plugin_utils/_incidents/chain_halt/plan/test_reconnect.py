@@ -10,14 +10,17 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import reconnect as redial
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import next_dial
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import (
+    CHAIN_HALT as HALT,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds, stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import checked, finished
 from tests.unit.plugin_utils._incidents.chain_halt.plan.waiting import (
-    HALT,
     HOSTS,
     RECORDED,
     Change,
@@ -61,12 +64,12 @@ from tests.unit.plugin_utils._incidents.chain_halt.plan.waiting import (
     ],
 )
 def test_when_a_node_dials_next(began: float, now: float, dial: tuple[float, float] | None) -> None:
-    assert redial.next_dial(began, now) == dial
+    assert next_dial(began, now) == dial
 
 
 @given(st.floats(0, 2e9), st.floats(0, 100_000))
 def test_the_next_dial_lies_ahead(began: float, passed: float) -> None:
-    dial = redial.next_dial(began, began + passed)
+    dial = next_dial(began, began + passed)
     if dial is None:
         assert passed > 3**10
     else:
@@ -74,16 +77,16 @@ def test_the_next_dial_lies_ahead(began: float, passed: float) -> None:
 
 
 def test_sentries_are_restarted_first_and_a_validator_alone_and_last() -> None:
-    made = planned(bundle.check(recorded()))
-    assert [(step["action"], step["host"]) for step in made["steps"]] == [
+    made = planned(checked(recorded()))
+    assert [(step["action"], step["hosts"][0]) for step in made["steps"]] == [
         (action, host) for host in HOSTS for action in ("stop_node", "start_node")
     ]
-    power = [(step["power_online_before"], step["power_online_after"]) for step in made["steps"]]
-    assert all(
-        after - before in (-step["power"], 0, step["power"]) for (before, after), step in zip(power, made["steps"])
-    )
+    own = {row["host"]: row["power"] for row in HALT.assess(checked(recorded()))["details"]["validators"]}
+    for step in made["steps"]:
+        assert abs(step["impact"]["after"] - step["impact"]["before"]) in (0, own.get(step["hosts"][0], 0))
+        assert step["parameters"].get("reconnect", False) is (step["action"] == "stop_node")
     assert "it dials next between 2026-" in made["steps"][0]["why"]
-    assert not any(step["break_glass"] for step in made["steps"]) and made["decision"] is None
+    assert not any(step["overrides"] for step in made["steps"]) and made["decision"] is None
 
 
 ALL = set(HOSTS)
@@ -128,7 +131,7 @@ def test_who_is_restarted(change: Change, hosts: set[str]) -> None:
         made = planned(seen, reason)
         assert set(restarted(made)) == hosts
         for entry in made["withheld"]:
-            assert not entry["break_glass"] or entry["host"] in hosts
+            assert not entry["break_glass"] or entry["hosts"][0] in hosts
 
 
 def test_one_look_at_its_peers_is_not_enough() -> None:
@@ -143,35 +146,35 @@ def test_a_key_that_is_not_known_is_no_full_nodes() -> None:
     for reason in (None, "I know better"):
         made = planned(changed(anonymous("vh2")), reason)
         assert "vh2" not in restarted(made)
-        assert not [entry for entry in made["withheld"] if entry["host"] == "vh2" and entry["break_glass"]]
+        assert not [entry for entry in made["withheld"] if entry["hosts"] == ["vh2"] and entry["break_glass"]]
 
 
 def test_what_is_withheld_says_when_the_next_dial_comes() -> None:
     made = planned(changed(towards("vh2", "timeout")))
-    (why,) = [entry["why"] for entry in made["withheld"] if entry["host"] == "vh2"]
+    (why,) = [entry["why"] for entry in made["withheld"] if entry["hosts"] == ["vh2"]]
     assert "open one way only" in why and "first open port" in why.lower()
     soon = planned(changed(began(80)))
     assert all("dials by itself: it dials next between" in entry["why"] for entry in soon["withheld"])
-    assert {entry["host"] for entry in soon["withheld"]} == ALL
+    assert {entry["hosts"][0] for entry in soon["withheld"]} == ALL
 
 
 def test_a_running_chain_restarts_nobody() -> None:
     raw = recorded()
-    made = planned(bundle.check(raw))
+    made = planned(checked(raw))
     step = made["steps"][2]
     for entry in raw["observations"]:
         if entry["look"] == 2:
             for part in ("status", "abci_info"):
                 entry["data"]["rpc"][part]["data"]["height"] += 5
             entry["data"]["rpc"]["status"]["data"]["block_time"] = entry["data"]["clock"]["now"]
-    found = HALT.check_step(bundle.check(raw), made, step)
+    found = HALT.check_step(checked(raw), made, step)
     assert not found["ok"]
 
 
 def test_a_validator_waits_for_what_the_sentry_dials_and_is_passed_over_once_it_has_a_peer() -> None:
-    made = planned(bundle.check(recorded()))
+    made = planned(checked(recorded()))
     stop = made["steps"][4]
-    assert (stop["action"], stop["host"]) == ("stop_node", "vh2")
+    assert (stop["action"], stop["hosts"][0]) == ("stop_node", "vh2")
 
     def restarted_now(host: str, data: dict[str, t.Any]) -> None:
         if host == "vs1":
@@ -197,10 +200,10 @@ def test_a_key_on_another_host_stops_the_restart() -> None:
 def test_what_is_stopped_can_be_started_again_on_the_world_after_the_stop() -> None:
     """The stop is asked for what only that node shows: else it would be stopped, and then stay down."""
     raw = recorded()
-    made = planned(bundle.check(raw))
+    made = planned(checked(raw))
     for stop, start in zip(made["steps"][::2], made["steps"][1::2]):
-        after = changed(down(stop["host"]), looks=(2,))
-        assert HALT.check_step(after, made, start)["ok"], start["host"]
+        after = changed(down(stop["hosts"][0]), looks=(2,))
+        assert HALT.check_step(after, made, start)["ok"], start["hosts"][0]
 
     def alone(host: str, data: dict[str, t.Any]) -> None:
         """One has a block that no other has."""
@@ -210,7 +213,7 @@ def test_what_is_stopped_can_be_started_again_on_the_world_after_the_stop() -> N
             data["wal"]["data"]["last_end_height"] += 1
 
     made = planned(changed(alone))
-    why = next(entry["why"] for entry in made["withheld"] if entry["host"] == "vh1")
+    why = next(entry["why"] for entry in made["withheld"] if entry["hosts"] == ["vh1"])
     assert "vh1" not in restarted(made) and "no other node of ours shows block" in why
 
 
@@ -218,31 +221,31 @@ def test_a_validator_that_went_down_before_is_left_to_a_person() -> None:
     """Nobody hears us, so nobody shows whether its key has signed elsewhere since."""
     made = planned(changed(down("vh4", waited=False)))
     assert restarted(made) == ["vs1"] and ("start_node", "vh4") not in [
-        (step["action"], step["host"]) for step in made["steps"]
+        (step["action"], step["hosts"][0]) for step in made["steps"]
     ]
-    (entry,) = [entry for entry in made["withheld"] if entry["host"] == "vh4"]
+    (entry,) = [entry for entry in made["withheld"] if entry["hosts"] == ["vh4"]]
     assert entry["break_glass"] and "not established" in entry["why"]
 
 
 def test_one_validator_at_a_time() -> None:
-    made = planned(bundle.check(recorded()))
+    made = planned(checked(recorded()))
     found = HALT.check_step(changed(down("vh2"), looks=(2,)), made, made["steps"][6])
     assert not found["ok"] and "vh2 is down or cannot be seen: no other validator is stopped" in found["because"]
 
 
 def test_a_run_killed_after_any_step_goes_on() -> None:
     """What is down comes first in the plan of then, so it is the rest of the plan on record."""
-    verdict = HALT.assess(bundle.check(recorded()))
-    made = HALT.plan(bundle.check(recorded()), verdict, None)
+    verdict = HALT.assess(checked(recorded()))
+    made = finished(checked(recorded()), verdict)
     for stop in made["steps"][::2]:
-        seen = changed(down(stop["host"]))
+        seen = changed(down(stop["hosts"][0]))
         now = HALT.assess(seen)
-        fresh = HALT.plan(seen, now, None)
+        fresh = finished(seen, now)
         done = [step for step in made["steps"] if step["number"] < stop["number"]]
-        assert fresh["steps"][0]["action"] == "start_node" and fresh["steps"][0]["host"] == stop["host"]
+        assert fresh["steps"][0]["action"] == "start_node" and fresh["steps"][0]["hosts"] == stop["hosts"]
         # On the fleet the hosts before it have their peers by then, and are planned no more.
-        rest = [step for step in fresh["steps"] if step["host"] not in {one["host"] for one in done}]
-        assert plan.is_suffix(made["steps"], rest), stop["host"]
+        rest = [step for step in fresh["steps"] if step["hosts"][0] not in {one["hosts"][0] for one in done}]
+        assert plan.is_suffix(made["steps"], rest), stop["hosts"][0]
 
 
 def test_where_a_split_network_is_open_again_a_full_node_dials_the_other_part() -> None:
@@ -252,7 +255,7 @@ def test_where_a_split_network_is_open_again_a_full_node_dials_the_other_part() 
     for entry in looks:
         data, inside = entry["data"], entry["host"] in ("vh1", "vh4")
         # It gave up after the newest block.
-        at = bundle.stamp((bundle.seconds(data["clock"]["now"]) or 0.0) - 10)
+        at = stamp((seconds(data["clock"]["now"]) or 0.0) - 10)
         mark = {
             "kind": "peers_given_up",
             "count": 1,
@@ -268,10 +271,10 @@ def test_where_a_split_network_is_open_again_a_full_node_dials_the_other_part() 
         for peer in data["p2p"]["data"]["expected"]:
             lacks = (peer["node_id"] in apart) is not inside
             peer.update(connected=not lacks, dial="open" if lacks else None)
-    made = planned(bundle.check(raw))
+    made = planned(checked(raw))
     assert restarted(made) == ["vs1"]
     closed = copy.deepcopy(raw)
     for entry in closed["observations"]:
         for peer in entry["data"].get("p2p", {}).get("data", {}).get("expected", []):
             peer["dial"] = "timeout" if peer["dial"] is not None else None
-    assert planned(bundle.check(closed))["steps"] == []
+    assert planned(checked(closed))["steps"] == []

@@ -9,12 +9,17 @@ import copy
 import types
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.guards import check_step
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.plan import plan
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
-
 from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
-from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import Host, Net, bundle, cause, verdict
+from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import (
+    Host,
+    Net,
+    bundle,
+    cause,
+    check_step,
+    checked,
+    finished,
+    verdict,
+)
 from tests.unit.plugin_utils._incidents.chain_halt.plan.test_steps import RELAXED, moved
 
 REPLAY = f"Error: error during handshake: error on replay: halt per configuration height {r.HEIGHT} time 0"
@@ -25,7 +30,7 @@ STARTED = "2026-01-30T12:00:00Z"
 PAST, FUTURE = 1769774380, 2000000000
 Said = t.Optional[t.Mapping[str, t.Any]]
 SAID: t.Mapping[str, t.Any] = types.MappingProxyType(
-    {"halt_is_over": r.HEIGHT, "reason": "call of 12:05, all operators"}
+    {"incident_halt_is_over": r.HEIGHT, "incident_halt_is_over_reason": "call of 12:05, all operators"}
 )
 
 HALT_ACTIONS = ["stop_node", "clear_halt_height", "start_node"]
@@ -119,29 +124,25 @@ def judged(net: Net) -> dict[str, t.Any]:
 
 
 def evidence(net: Net, looks: tuple[int, ...] = (1, 2), said: Said = SAID) -> dict[str, t.Any]:
-    stated = None if said is None else dict(said)
-    made: dict[str, t.Any] = _bundle.check(_bundle.with_said(bundle(net, looks), stated))
-    return made
+    return checked({**bundle(net, looks), "settings": dict(said or {})})
 
 
 def make(net: Net, said: Said = SAID, reason: str | None = None, **changes: t.Any) -> dict[str, t.Any]:
-    made: dict[str, t.Any] = plan(evidence(net, said=said), {**judged(net), **changes}, reason)
-    return made
+    return finished(evidence(net, said=said), {**judged(net), **changes}, reason)
 
 
 def check(net: Net, made: dict[str, t.Any], step: dict[str, t.Any], said: Said = SAID) -> dict[str, t.Any]:
-    found: dict[str, t.Any] = check_step(evidence(net, (2, 3), said), made, step)
-    return found
+    return check_step(evidence(net, (2, 3), said), made, step)
 
 
-def of(*hosts: str, cure: str = "clear_halt_height") -> list[tuple[str, str]]:
-    return [(action, host) for host in hosts for action in ("stop_node", cure, "start_node")]
+def of(*hosts: str, change: str = "clear_halt_height") -> list[tuple[str, str]]:
+    return [(action, host) for host in hosts for action in ("stop_node", change, "start_node")]
 
 
 def act(net: Net, step: dict[str, t.Any]) -> Net:
     """The world after a step: what the acting modules and the chain make of it."""
     net = copy.deepcopy(net)
-    host, action = net.hosts[step["host"]], step["action"]
+    host, action = net.hosts[step["hosts"][0]], step["action"]
     if action == "stop_node":
         host.doing = "stopped"
         # The unit's time of the stop comes before the next look, its evidence stays.

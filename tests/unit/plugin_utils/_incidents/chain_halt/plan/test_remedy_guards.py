@@ -9,20 +9,15 @@ import typing as t
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Witness
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import halted_by
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import guards
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import (
-    guards_remedies as cure_guards,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import remedies as cures
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import halt_height
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.table import REMEDIES
 
 from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
-from tests.unit.plugin_utils._incidents.chain_halt.plan.ill import FAILED, LOST, PAST, SAID, failed, halting, wal
+from tests.unit.plugin_utils._incidents.chain_halt.plan.blocked import FAILED, LOST, PAST, SAID, failed, halting, wal
 
 ROWS = [r.row(r.ADDRESS_V, 60, "vv", "voting"), r.row(r.ADDRESS_S, 40, "vs", "not_voting", counts_as="unknown")]
-
-
-def states(found: t.Iterable[guards.Guard]) -> dict[str, str]:
-    return {guard.name: guard.state for guard in found}
 
 
 def raw(*marks: dict[str, t.Any], running: bool = True, **parts: t.Any) -> dict[str, t.Any]:
@@ -48,11 +43,11 @@ def without_log(**changes: t.Any) -> t.Any:
 
 
 def seen(node: t.Any, **changes: t.Any) -> t.Any:
-    return r.reading([node, r.voter()], **{"rows": ROWS, "bundle": {"said": SAID}, **changes})
+    return r.reading([node, r.voter()], **{"rows": ROWS, "bundle": {"settings": dict(SAID)}, **changes})
 
 
 def stop(node: t.Any, moving: bool = False, **changes: t.Any) -> dict[str, str]:
-    return states(cure_guards.stop_guards(seen(node, **changes), node, moving))
+    return r.states(guards.ask("stop_node", r.case(seen(node, **changes), node, moving=moving)))
 
 
 def test_a_dead_node_and_one_without_its_log_may_be_stopped_in_a_halt() -> None:
@@ -109,21 +104,11 @@ def test_a_vote_at_this_height_keeps_a_node_without_its_log_running(changes: dic
     assert stop(without_log(), **changes)["takes_no_part"] == "refused"
 
 
-def test_without_evidence_everything_is_refused() -> None:
-    lost = r.node("vs", None)
-    found = [
-        cure_guards.stop_guards(seen(lost), lost),
-        cure_guards.clear_guards(seen(lost), lost, r.HEIGHT),
-        cure_guards.put_guards(seen(lost), lost, r.HEIGHT),
-    ]
-    assert [states(one) for one in found] == [{"observed": "refused"}] * 3
-
-
 @pytest.mark.parametrize(
     ("config", "said", "name"),
     [
         ({}, None, "halt_is_over"),
-        ({}, {**SAID, "halt_is_over": 99}, "halt_is_over"),
+        ({}, {**SAID, "incident_halt_is_over": 99}, "halt_is_over"),
         (halting(100, 0, "flag"), SAID, "configuration"),
         (halting(100, 0, "env"), SAID, "configuration"),
         (halting(None, 0), SAID, "configuration"),
@@ -134,8 +119,8 @@ def test_what_keeps_a_halt_height(config: dict[str, t.Any], said: t.Any, name: s
     data = raw(*HALT_MARKS)
     data["config"]["data"].update(config)
     node = dead(raw=data)
-    reading = seen(node, bundle={"said": said} if said else {})
-    found = states(cure_guards.clear_guards(reading, node, r.HEIGHT, stopping=True))
+    reading = seen(node, bundle={"settings": dict(said or {})})
+    found = r.states(guards.ask("clear_halt_height", r.case(reading, node, stopping=True)))
     assert found[name] == "refused"
 
 
@@ -145,7 +130,7 @@ def test_a_flag_of_zero_beside_a_time_in_the_file_is_no_obstacle() -> None:
     data["config"]["data"].update(halting(0, 5))
     data["config"]["data"]["halt_height"]["source"] = "flag"
     node = dead(raw=data)
-    assert set(states(cure_guards.clear_guards(seen(node), node, r.HEIGHT, True)).values()) == {"clear"}
+    assert set(r.states(guards.ask("clear_halt_height", r.case(seen(node), node, stopping=True))).values()) == {"clear"}
 
 
 @pytest.mark.parametrize(
@@ -159,17 +144,22 @@ def test_a_flag_of_zero_beside_a_time_in_the_file_is_no_obstacle() -> None:
 )
 def test_files_change_only_while_the_node_is_down(change: dict[str, t.Any], stopping: bool, state: str) -> None:
     for node in (dead(raw=raw(*HALT_MARKS, **change)), without_log(raw=raw(*WAL_MARKS, **change))):
-        assert states(cure_guards.clear_guards(seen(node), node, r.HEIGHT, stopping))["at_rest"] == state
-        assert states(cure_guards.put_guards(seen(node), node, r.HEIGHT, stopping))["at_rest"] == state
+        assert (
+            r.states(guards.ask("clear_halt_height", r.case(seen(node), node, stopping=stopping)))["unit_stopped"]
+            == state
+        )
+        assert (
+            r.states(guards.ask("put_wal_back", r.case(seen(node), node, stopping=stopping)))["unit_stopped"] == state
+        )
 
 
 def test_a_stopped_node_is_at_rest_unless_systemd_tries_again() -> None:
     node = r.node("vs", raw(*WAL_MARKS, running=False), state="stopped")
-    assert set(states(cure_guards.put_guards(seen(node), node, r.HEIGHT)).values()) == {"clear"}
+    assert set(r.states(guards.ask("put_wal_back", r.case(seen(node), node))).values()) == {"clear"}
     again = raw(*WAL_MARKS, running=False)
     again["unit"]["data"].update(active_state="activating", sub_state="auto-restart")
     node = r.node("vs", again, state="crashed")
-    assert states(cure_guards.put_guards(seen(node), node, r.HEIGHT))["at_rest"] == "refused"
+    assert r.states(guards.ask("put_wal_back", r.case(seen(node), node)))["unit_stopped"] == "refused"
 
 
 @pytest.mark.parametrize(
@@ -192,12 +182,15 @@ def test_a_stopped_node_is_at_rest_unless_systemd_tries_again() -> None:
 )
 def test_which_log_is_put_back(part: dict[str, t.Any], changes: dict[str, t.Any], state: str) -> None:
     node = without_log(raw=raw(*WAL_MARKS, wal=part), **changes)
-    assert states(cure_guards.put_guards(seen(node), node, r.HEIGHT, True))["wal_copy"] == state
+    assert r.states(guards.ask("put_wal_back", r.case(seen(node), node, stopping=True)))["wal_copy"] == state
 
 
 def test_a_log_lost_at_another_height_is_not_put_back() -> None:
     node = without_log()
-    assert states(cure_guards.put_guards(seen(node), node, r.HEIGHT + 1, True))["wal_copy"] == "refused"
+    assert (
+        r.states(guards.ask("put_wal_back", r.case(seen(node), node, r.HEIGHT + 1, stopping=True)))["wal_copy"]
+        == "refused"
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,8 +206,8 @@ def test_a_log_lost_at_another_height_is_not_put_back() -> None:
 )
 def test_when_a_log_is_back(part: dict[str, t.Any], back: bool) -> None:
     node = r.node("vs", raw(*WAL_MARKS, running=False, wal=part), state="stopped")
-    assert states(guards.start_guards(seen(node), node))["journal"] == ("clear" if back else "refused")
-    assert states(guards.start_guards(seen(node), node, frozenset({cures.WAL_MISSING})))["journal"] == "clear"
+    assert r.states(guards.start_guards(r.case(seen(node), node)))["journal"] == ("clear" if back else "refused")
+    assert r.states(guards.start_guards(r.case(seen(node), node), {"wal_missing"}))["journal"] == "clear"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +215,7 @@ def test_when_a_log_is_back(part: dict[str, t.Any], back: bool) -> None:
     [
         (halting(0, 0), SAID, "clear"),
         (halting(0, 0), None, "refused"),
-        (halting(0, 0), {**SAID, "halt_is_over": 99}, "refused"),
+        (halting(0, 0), {**SAID, "incident_halt_is_over": 99}, "refused"),
         (halting(100, 0), SAID, "refused"),
         (halting(0, 5), SAID, "refused"),
         (halting(0, None), SAID, "refused"),
@@ -233,25 +226,25 @@ def test_when_a_halt_height_is_gone(config: dict[str, t.Any], said: t.Any, state
     data = raw(*HALT_MARKS, running=False)
     data["config"]["data"].update(config)
     node = r.node("vs", data, state="stopped")
-    reading = seen(node, bundle={"said": said} if said else {})
-    assert states(guards.start_guards(reading, node))["journal"] == state
+    reading = seen(node, bundle={"settings": dict(said or {})})
+    assert r.states(guards.start_guards(r.case(reading, node)))["journal"] == state
 
 
-def test_no_cure_clears_another_reason() -> None:
-    both = frozenset({cures.HALT_HEIGHT, cures.WAL_MISSING, cures.DOUBLE_SIGN_CHECK})
+def test_no_remedy_clears_another_reason() -> None:
+    every = {remedy.blocker for remedy in REMEDIES}
     for kind in ("read_only", "database_damaged", "consensus_failure", "panic", "wal_damaged", "handshake_failed"):
         marks = [mark for mark in (*HALT_MARKS, *WAL_MARKS) if mark["kind"] != kind]
         node = r.node("vs", raw(*marks, r.mark(kind), running=False), state="stopped")
-        assert states(guards.start_guards(seen(node), node, both))["journal"] == "refused", kind
+        assert r.states(guards.start_guards(r.case(seen(node), node), every))["journal"] == "refused", kind
 
 
 def test_a_vote_since_its_consensus_died_is_another_machines() -> None:
     for at, state in (("2026-01-30T12:00:01Z", "clear"), ("2026-01-30T12:05:00Z", "refused")):
         node = dead()
         reading = seen(node, votes={r.ADDRESS_S: (r.vote(at=at),)})
-        assert states(guards.start_guards(reading, node))["votes"] == state
+        assert r.states(guards.start_guards(r.case(reading, node)))["votes"] == state
     unknown = r.node("vs", raw(*HALT_MARKS), state="not_voting", since=None)
-    assert states(guards.start_guards(seen(unknown), unknown))["votes"] == "open"
+    assert r.states(guards.start_guards(r.case(seen(unknown), unknown)))["votes"] == "open"
 
 
 def test_what_a_node_that_halts_by_time_is_asked_about() -> None:
@@ -267,22 +260,22 @@ def test_what_a_node_that_halts_by_time_is_asked_about() -> None:
         data = raw(r.mark("halt_height", text), r.mark("consensus_failure", text))
         data["config"]["data"].update(config)
         node = dead(raw=data)
-        assert cures.halts_at(seen(node), node, node.data, stands_at) == height
+        assert halt_height.halts_at(r.case(seen(node), node, stands_at)) == height
 
 
 def test_of_two_runs_the_newer_one_says_why_it_halted() -> None:
     older = {**r.mark("halt_height", failed(90)), "last_at": "2026-01-30T11:00:00Z"}
     for marks in ((older, r.mark("halt_height", failed())), (r.mark("halt_height", failed()), older)):
         node = dead(raw=raw(*marks))
-        assert cures.halted_by(seen(node), node, node.data) == (100, 0)
+        assert halted_by(seen(node), node, node.data) == (100, 0)
 
 
 def test_without_the_time_of_the_last_block_a_halt_time_is_not_judged() -> None:
     data = raw(*HALT_MARKS)
     data["config"]["data"].update(halting(100, 5))
     node = dead(raw=data)
-    assert cures.reached(seen(node, last_block_at=None), node, node.data, r.HEIGHT) is None
-    found = states(cure_guards.clear_guards(seen(node, last_block_at=None), node, r.HEIGHT, True))
+    assert halt_height.reached(r.case(seen(node, last_block_at=None), node)) is None
+    found = r.states(guards.ask("clear_halt_height", r.case(seen(node, last_block_at=None), node, stopping=True)))
     assert found["configuration"] == "refused"
 
 
@@ -298,13 +291,18 @@ def test_without_the_time_of_the_last_block_a_halt_time_is_not_judged() -> None:
 )
 def test_only_the_approved_values_are_cleared(expected: dict[str, int] | None, state: str) -> None:
     node = dead()
-    found = states(cure_guards.clear_guards(seen(node), node, r.HEIGHT, True, expected))
+    found = r.states(
+        guards.ask(
+            "clear_halt_height",
+            r.case(seen(node), node, stopping=True, approved=None if expected is None else {"expected": expected}),
+        )
+    )
     assert found["configuration"] == state
 
 
 def test_a_refused_block_of_somebody_is_no_reason_against_a_start() -> None:
     node = r.node("vs", raw(r.mark("proposal_refused"), running=False), state="stopped")
-    assert states(guards.start_guards(seen(node), node))["journal"] == "clear"
+    assert r.states(guards.start_guards(r.case(seen(node), node)))["journal"] == "clear"
 
 
 @pytest.mark.parametrize(("who", "state"), [("conflicts", "refused"), ("disputed", "open"), (None, "clear")])
@@ -312,8 +310,8 @@ def test_two_votes_in_one_place(who: str | None, state: str) -> None:
     """Our own nodes show it, or a reference says so, which may lie: only a person may believe that it does."""
     node = r.node("vs", raw(running=False), state="stopped")
     reading = seen(node, **({who: frozenset({r.ADDRESS_S})} if who else {}))
-    assert states(guards.start_guards(reading, node))["one_vote"] == state
-    assert states(guards.thaw_guards(reading, node))["one_vote"] == state
+    assert r.states(guards.start_guards(r.case(reading, node)))["no_equivocation"] == state
+    assert r.states(guards.ask("thaw_node", r.case(reading, node)))["no_equivocation"] == state
 
 
 @pytest.mark.parametrize(
@@ -330,4 +328,4 @@ def test_a_log_that_lacks_the_height_that_is_being_decided(signed: int, ends: in
     data["signer"]["data"]["state"]["height"] = signed
     data["wal"] = wal(ends)
     node = r.node("vs", data, state="stopped")
-    assert states(guards.start_guards(seen(node), node))["wal"] == state
+    assert r.states(guards.start_guards(r.case(seen(node), node)))["wal"] == state
