@@ -151,8 +151,8 @@ def scope(chain_id: str) -> str:
 def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
     """Whether ``step`` of the approved ``plan`` may be taken now, from a look that is seconds old.
 
-    Its impact counts what does not answer as lost. It gives ``block_above``, the newest block now, where a block has to
-    come after the step.
+    Its impact counts what does not answer as lost. Where a block has to come after the step it gives ``block_above``, the
+    newest block now, and ``rpc``, where the host is asked for it.
     """
     reading = read(bundle)
     (name,) = step["hosts"]
@@ -181,7 +181,7 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
         ok=True,
         because="No guard refuses it." if step["overrides"] else "All guards are clear.",
         guards=guards,
-        give={"block_above": reading.height} if _block_is_due(case, plan, step) else {},
+        give=_block_to_come(case) if _block_is_due(case, plan, step) else {},
     )
 
 
@@ -338,6 +338,10 @@ def _not_yet(case: Case, plan: Plan, step: Step) -> tuple[bool, str] | None:
             return True, f"{name} was started a moment ago: what it dials is seen first."
     down = reconnect_peers.down_beside(case)
     return (set(down) <= set(restarted), reconnect_peers.held_by(down)) if down else None
+
+
+def _block_to_come(case: Case) -> dict[str, t.Any]:
+    return {"block_above": case.reading.height, "rpc": case.data.paths.text("rpc")}
 
 
 def _block_is_due(case: Case, plan: Plan, step: Step) -> bool:
