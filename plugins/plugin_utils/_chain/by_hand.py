@@ -48,8 +48,8 @@ def placed(commands: t.Sequence[str], hosts: t.Sequence[t.Optional[NodeEvidence]
 def _agreed(
     hosts: t.Sequence[t.Optional[NodeEvidence]], find: t.Callable[[NodeEvidence], t.Optional[str]]
 ) -> t.Optional[str]:
-    found = {None if data is None else find(data) for data in hosts}
-    return found.pop() if len(found) == 1 else None
+    values = {None if data is None else find(data) for data in hosts}
+    return values.pop() if len(values) == 1 else None
 
 
 def _matching(pattern: re.Pattern[str], value: t.Any) -> t.Optional[str]:

@@ -131,7 +131,7 @@ def place(peer: Part) -> str:
 
 
 def dials_to(reading: Reading, node: Node) -> list[tuple[str, t.Optional[str]]]:
-    """Other hosts of ours that are told to keep this node and lack it, with what a plain connection to it came to."""
+    """Other hosts of ours that name this node as a persistent peer and lack it, with what a plain connection to it came to."""
     own = node.data.rpc.status.text("node_id") if node.data is not None else None
     return [
         (other.host, peer.text("dial"))

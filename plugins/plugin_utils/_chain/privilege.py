@@ -41,15 +41,15 @@ class Missing:
 
     def sentence(self, nothing: bool) -> str:
         """``nothing``: neither the hosts nor their RPC show anything of the chain."""
-        found = []
+        sentences = []
         if nothing:
-            found.append(f"Nothing could be read without privilege: add {self.option} and run again.")
+            sentences.append(f"Nothing could be read without privilege: add {self.option} and run again.")
         if self.hidden:
             todo = "" if nothing else ": add -b and run again"
-            found.append(f"On {_names(self.hidden)} only root can read the {_listed(self.parts)}{todo}.")
+            sentences.append(f"On {_names(self.hidden)} only root can read the {_listed(self.parts)}{todo}.")
         if self.refused:
-            found.append(f"On {_names(self.refused)} becoming root was refused: add -K for the password.")
-        return " ".join(found)
+            sentences.append(f"On {_names(self.refused)} becoming root was refused: add -K for the password.")
+        return " ".join(sentences)
 
     def brief(self) -> str:
         """One short line."""
@@ -70,16 +70,16 @@ class Missing:
 
 def missing(nodes: t.Iterable[Node]) -> t.Optional[Missing]:
     """Where privilege is missing; None where what was asked was read."""
-    seen = list(nodes)
-    hidden = {node.host: found for node in seen if node.data is not None and (found := hidden_parts(node.data))}
-    refused = tuple(sorted(node.host for node in seen if node.error is not None and node.error.kind == "privilege"))
+    asked = list(nodes)
+    hidden = {node.host: parts for node in asked if node.data is not None and (parts := hidden_parts(node.data))}
+    refused = tuple(sorted(node.host for node in asked if node.error is not None and node.error.kind == "privilege"))
     if not hidden and not refused:
         return None
     return Missing(
         tuple(sorted(hidden)),
-        tuple(words for name, words in _PARTS.items() if any(name in found for found in hidden.values())),
+        tuple(words for name, words in _PARTS.items() if any(name in parts for parts in hidden.values())),
         refused,
-        all(node.host in hidden for node in seen if node.data is not None),
+        all(node.host in hidden for node in asked if node.data is not None),
     )
 
 

@@ -13,10 +13,10 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node im
 def is_remote(data: NodeEvidence) -> t.Optional[bool]:
     """Whether the key is held by a remote signer (``priv_validator_laddr``); None: cannot tell."""
     listens = data.setting("priv_validator_laddr")
-    told = data.signer.flag("remote")
-    if told is True or (isinstance(listens, str) and listens):
+    remote = data.signer.flag("remote")
+    if remote is True or (isinstance(listens, str) and listens):
         return True
-    return False if told is False or listens == "" else None
+    return False if remote is False or listens == "" else None
 
 
 def signed_height(data: NodeEvidence) -> t.Optional[int]:

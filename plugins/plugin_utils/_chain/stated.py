@@ -27,7 +27,7 @@ def stated(reading: Reading, node: Node, data: NodeEvidence) -> list[Mark]:
 def _last_run(node: Node, data: NodeEvidence) -> list[Mark]:
     """The marks that count: of the present or last invocation.
 
-    A crash loop may be looked at in the second in which its newest invocation has said nothing yet. Then the marks of
+    A crash loop may be looked at in the second in which its newest invocation has written nothing yet. Then the marks of
     the run that ended last count as well: those of the last minute before its exit.
     """
     exits = [mark.last_at for mark in data.marks if mark.kind == "exited" and mark.last_at is not None]

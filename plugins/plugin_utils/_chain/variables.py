@@ -73,9 +73,7 @@ def endpoints(values: Values) -> Data:
     """The RPC endpoints to ask, of which there must be one at least: a text parts them by commas."""
     given = values.get(REFERENCES)
     named = given.split(",") if isinstance(given, str) else given
-    found = (
-        [url.strip() for url in named or [] if isinstance(url, str)] if isinstance(named, (list, type(None))) else []
-    )
-    if not any(found):
+    urls = [url.strip() for url in named or [] if isinstance(url, str)] if isinstance(named, (list, type(None))) else []
+    if not any(urls):
         raise Misuse(f"{REFERENCES} is empty. Name one RPC endpoint or more: -e {REFERENCES}=URL,URL")
-    return {REFERENCES: [url for url in found if url]}
+    return {REFERENCES: [url for url in urls if url]}

@@ -19,7 +19,7 @@ _LOST = re.compile(r"#ENDHEIGHT for (\d{1,19})")
 def log_is_gone(reading: Reading, node: Node, data: NodeEvidence) -> bool:
     """Whether a stopped node has no log although it has signed for the present height: a start would lose its locks.
 
-    Nobody has said so in a journal: the log was taken away after the stop.
+    No journal states it: the log was taken away after the stop.
     """
     signed = signed_height(data)
     missing = data.wal.ok and data.wal.flag("present") is False and node.state == "stopped"

@@ -172,7 +172,9 @@ def journal(case: Case) -> Guard:
     fatal = [mark for mark in current if mark.kind not in _HARMLESS + _UNDECIDED and mark not in excused]
     if fatal:
         kind, text = fatal[0].kind.replace("_", " "), fatal[0].text
-        return refused(name, f'The journal of {case.host} states a reason ({kind}): "{text}". First cure that.')
+        return refused(
+            name, f'The journal of {case.host} states a reason ({kind}): "{text}". Remove that reason first.'
+        )
     if case.node.state == "crashed" and not excused:
         return refused(
             name, f"The node on {case.host} ended with an error ({case.node.detail}). First find the reason."

@@ -201,8 +201,8 @@ def key_elsewhere(case: Case) -> Guard:
     if holders:
         return refused(
             name,
-            f"{', '.join(holders)} holds or declares the same validator key. One key signs on one machine only. A "
-            "person decides which machine keeps it and fences the other, or corrects the inventory.",
+            f"{', '.join(holders)} holds or declares the same validator key. One key signs on one machine only. "
+            "Operator decision: which machine keeps it. Fence the other, or correct the inventory.",
         )
     unknown = sorted(other.host for other in others if not _key_known(other))
     if unknown:
@@ -240,24 +240,24 @@ def signing_state(case: Case) -> Guard:
         return refused(name, f"The signing state on {case.host} cannot be read.")
     if case.node.address is None:
         return _without_address(name, case)
-    said = "/".join(str(number) for number in signed)
+    stands = "/".join(str(number) for number in signed)
     if case.node.in_set and not shows_votes(reading):
-        return undecided(name, f"The signing state on {case.host} stands at {said}. {_NO_VOTES}")
+        return undecided(name, f"The signing state on {case.host} stands at {stands}. {_NO_VOTES}")
     newest = max(case.votes, key=lambda vote: vote.hrs, default=None)
     if newest is not None and signed < newest.hrs:
         return refused(
             name,
-            f"The signing state on {case.host} stands at {said}, but this validator voted later: {show(newest)}. It "
+            f"The signing state on {case.host} stands at {stands}, but this validator voted later: {show(newest)}. It "
             "was set back, or another machine signed. A start could sign twice.",
         )
     if reading.height is not None and signed[0] > reading.height + 1:
         return undecided(
             name,
-            f"The signing state on {case.host} stands at {said}, but the chain works on height {reading.height + 1}. "
+            f"The signing state on {case.host} stands at {stands}, but the chain works on height {reading.height + 1}. "
             "The node would not sign. The state may belong to another chain.",
         )
     against = f"its newest vote is {show(newest)}" if newest is not None else "no vote of it is seen"
-    return clear(name, f"The signing state stands at {said} (height/round/step), {against}.")
+    return clear(name, f"The signing state stands at {stands} (height/round/step), {against}.")
 
 
 def _no_signing_state(name: str, case: Case) -> Guard:

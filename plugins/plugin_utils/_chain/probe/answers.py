@@ -75,12 +75,12 @@ class Votes:
 
 def views(observations: t.Iterable[Observation], chain: t.Optional[str] = None) -> list[View]:
     """The endpoints that answered, by URL; with ``chain`` only those of that chain."""
-    found = [
+    every = [
         View(clean(entry["host"], 200), values.seconds(entry.get("at")), entry["data"])
         for entry in observations
         if entry.get("ok") is True and isinstance(entry.get("data"), dict)
     ]
-    kept = [view for view in found if chain is None or view.status.text("chain_id") == chain]
+    kept = [view for view in every if chain is None or view.status.text("chain_id") == chain]
     return sorted(kept, key=lambda view: view.url)
 
 
@@ -122,12 +122,12 @@ def in_full(observations: t.Sequence[Observation], chain: t.Optional[str], chose
     Half of the sample stands at the greatest heights and half at the height that most name, so that endpoints which
     claim heights that nobody has reached do not fill it. Of each side of a disagreement two are added.
     """
-    found = views(observations, chain)
-    heights = Counter(view.height for view in found if view.height is not None)
+    every = views(observations, chain)
+    heights = Counter(view.height for view in every if view.height is not None)
     if not heights:
         return []
     usual = min(heights, key=lambda height: (-heights[height], -height))
-    known = [(view, view.height) for view in found if view.height is not None]
+    known = [(view, view.height) for view in every if view.height is not None]
     # Spread over the network, and the same ones in the next look: neighbours in the alphabet may be one operator's.
     by_chance = sorted(known, key=lambda pair: hashlib.sha256(pair[0].url.encode("utf-8", "replace")).digest())
     newest = [view.url for view, _height in sorted(by_chance, key=lambda pair: -pair[1])]
@@ -165,15 +165,15 @@ def disagreements(observations: t.Iterable[Observation], chain: t.Optional[str] 
             urls = named.setdefault(key, {}).setdefault(digest, [])
             if view.url not in urls[-1:]:
                 urls.append(view.url)
-    found = []
+    entries = []
     for what in ("block_hash", "app_hash"):
         heights = sorted((height for kind, height in named if kind == what and len(named[(kind, height)]) > 1))
         for height in heights[: -SHOWN_HEIGHTS - 1 : -1]:
             sides = named[(what, height)]
             order = sorted(sides, key=lambda digest: (-len(sides[digest]), digest))[:SHOWN_HASHES]
             hashes = {digest: {"count": len(sides[digest]), "urls": sides[digest][:SHOWN_URLS]} for digest in order}
-            found.append({"height": height, "what": what, "hashes": hashes, "more": len(sides) - len(order)})
-    return found
+            entries.append({"height": height, "what": what, "hashes": hashes, "more": len(sides) - len(order)})
+    return entries
 
 
 def _hashes(view: View) -> t.Iterator[tuple[tuple[str, int], str]]:

@@ -301,7 +301,9 @@ class _Run:
                 one.parts["abci_info"] = failed("late", f"abci_info of {url}: no answer in time")
         observations = self._observations()
         chain = answers.chain_of(observations, self._order.chain_id)
-        found = [{"url": url, "from": one.source} for url, one in self._endpoints.items() if one.source is not None]
+        discovered = [
+            {"url": url, "from": one.source} for url, one in self._endpoints.items() if one.source is not None
+        ]
         skipped = dict(sorted(self._skipped.items()))
         return {
             **answers.tally(observations),
@@ -309,12 +311,12 @@ class _Run:
             "chain_id": chain,
             "disagreements": answers.disagreements(observations, chain),
             "same_node": answers.same_node(observations),
-            "discovered": found,
+            "discovered": discovered,
             "skipped_addresses": skipped,
             "in_full": list(self._chosen),
             "seconds": round(time.monotonic() - self._began, 3),
             "at": _now(),
-            "summary": screen.lines(observations, chain, len(found), skipped),
+            "summary": screen.lines(observations, chain, len(discovered), skipped),
         }
 
 
@@ -346,11 +348,11 @@ class _InFull:
         """The endpoints that have been asked since the last call, with the parts they gave."""
         while True:
             try:
-                found = self._done.get_nowait()
+                answer = self._done.get_nowait()
             except queue.Empty:
                 return
             self._open -= 1
-            yield found
+            yield answer
 
     def _work(self) -> None:
         # Until the process of the task ends: it waits for no daemon.

@@ -149,19 +149,19 @@ def sources(
 
     ``rpc_only``: no host of ours is looked at, so the RPCs outside are the only views there are, and count as ours do.
     """
-    found = []
+    answering = []
     for host, by_look in looks.evidence.items():
         if look in by_look and host not in aside:
             node = by_look[look]
-            found.append(_source(host, True, node.now, node.at, node.rpc))
+            answering.append(_source(host, True, node.now, node.at, node.rpc))
     for name, entries in looks.references.items():
         entry = entries.get(look)
         if entry is not None and entry["ok"]:
             rpc = rpc_of(entry["data"])
             at = values.seconds(entry["at"])
             if chain is None or rpc.status.text("chain_id") == chain:
-                found.append(_source(clean(name, 100), rpc_only, at, at, rpc, outside=True))
-    return sorted(found, key=lambda source: (source.name, source.ours))
+                answering.append(_source(clean(name, 100), rpc_only, at, at, rpc, outside=True))
+    return sorted(answering, key=lambda source: (source.name, source.ours))
 
 
 def _source(
@@ -184,16 +184,16 @@ def _source(
     )
 
 
-def _skews(found: list[Source]) -> tuple[dict[str, float], float]:
+def _skews(answering: list[Source]) -> tuple[dict[str, float], float]:
     """How far our hosts' clocks are ahead of the controller's, and the middle of those and the controller's own 0."""
-    skews = {entry.name: entry.now - entry.at for entry in found if entry.ours and entry.now and entry.at}
+    skews = {entry.name: entry.now - entry.at for entry in answering if entry.ours and entry.now and entry.at}
     every = sorted([*skews.values(), 0.0])
     return skews, every[(len(every) - 1) // 2]
 
 
-def wrong_clocks(found: list[Source], notes: list[str]) -> set[str]:
+def wrong_clocks(answering: list[Source], notes: list[str]) -> set[str]:
     """Hosts whose clock is far from what most of the hosts and the controller agree on."""
-    skews, middle = _skews(found)
+    skews, middle = _skews(answering)
     every = sorted([*skews.values(), 0.0])
     near = [skew for skew in every if abs(skew - middle) <= CLOCK_SKEW_S]
     if 2 * len(near) <= len(every):
@@ -207,12 +207,12 @@ def wrong_clocks(found: list[Source], notes: list[str]) -> set[str]:
     return wrong
 
 
-def ahead(found: list[Source]) -> frozenset[str]:
+def ahead(answering: list[Source]) -> frozenset[str]:
     """Hosts whose clock is ahead of the controller's and of what most clocks show, by more than a vote's tolerance.
 
     What a host says arrives later than it was stamped, so a slow answer only ever looks like a clock that is behind.
     """
-    skews, middle = _skews(found)
+    skews, middle = _skews(answering)
     return frozenset(name for name, skew in skews.items() if min(skew, skew - middle) > VOTE_TIME_TOLERANCE_S)
 
 
@@ -226,27 +226,27 @@ def set_in(shown: Part) -> t.Optional[ValidatorSet]:
     rows = shown.items("validators")
     if not shown.ok or not rows:
         return None
-    found = [
+    pairs = [
         (consensus_address(row.get("address")), values.integer(row.get("power")))
         for row in rows
         if isinstance(row, dict)
     ]
-    good = tuple((address, power) for address, power in found if address and power is not None and power > 0)
+    good = tuple((address, power) for address, power in pairs if address and power is not None and power > 0)
     distinct = len({address for address, _power_of in good}) == len(good)
     whole = len(good) == len(rows) and sum(power for _address, power in good) <= MAX_TOTAL_POWER
     return good if whole and distinct else None
 
 
-def is_corroborated(source: Source, found: list[Source]) -> bool:
+def is_corroborated(source: Source, answering: list[Source]) -> bool:
     """Whether another source, or the signatures of its newest commit, corroborate the height that a source claims."""
     height = source.height
-    if height is None or len([entry for entry in found if entry.height is not None]) < 2:
+    if height is None or len([entry for entry in answering if entry.height is not None]) < 2:
         return height is not None
     if any(
-        entry is not source and entry.height is not None and entry.height >= height - NEAR_BLOCKS for entry in found
+        entry is not source and entry.height is not None and entry.height >= height - NEAR_BLOCKS for entry in answering
     ):
         return True
-    sets = Counter(entry.members for entry in found if entry is not source and entry.members)
+    sets = Counter(entry.members for entry in answering if entry is not source and entry.members)
     commits = source.rpc.commits.mappings("commits")
     if not sets or not commits:
         return False
@@ -257,9 +257,9 @@ def is_corroborated(source: Source, found: list[Source]) -> bool:
     return newest is not None and height - 1 <= newest and power >= _power.quorum(sum(powers.values()))
 
 
-def believable(found: list[Source], notes: list[str]) -> tuple[list[Source], bool]:
+def believable(answering: list[Source], notes: list[str]) -> tuple[list[Source], bool]:
     """The sources without those that claim heights no chain could have reached; and whether a claim stays doubtful."""
-    kept = list(found)
+    kept = list(answering)
     while True:
         claims = sorted((entry for entry in kept if entry.height is not None), key=lambda entry: entry.height or 0)
         if len(claims) < 2 or is_corroborated(claims[-1], kept):

@@ -45,10 +45,12 @@ def _named(data: dict[str, t.Any]) -> tuple[t.Optional[str], int]:
 
 def of_references(observations: t.Iterable[Observation]) -> t.Optional[str]:
     """The chain id that most nodes behind RPCs name; of equally many the first by name."""
-    told = [(entry["host"], part(entry["data"].get("status"))) for entry in observations if entry["ok"] is True]
+    answers = [(entry["host"], part(entry["data"].get("status"))) for entry in observations if entry["ok"] is True]
     # A node that is listed under a name and found under its address is one.
     nodes = {
-        (clean(name, 100), status.text("node_id") or host) for host, status in told if (name := status.text("chain_id"))
+        (clean(name, 100), status.text("node_id") or host)
+        for host, status in answers
+        if (name := status.text("chain_id"))
     }
     names = Counter(name for name, _node in nodes)
     return min(names, key=lambda name: (-names[name], name)) if names else None

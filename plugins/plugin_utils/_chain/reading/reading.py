@@ -339,8 +339,8 @@ def _app_hashes(nodes: dict[str, Node], notes: list[str]) -> bool:
         height, digest = node.data.rpc.abci_info.integer("height"), node.data.rpc.abci_info.text("app_hash")
         if height is not None and height > 0 and digest:
             by_height.setdefault(height, {}).setdefault(digest.upper(), []).append(node.host)
-    differ = {height: found for height, found in by_height.items() if len(found) > 1}
-    for height, found in sorted(differ.items())[:3]:
-        sides = "; ".join(f"{', '.join(hosts[:6])} have {digest[:12]}" for digest, hosts in sorted(found.items())[:4])
+    differ = {height: hashes for height, hashes in by_height.items() if len(hashes) > 1}
+    for height, hashes in sorted(differ.items())[:3]:
+        sides = "; ".join(f"{', '.join(hosts[:6])} have {digest[:12]}" for digest, hosts in sorted(hashes.items())[:4])
         notes.append(f"The applications differ at height {height}: {sides}.")
     return bool(differ)

@@ -113,7 +113,7 @@ def rows(
     elsewhere = _may_be_elsewhere(holders, known)
     # Where no host is asked, what RPCs outside the inventory show of a validator of ours is all there is.
     only_outside = not any(node.observed for node in nodes.values())
-    found = []
+    made = []
     sums = {VOTING: 0, ABSENT: 0, UNKNOWN: 0}
     for address, power in known.members.items():
         ours = holders.get(address, [])
@@ -124,7 +124,7 @@ def rows(
             state, kind = _theirs(address, known, outside)
         name = (_moniker(node) or node.host) if node is not None else address[:12]
         sums[kind] += power
-        found.append(
+        made.append(
             ValidatorRow(
                 address,
                 power,
@@ -139,7 +139,7 @@ def rows(
                 kind,
             )
         )
-    return tuple(sorted(found, key=lambda row: (-row.power, row.address))), sums
+    return tuple(sorted(made, key=lambda row: (-row.power, row.address))), sums
 
 
 def _moniker(node: Node) -> t.Optional[str]:

@@ -22,9 +22,9 @@ SUPPORT = 2
 LEAD_BLOCKS = 3
 
 
-def trusted(found: list[Source], notes: list[str]) -> list[Source]:
+def trusted(answering: list[Source], notes: list[str]) -> list[Source]:
     """The sources of one look, each node once; those outside the inventory as far as others corroborate them."""
-    once = _deduplicate_nodes(found, notes)
+    once = _deduplicate_nodes(answering, notes)
     reach = _reach(once)
     if reach is None:
         return once
@@ -46,11 +46,11 @@ def trusted(found: list[Source], notes: list[str]) -> list[Source]:
     return _of_the_common_block(kept, reach, notes) if outnumbered else kept
 
 
-def _deduplicate_nodes(found: list[Source], notes: list[str]) -> list[Source]:
+def _deduplicate_nodes(answering: list[Source], notes: list[str]) -> list[Source]:
     """Without nodes outside the inventory that are heard already under another address; hosts of ours come first."""
     heard: set[str] = set()
     kept = []
-    for entry in sorted(found, key=lambda entry: entry.outside):
+    for entry in sorted(answering, key=lambda entry: entry.outside):
         node_id = entry.rpc.status.text("node_id")
         if entry.outside and node_id is not None and node_id in heard:
             notes.append(f"{entry.name} is a node that is heard already, by another name: it counts once.")
@@ -60,24 +60,24 @@ def _deduplicate_nodes(found: list[Source], notes: list[str]) -> list[Source]:
     return sorted(kept, key=lambda entry: (entry.name, entry.ours))
 
 
-def _reach(found: list[Source]) -> t.Optional[int]:
+def _reach(answering: list[Source]) -> t.Optional[int]:
     """The greatest height that a host of ours has, or that two nodes have; of a single node its own."""
-    heights = sorted((entry.height for entry in found if entry.height is not None), reverse=True)
+    heights = sorted((entry.height for entry in answering if entry.height is not None), reverse=True)
     if not heights:
         return None
     corroborated = heights[SUPPORT - 1] if len(heights) >= SUPPORT else heights[0]
-    ours = [entry.height for entry in found if not entry.outside and entry.height is not None]
+    ours = [entry.height for entry in answering if not entry.outside and entry.height is not None]
     return max([corroborated, *ours])
 
 
-def _of_the_common_block(found: list[Source], reach: int, notes: list[str]) -> list[Source]:
+def _of_the_common_block(answering: list[Source], reach: int, notes: list[str]) -> list[Source]:
     """Without a node whose block nobody else has, where two or more have another one."""
-    hashes = Counter(entry.block_hash for entry in found if entry.height == reach and entry.block_hash)
+    hashes = Counter(entry.block_hash for entry in answering if entry.height == reach and entry.block_hash)
     common = {digest for digest, count in hashes.items() if count >= SUPPORT}
     if not common:
-        return found
+        return answering
     kept = []
-    for entry in found:
+    for entry in answering:
         if entry.height == reach and entry.block_hash and entry.block_hash not in common:
             notes.append(f"{entry.name} has another block {reach} than all others: set aside.")
         else:
@@ -85,11 +85,11 @@ def _of_the_common_block(found: list[Source], reach: int, notes: list[str]) -> l
     return kept
 
 
-def corroborated_age(found: list[Source], reach: int) -> t.Optional[tuple[float, float]]:
+def corroborated_age(answering: list[Source], reach: int) -> t.Optional[tuple[float, float]]:
     """Age and time of the newest block that two nodes outside the inventory agree on; None where too few show one."""
     near = sorted(
         (now - entry.block_time, entry.block_time)
-        for entry in found
+        for entry in answering
         if entry.height is not None
         and entry.height >= reach - LEAD_BLOCKS
         and entry.block_time is not None

@@ -57,7 +57,7 @@ class Node:
     data: t.Optional[NodeEvidence]  # newest look; None unless ok
     before: t.Optional[NodeEvidence]  # the look before it
     height: t.Optional[int] = None  # its newest block, None where its RPC does not say
-    reason: t.Optional[Mark] = None  # the journal's reason why it cannot take part: a restart does not cure that
+    reason: t.Optional[Mark] = None  # the journal's reason why it cannot take part: a restart does not remove it
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,8 @@ class VoteBook:
 
     def votes(self, address: str) -> tuple[Vote, ...]:
         """Every vote seen of an address, by height, round and step."""
-        found = self.raw.get(address, {})
-        return tuple(_vote(hrs, found[hrs]) for hrs in sorted(found))
+        seen = self.raw.get(address, {})
+        return tuple(_vote(hrs, seen[hrs]) for hrs in sorted(seen))
 
     def newest(self, address: str) -> t.Optional[Vote]:
         """The newest vote seen of an address."""
@@ -88,7 +88,7 @@ def _block(fingerprint: str) -> t.Optional[str]:
     return clean(fingerprint, 64) or None
 
 
-def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -> ValidatorSet:
+def agreed_set(answering: list[Source], height: t.Optional[int], notes: list[str]) -> ValidatorSet:
     """The validator set at the newest height; where views differ, the one most of our nodes there show.
 
     Of equally many it is the one whose nodes hold more voting power in it. A reference is asked only where none of our
@@ -97,7 +97,7 @@ def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -
     for ours in (True, False):
         counts: dict[ValidatorSet, list[int]] = {}
         for near in (True, False):
-            for source in found:
+            for source in answering:
                 at_top = source.height is not None and height is not None and source.height >= height
                 members = source.members if source.ours is ours and at_top is near else None
                 if members is None:
@@ -129,8 +129,8 @@ def read_votes(
     if heights:
         # The next block is one above the newest; answers of a moving chain, seconds apart, may be further on.
         book.height = max((at for at in heights if at <= height + 1), default=max(heights))
-    for found in by_look:
-        for entry in found:
+    for seen in by_look:
+        for entry in seen:
             if entry.ours:
                 _collect(book, entry, chosen)
             else:
@@ -145,15 +145,15 @@ def read_votes(
         _drop_unsupported(book, by_look, height, support)
     _rounds(book, by_look, views)
     book.commits = tuple(sorted(commits, reverse=True)[:5])
-    book.last = {address: _vote(max(found), found[max(found)]) for address, found in book.raw.items() if found}
+    book.last = {address: _vote(max(seen), seen[max(seen)]) for address, seen in book.raw.items() if seen}
     return book
 
 
 def _drop_unsupported(book: VoteBook, by_look: list[list[Source]], height: int, support: int) -> None:
     """Of each vote keep what most sources show of it; leave out those that fewer than ``support`` show alike."""
     shown: dict[tuple[str, HRS], dict[tuple[t.Any, t.Any], set[str]]] = {}
-    for found in by_look:
-        for entry in found:
+    for look in by_look:
+        for entry in look:
             alone = VoteBook(book.chosen)
             _collect(alone, entry, book.chosen)
             _commits(alone, entry.rpc, height)

@@ -130,7 +130,7 @@ class Builder:
         power = (
             f" It would bring {self.online} to {self.online + row.power}; {self.reading.quorum} needed." if row else ""
         )
-        return undecided(name, f"No guard refuses it, but that it holds the chain up is not established.{power}")
+        return undecided(name, f"No guard refuses it, but it is not established that it holds the chain up.{power}")
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Weighed:
         """The names of what is overridden, each once."""
         return list(dict.fromkeys(guard.key for guard in self.overridden))
 
-    def told(self, texts: Texts) -> Texts:
+    def worded(self, texts: Texts) -> Texts:
         """The words of a step; its risk is what is not excluded, where anything is not."""
         open_ones = " ".join(dict.fromkeys(guard.because for guard in self.overridden))
         return texts._replace(risk=f"Break-glass, not excluded: {open_ones}") if open_ones else texts

@@ -69,7 +69,7 @@ _LEFT_ALONE = {
     "not_voting": "It runs and does not vote. A restart would lose its evidence. Find the reason first.",
     "unknown": "What it is doing cannot be told, so nothing is done to it.",
 }
-_STATED = "Its journal states the reason ({0}). A restart does not cure that, and would lose its evidence."
+_STATED = "Its journal states the reason ({0}). A restart does not remove that, and would lose its evidence."
 _AFTER_THAW = (
     "Only if the thaw fails. Then a person stops the frozen process, sees that it is gone, and diagnoses again: the "
     "start is a plan of its own."
@@ -159,7 +159,7 @@ def _bring_back(built: Builder, case: Case, action: str) -> None:
         return
     if relaxing:
         built.relax(case, weighed.keys)
-    built.add(action, case, weighed.told(_texts(action, case)), weighed.keys)
+    built.add(action, case, weighed.worded(_texts(action, case)), weighed.keys)
     if action == THAW:
         built.withhold(case.node, START, _AFTER_THAW)
 
@@ -181,7 +181,7 @@ def _remedy(built: Builder, case: Case, remedy: Remedy) -> None:
     The steps of one host follow each other, so that a run that is killed leaves a tail of its plan.
     """
     reconnects = remedy.blocker == MISSING_PEERS
-    # Of a full node that lacks a peer which nobody reaches not a word is said.
+    # A full node that lacks a peer which nobody reaches is not worth a word.
     if reconnects and not (built.about_peers and (case.row is not None or reachable_peers(case.node))):
         return
     change = remedy.change if remedy.change is not None and not remedy.change.is_done(case) else None
@@ -202,13 +202,13 @@ def _remedy(built: Builder, case: Case, remedy: Remedy) -> None:
         built.withhold(case.node, named, weighed.why, weighed.break_glass)
         return
     if stopping:
-        built.add(STOP, case, weighed.told(remedy.stop_texts(case)), weighed.keys, **remedy.stop_parameters)
+        built.add(STOP, case, weighed.worded(remedy.stop_texts(case)), weighed.keys, **remedy.stop_parameters)
     if change is not None:
-        built.add(change.action, case, weighed.told(change.texts(case)), weighed.keys, **change.parameters(case))
+        built.add(change.action, case, weighed.worded(change.texts(case)), weighed.keys, **change.parameters(case))
     if relaxing:
         built.relax(case, weighed.keys)
     why = f"{case.host} is {words.what(case)}. It starts {remedy.starts} and takes part again."
-    built.add(START, case, weighed.told(words.start(case, why)), weighed.keys)
+    built.add(START, case, weighed.worded(words.start(case, why)), weighed.keys)
 
 
 def _guards(case: Case, remedy: Remedy, actions: t.Sequence[str], relaxing: bool) -> list[Guard]:

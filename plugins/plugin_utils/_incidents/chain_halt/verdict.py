@@ -177,7 +177,7 @@ def _keys_unseen(reading: Reading) -> bool:
 def _troubles(reading: Reading) -> Troubles:
     """Our nodes that do not take part as they should, with what is wrong."""
     votes = {row.host for row in reading.validators if row.counts_as == "voting"}
-    found = []
+    troubles = []
     for node in reading.nodes.values():
         if not node.observed and (not node.in_set or node.host in votes):
             continue
@@ -191,8 +191,8 @@ def _troubles(reading: Reading) -> Troubles:
         elif node.height is None or reading.height is None or node.height < reading.height - LAG_BLOCKS:
             wrong = "behind"
         if wrong is not None:
-            found.append((node, wrong))
-    return found
+            troubles.append((node, wrong))
+    return troubles
 
 
 def _status(reading: Reading, troubles: Troubles) -> str:

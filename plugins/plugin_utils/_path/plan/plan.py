@@ -173,7 +173,7 @@ def invalid_digest(given: t.Any) -> t.Optional[str]:
 def describe(made: Step) -> str:
     """One step in a few words, for lists of differences."""
     values = _named({name: value for name, value in made["parameters"].items() if value is not None})
-    return made["what"] + (f" ({values})" if values else "") + (" [break-glass]" if made["overrides"] else "")
+    return f"{made['what']}{f' ({values})' if values else ''}{' [break-glass]' if made['overrides'] else ''}"
 
 
 def difference(approved: Plan, fresh: Plan) -> list[str]:

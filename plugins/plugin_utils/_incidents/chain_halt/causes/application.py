@@ -43,8 +43,8 @@ def _consensus_failure(halt: Halt) -> Finding:
     if dead:
         bare = [node for node in dead if node.reason is None or node.reason.kind == "consensus_failure"]
         bare = [node for node in bare if _panics(halt, node) is None]
-        told = bare or dead
-        hosts = tuple(sorted(node.host for node in told))
+        failed = bare or dead
+        hosts = tuple(sorted(node.host for node in failed))
         rows = [row for row in halt.rows.values() if row.host in hosts]
         words = f"on {', '.join(hosts[:6])}: the process lives and answers, its consensus ended with CONSENSUS FAILURE"
         if bare and rows and reading.total > 0:
@@ -112,8 +112,8 @@ def _block_not_executed(halt: Halt) -> Finding:
         return Finding(
             HOLDS, words, power, hosts, symptom=known or not enough, explained=known, forbids=() if known else None
         )
-    told = [view for view in reading.views if view.rpc.status.ok and view.rpc.abci_info.ok and view.rpc.consensus.ok]
-    if not told or halt.standing is None:
+    whole = [view for view in reading.views if view.rpc.status.ok and view.rpc.abci_info.ok and view.rpc.consensus.ok]
+    if not whole or halt.standing is None:
         return cannot_tell("the heights of chain and application on one node that stands still")
     if halt.unread:
         return cannot_tell(f"the heights of {names(halt.unread)}")

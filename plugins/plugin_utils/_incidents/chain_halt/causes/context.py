@@ -77,8 +77,8 @@ class Halt:
 
         New blocks that one RPC outside claims, and none of ours has, are no proof.
         """
-        found = standing(self.reading)
-        return None if found is False and self.reading.movers == 0 and not lives_outside(self.reading) else found
+        halted = standing(self.reading)
+        return None if halted is False and self.reading.movers == 0 and not lives_outside(self.reading) else halted
 
     @functools.cached_property
     def rows(self) -> dict[str, ValidatorRow]:
@@ -97,7 +97,7 @@ class Halt:
 
     @functools.cached_property
     def _asked(self) -> tuple[dict[str, list[Match]], dict[str, list[Match]]]:
-        found: dict[str, list[Match]] = {cause.id: [] for cause in self._causes}
+        matches: dict[str, list[Match]] = {cause.id: [] for cause in self._causes}
         unclear: dict[str, list[Match]] = {cause.id: [] for cause in self._causes}
         for node in self.reading.nodes.values():
             if node.data is None:
@@ -108,11 +108,11 @@ class Halt:
             for cause in self._causes:
                 text = self._detect(cause, node)
                 if text and not taken and not isinstance(text, Unclear):
-                    found[cause.id].append(Match(node, row, text))
+                    matches[cause.id].append(Match(node, row, text))
                     taken = True
                 elif text or (text := self._would_match(cause, node)):
                     unclear[cause.id].append(Match(node, row, text))
-        return found, unclear
+        return matches, unclear
 
     def _votes_elsewhere(self, node: Node) -> bool:
         name = node.data.genesis.text("chain_id") if node.data is not None and not node.chain_ok else None
@@ -223,11 +223,11 @@ def journal_read(node: Node) -> bool:
 
 def of_hosts(halt: Halt, cause: Cause) -> Finding:
     """The answer of a cause that is about hosts."""
-    found = halt.matches[cause.id]
-    rows = [one.row for one in found if one.row is not None]
-    if found:
-        words = _said(found)
-        hosts = tuple(sorted(one.node.host for one in found))
+    matches = halt.matches[cause.id]
+    rows = [one.row for one in matches if one.row is not None]
+    if matches:
+        words = _observed(matches)
+        hosts = tuple(sorted(one.node.host for one in matches))
         if rows and halt.reading.total > 0:
             return halt.judged(rows, words, hosts, held=True)
         if halt.reading.total <= 0:
@@ -242,10 +242,10 @@ def of_hosts(halt: Halt, cause: Cause) -> Finding:
     return refuted("none of our hosts that take no part shows it")
 
 
-def _said(found: list[Match]) -> str:
+def _observed(matches: list[Match]) -> str:
     """What was seen, the greatest power first; the same words only once."""
     by_text: dict[str, list[Match]] = {}
-    for one in sorted(found, key=lambda one: (-(one.row.power if one.row else 0), one.node.host)):
+    for one in sorted(matches, key=lambda one: (-(one.row.power if one.row else 0), one.node.host)):
         by_text.setdefault(one.text, []).append(one)
     parts = []
     for text, ones in list(by_text.items())[:3]:
@@ -272,9 +272,11 @@ def _otherwise(node: Node) -> t.Iterator[Node]:
             yield replace(node, state="not_voting", reason=mark)
 
 
-def open_on(found: list[Match]) -> str:
+def open_on(matches: list[Match]) -> str:
     """What is not clear about a cause, and on which hosts."""
-    parts = [f"{clean(one.node.host, 40)}, {one.node.state.replace('_', ' ')}: {clean(one.text, 160)}" for one in found]
+    parts = [
+        f"{clean(one.node.host, 40)}, {one.node.state.replace('_', ' ')}: {clean(one.text, 160)}" for one in matches
+    ]
     more = f"; and {len(parts) - 3} hosts more" if len(parts) > 3 else ""
     return f"whether this keeps it from voting: {'; '.join(parts[:3])}{more}"
 

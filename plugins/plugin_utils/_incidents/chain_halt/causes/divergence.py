@@ -43,15 +43,15 @@ def _diverged(node: Node) -> t.Optional[str]:
 
 def _app_hash(halt: Halt) -> Finding:
     """By what the nodes say of themselves, and by comparing at one height."""
-    told = [node for node in halt.reading.nodes.values() if _diverged(node) is not None]
+    diverged = [node for node in halt.reading.nodes.values() if _diverged(node) is not None]
     unclear = halt.unclear[APP_HASH_DIVERGENCE.id]
     sides = compare(halt.reading)
     if sides is not None:
         return _of_sides(halt, sides)
-    if told:
-        rows = [row for row in halt.rows.values() if row.host in {node.host for node in told}]
-        hosts = tuple(sorted(node.host for node in told))
-        words = f"on {', '.join(hosts[:6])}: {_diverged(told[0])}"
+    if diverged:
+        rows = [row for row in halt.rows.values() if row.host in {node.host for node in diverged}]
+        hosts = tuple(sorted(node.host for node in diverged))
+        words = f"on {', '.join(hosts[:6])}: {_diverged(diverged[0])}"
         if rows and halt.reading.total > 0:
             return halt.judged(rows, words, hosts, held=True)
         return halt.powerless(words, hosts)
@@ -79,10 +79,10 @@ def _of_sides(halt: Halt, sides: Sides) -> Finding:
     weight = powers(reading)
     weights = {digest: sum(weight.get(host, 0) for host in hosts) for digest, hosts in sides.hosts.items()}
     ordered = sorted(sides.hosts, key=lambda digest: (digest != sides.right, -weights[digest], digest))
-    said = "; ".join(
+    sums = "; ".join(
         f"{', '.join(sides.hosts[digest][:6])} (power {weights[digest]}) have {digest[:12]}" for digest in ordered[:4]
     )
-    words = f"after block {sides.height}: {said}"
+    words = f"after block {sides.height}: {sums}"
     if sides.right is not None:
         wrong = [digest for digest in ordered if digest != sides.right]
         named = sorted(host for digest in wrong for host in sides.hosts[digest])

@@ -41,7 +41,7 @@ SERVER_TIME_S = 3.0
 
 
 # A node is stopped and started so that it dials.
-_NEW_DIALS = ("stop_node", "start_node")
+_RECONNECT = ("stop_node", "start_node")
 
 Votes = dict[tuple[int, int], frozenset[str]]
 
@@ -53,7 +53,7 @@ def _seen_by(halt: Halt) -> dict[str, Votes]:
     """
     reading = halt.reading
     gone = {row.address for row in reading.validators if row.counts_as == "absent"}
-    found = {}
+    seen = {}
     for view in reading.views:
         node = reading.nodes.get(view.name)
         shown = view.rpc.consensus
@@ -69,8 +69,8 @@ def _seen_by(halt: Halt) -> dict[str, Votes]:
                 if voters := voters - gone - {None}:
                     votes[entry.integer("round") or 0, step] = frozenset(t.cast("set[str]", voters))
         if votes:
-            found[view.name] = votes
-    return found
+            seen[view.name] = votes
+    return seen
 
 
 def _apart(views: t.Iterable[frozenset[str]]) -> bool:
@@ -101,12 +101,12 @@ def _network_split(halt: Halt) -> Finding:
         ((sum(powers.get(address, 0) for address in votes), hosts) for hosts, votes in _groups(every)), reverse=True
     )
     if len(groups) > 1 and halt.standing and groups[0][0] < reading.quorum:
-        said = "; ".join(f"seen at {', '.join(hosts[:6])}: votes of {power}" for power, hosts in groups[:4])
+        parts = "; ".join(f"seen at {', '.join(hosts[:6])}: votes of {power}" for power, hosts in groups[:4])
         lost = sum(power for power, _hosts in groups[1:])
         together = sum(power for power, _hosts in groups)
         hosts = tuple(sorted(host for _power, named in groups for host in named if host in reading.nodes))
         because = (
-            f"{said}, and none of the other parts: together {together}, {reading.quorum} of {reading.total} are needed"
+            f"{parts}, and none of the other parts: together {together}, {reading.quorum} of {reading.total} are needed"
         )
         # A host without a peer is a part of its own, and that is the cause.
         alone = [named for _power, named in groups if all(_alone(reading.nodes.get(host)) for host in named)]
@@ -115,7 +115,7 @@ def _network_split(halt: Halt) -> Finding:
         because += "; the reason is known" if known else _dials(reading.nodes)
         because += ". Plain connections between them are open again" if again else ""
         beside = known or together < reading.quorum
-        justifies, forbids = (_NEW_DIALS, ()) if again else (None, () if known else None)
+        justifies, forbids = (_RECONNECT, ()) if again else (None, () if known else None)
         return Finding(HOLDS, because, lost, hosts, beside, known, justifies, forbids)
     if len(seen) < 2:
         return cannot_tell("the votes that two hosts of ours hold at the present height")
@@ -215,9 +215,9 @@ def _clock_skew(halt: Halt) -> Finding:
     ahead = set(halt.reading.ahead)
     if halt.reading.rpc_only:
         skews = {
-            view.name: told - view.at
+            view.name: shown - view.at
             for view in halt.reading.views
-            if view.at is not None and (told := view.rpc.status.time("server_time")) is not None
+            if view.at is not None and (shown := view.rpc.status.time("server_time")) is not None
         }
         ahead = {name for name, skew in skews.items() if skew > SERVER_TIME_S}
     if not skews:
@@ -228,12 +228,12 @@ def _clock_skew(halt: Halt) -> Finding:
     if not off and max(skews.values()) > VOTE_TIME_TOLERANCE_S:
         return cannot_tell("whether clocks of hosts are ahead, or the controller's is behind")
     if off:
-        said = ", ".join(
+        skewed = ", ".join(
             f"{clean(host, 40)} {abs(round(skew))} s {'ahead' if skew > 0 else 'behind'}"
             for host, skew in sorted(off.items(), key=lambda pair: -abs(pair[1]))[:6]
         )
         hosts = tuple(sorted(host for host in off if host in halt.reading.nodes))
-        return Finding(HOLDS, f"against the controller and the others: {said}", 0, hosts, symptom=True)
+        return Finding(HOLDS, f"against the controller and the others: {skewed}", 0, hosts, symptom=True)
     return refuted("the clocks of the hosts that answer agree with the controller's")
 
 
@@ -270,7 +270,7 @@ FEW_PEERS = Cause(
     "SEV-1",
     _nobody_hears,
     detect=_few_peers,
-    justifies=_NEW_DIALS,
+    justifies=_RECONNECT,
     signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has "
     "given up dialling (peers_given_up, peers_backoff), and what a plain connection from its host came to, is said "
     "with it.",

@@ -56,10 +56,10 @@ def _nothing_explains(halt: Halt) -> Finding:
     if halt.standing is None:
         return Finding(HOLDS, f"not known: {halt.ask(_standing.NOT_HALTED).because}")
     answers = [(cause, halt.ask(cause)) for cause in EXPLAINING if cause.id not in _BESIDE]
-    explained = [cause.id for cause, found in answers if found.answer == HOLDS and not found.symptom]
+    explained = [cause.id for cause, finding in answers if finding.answer == HOLDS and not finding.symptom]
     if halt.standing is False or explained:
         return refuted("what is seen is explained by: " + ", ".join(explained or ["not_halted"]))
-    missing = [found.because for _cause, found in answers if found.answer == CANNOT_TELL]
+    missing = [finding.because for _cause, finding in answers if finding.answer == CANNOT_TELL]
     points = [*_open_points(halt), *dict.fromkeys(missing)] or [
         "enough power votes, or could: something else holds it up"
     ]

@@ -129,10 +129,10 @@ def _removed_from_set(halt: Halt) -> Finding:
     members = {row.address for row in reading.validators}
     for node in reading.nodes.values():
         mine = [address for address in (node.declared, node.key_address) if address and address not in members]
-        told = next((jailed[address] for address in mine if address in jailed), None)
-        if told is not None:
-            until = values.stamp(told.time("until"))
-            why = "tombstoned: for ever" if told.flag("tombstoned") else f"jailed until {until or 'an unknown time'}"
+        info = next((jailed[address] for address in mine if address in jailed), None)
+        if info is not None:
+            until = values.stamp(info.time("until"))
+            why = "tombstoned: for ever" if info.flag("tombstoned") else f"jailed until {until or 'an unknown time'}"
         elif node.declared in mine:
             why = "declared in the inventory, and not in the set"
         else:

@@ -66,10 +66,10 @@ def _signing_state_ahead(halt: Halt, node: Node) -> t.Optional[str]:
     if state is None or state[0] <= newest + AHEAD_HEIGHTS:
         return None
     # Where the nodes at the top are not seen, the chain may have got there since.
-    said = any("height regression" in mark.text for mark in stated(halt.reading, node, data))
+    stated_so = any("height regression" in mark.text for mark in stated(halt.reading, node, data))
     possible = newest + IMPOSSIBLE_RATE * max(0.0, halt.reading.age_s or 0.0)
     words = f"its signing state is of height {state[0]}, the chain is at {newest}"
-    return Unclear(words) if not said and state[0] <= possible else words
+    return Unclear(words) if not stated_so and state[0] <= possible else words
 
 
 def _signing_state_behind(halt: Halt, node: Node) -> t.Optional[str]:
@@ -110,15 +110,15 @@ def _key_on_two_hosts(halt: Halt) -> Finding:
         if remote is False:
             holders.setdefault(node.key_address, []).append(node)
     powers = {row.address: row.power for row in halt.reading.validators}
-    said, hosts, power = [], [], 0
+    twice, hosts, power = [], [], 0
     for address, nodes in sorted(holders.items()):
         alive = [node for node in nodes if node.data is not None and runs(node.data)]
         if len(alive) > 1:
-            said.append(f"validator {address[:12]} runs on {', '.join(clean(node.host, 40) for node in alive[:6])}")
+            twice.append(f"validator {address[:12]} runs on {', '.join(clean(node.host, 40) for node in alive[:6])}")
             hosts += [node.host for node in alive]
             power += powers.get(address, 0)
-    if said:
-        because = f"{'; '.join(said[:3])}: the local key files are of one address, and no signer elsewhere holds it"
+    if twice:
+        because = f"{'; '.join(twice[:3])}: the local key files are of one address, and no signer elsewhere holds it"
         return Finding(HOLDS, because, power, tuple(sorted(hosts)))
     if unclear:
         return cannot_tell(f"which keys lie on {', '.join(clean(host, 40) for host in unclear[:6])}")

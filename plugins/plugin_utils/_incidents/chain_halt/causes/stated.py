@@ -24,7 +24,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.
 # x/upgrade, keeper/abci.go: the panic of a node whose binary has no handler for the plan that is due.
 # In a logged error its quotation marks are escaped.
 _PLAN = re.compile(r'UPGRADE \\?"([^"\\]{1,64})\\?" NEEDED at height: (\d{1,19})')
-CURE_OF_DOUBLE_SIGN_CHECK = ("relax_double_sign_check", "start_node", "restore_double_sign_check")
+_REMEDY_OF_DOUBLE_SIGN_CHECK = ("relax_double_sign_check", "start_node", "restore_double_sign_check")
 
 
 def _upgrade_needed(halt: Halt, node: Node) -> t.Optional[str]:
@@ -71,8 +71,10 @@ def _halt_height(halt: Halt, node: Node) -> t.Optional[str]:
     if node.data is None:
         return None
     # A crash loop that somebody stopped has no reason of its own any more; its journal has.
-    said = node.state in DOWN and any(mark.kind == "halt_height" for mark in stated(halt.reading, node, node.data))
-    if not said and reason_is(node, ("halt_height",)) is None:
+    in_journal = node.state in DOWN and any(
+        mark.kind == "halt_height" for mark in stated(halt.reading, node, node.data)
+    )
+    if not in_journal and reason_is(node, ("halt_height",)) is None:
         earlier = node.state in DOWN and current(node.data, "halt_height") is not None
         return (
             Unclear("its journal names a halt height, and votes of it are seen that may be later") if earlier else None
@@ -119,12 +121,12 @@ def _genesis_in_future(_halt: Halt, node: Node) -> t.Optional[str]:
     if node.data is None:
         return None
     due, now = node.data.genesis.time("genesis_time"), node.data.now
-    said = current(node.data, "genesis_future") is not None
+    slept = current(node.data, "genesis_future") is not None
     if due is not None and now is not None:
         words = f"the genesis time is {values.stamp(due)}, {int(due - now)} s from now: it sleeps until then"
         # Only a node that is past its genesis time answers: where it does, its clock or its file is wrong.
         return None if due <= now else Unclear(f"{words}, but it answers") if node.data.rpc.status.ok else words
-    return Unclear("it slept until the genesis time, which cannot be seen") if said else None
+    return Unclear("it slept until the genesis time, which cannot be seen") if slept else None
 
 
 UPGRADE_NEEDED = Cause(
@@ -195,7 +197,7 @@ DOUBLE_SIGN_CHECK = Cause(
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
     detect=_double_sign_check,
-    justifies=CURE_OF_DOUBLE_SIGN_CHECK,
+    justifies=_REMEDY_OF_DOUBLE_SIGN_CHECK,
     signs='The journal has "found signature from the same key" and the unit restarts again and again: on a '
     "halted chain the votes that it finds stay recent.",
     by_hand=(

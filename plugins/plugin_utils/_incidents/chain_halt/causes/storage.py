@@ -53,10 +53,10 @@ def _wal_lost(halt: Halt, node: Node) -> t.Optional[str]:
     """A start without the log begins at round 0, and the signing state refuses every vote below the round it reached."""
     if node.data is None or node.state not in ("not_voting", *DOWN):
         return None
-    said = {mark.kind: mark for mark in stated(halt.reading, node, node.data)}
-    refused = "round regression" in said["signing_regression"].text if "signing_regression" in said else False
+    marks = {mark.kind: mark for mark in stated(halt.reading, node, node.data)}
+    refused = "round regression" in marks["signing_regression"].text if "signing_regression" in marks else False
     gone = node.state in DOWN and log_is_gone(halt.reading, node, node.data)
-    if not gone and ("wal_missing" not in said or (node.state == "not_voting" and not refused)):
+    if not gone and ("wal_missing" not in marks or (node.state == "not_voting" and not refused)):
         lacks = current(node.data, "wal_missing") is not None or node.data.wal.flag("present") is False
         return Unclear("a log is missing, and it may not be the one of this height") if lacks else None
     copies = [clean(copy.text("name"), 40) for copy in node.data.wal.mappings("copies")]

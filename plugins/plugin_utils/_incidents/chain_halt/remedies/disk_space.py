@@ -58,11 +58,11 @@ def met_full_disk(case: Case) -> bool:
     A line about another place says nothing about that disk.
     """
     places = [place for place in (case.data.paths.text("home"), case.data.wal.text("path")) if place]
-    told = any(
+    states_it = any(
         mark.kind == NO_SPACE and mark.last_at is not None and any(f"{place}/" in mark.text for place in places)
         for mark in case.stated
     )
-    return told or full_disk(case.data) is not None
+    return states_it or full_disk(case.data) is not None
 
 
 def room_is_back(case: Case) -> bool:

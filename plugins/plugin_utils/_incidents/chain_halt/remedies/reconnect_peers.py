@@ -81,8 +81,8 @@ def network(case: Case) -> Guard:
     if not towards:
         return refused(
             name,
-            f"No other host of ours is told to keep {case.host} as its peer and lacks it, so that its network is open both "
-            f"ways is not proven: {dial_words(case.data)}.",
+            f"No other host of ours names {case.host} as a persistent peer and lacks it, so it is not proven that its "
+            f"network is open both ways: {dial_words(case.data)}.",
         )
     return clear(name, f"{case.host} reaches {reachable[0]}, and {towards[0][0]} reaches {case.host}.")
 
@@ -123,8 +123,8 @@ def isolated(case: Case) -> Guard:
         return clear(name, "It has no peer in two looks, and nobody shows it as one: nobody hears what it votes.")
     return refused(
         name,
-        f"That nobody hears {case.host} is not seen in two looks, or it is not known to be no validator: a node that votes "
-        "is never stopped.",
+        f"{case.host} may be a validator, and two looks do not show that nobody hears it: a node that votes is never "
+        "stopped.",
     )
 
 
@@ -136,8 +136,8 @@ def votes_elsewhere(case: Case) -> Guard:
     if late or case.node.address is None:
         return refused(
             name,
-            f"A vote of {case.host} is seen that is later than its last peer, or that there is none cannot be told: another "
-            "machine may sign with its key.",
+            f"A vote of {case.host} that is later than its last peer is seen or cannot be excluded: another machine may sign "
+            "with its key.",
         )
     return clear(name, "No vote of it is later than its last peer.")
 
@@ -152,7 +152,7 @@ def own_log(case: Case) -> Guard:
         return clear(name, f"Its write-ahead log ends with {ends}, its newest block, and was written to since.")
     return refused(
         name,
-        f"That the write-ahead log of {case.host} holds its votes of this height is not seen (it ends with {ends}, the "
+        f"It is not shown that the write-ahead log of {case.host} holds its votes of this height (it ends with {ends}, the "
         f"newest block is {stored}). A start without them forgets what the node is locked on.",
     )
 

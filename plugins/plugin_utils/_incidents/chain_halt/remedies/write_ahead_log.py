@@ -88,7 +88,7 @@ def copy_fits(case: Case) -> Guard:
             name,
             f"The log of {case.host} was lost at height {height}, but the chain stands at {stands_at}"
             + (f" and the node at {case.node.height}." if case.node.height is not None else ".")
-            + " A person decides.",
+            + " Operator decision: whether to put it back.",
         )
     present = wal.integer("last_end_height")
     if wal.flag("present") is None or (present is not None and present >= height):
@@ -98,7 +98,8 @@ def copy_fits(case: Case) -> Guard:
     if len(fit) > 1:
         return refused(
             name,
-            f"{len(fit)} copies of the log on {case.host} end with {height} ({', '.join(names[:4])}). A person decides.",
+            f"{len(fit)} copies of the log on {case.host} end with {height} ({', '.join(names[:4])}). Operator decision: which "
+            "one to put back.",
         )
     if not fit:
         return refused(

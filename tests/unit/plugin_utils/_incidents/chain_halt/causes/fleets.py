@@ -186,7 +186,7 @@ def change(fleet: Fleet, names: str, *patches: Patch, marks: t.Sequence[Data] = 
 EVERY = "vh1 vh2 vh3 vh4"
 
 
-def ill(doing: str, *lines: str, patches: t.Sequence[Patch] = (), **changes: t.Any) -> Fleet:
+def blocked(doing: str, *lines: str, patches: t.Sequence[Patch] = (), **changes: t.Any) -> Fleet:
     """vh1 (40 of 100) does ``doing`` and its journal has these lines."""
     return change(four([doing], **changes), "vh1", *patches, marks=says(*lines) if lines else [])
 

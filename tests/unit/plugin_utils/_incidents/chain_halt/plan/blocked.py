@@ -103,7 +103,7 @@ def wal_net(**more: Host) -> Net:
 
 
 def judged(net: Net) -> dict[str, t.Any]:
-    """The verdict whose causes name each host that is ill, as those of the incident do."""
+    """The verdict whose causes name each host that is blocked, as those of the incident do."""
     made: dict[str, t.Any] = verdict(net)
     kinds = {
         name: {mark["kind"] for mark in host.raw.get("journal", {}).get("marks", [])}

@@ -115,7 +115,7 @@ def test_a_node_that_lives_on_a_full_disk_is_stopped_only_where_no_vote_of_it_is
 def test_a_line_about_another_disk_or_another_time_is_no_reason(
     text: str, at: str | None, acts: bool, running: bool
 ) -> None:
-    """Nobody is stopped for it, and where the node is down it is not taken for cured."""
+    """Nobody is stopped for it, and where the node is down it is not taken for remedied."""
     marks = [dict(r.mark("no_space", text), last_at=at), r.mark("exited")]
     host = full(30, "b", running, disk={"free_bytes": 9_000_000_000}, journal={"marks": marks})
     made = make(full_net(v2=host), None, "I know better")

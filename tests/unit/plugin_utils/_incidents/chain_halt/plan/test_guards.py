@@ -275,7 +275,7 @@ def test_a_clock_that_is_ahead_tells_no_order() -> None:
     assert r.states(guards.start_guards(r.case(ahead, stopped)))["votes"] == "open"
 
 
-def test_break_glass_takes_over_one_question_and_not_a_name() -> None:
+def test_break_glass_overrides_one_question_and_not_a_name() -> None:
     stopped, unknown, other = r.node("vs", r.data()), r.node("v2", None), r.node("v3", None)
     one = guards.start_guards(r.case(r.reading([stopped, r.voter(), unknown]), stopped))
     (key,) = [guard.key for guard in blocking(one)]

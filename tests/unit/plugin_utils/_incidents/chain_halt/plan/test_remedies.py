@@ -186,7 +186,7 @@ def test_a_lost_log_is_put_back() -> None:
         (wal(0, ("cs.wal.bak", 99)), "No copy"),
         (wal(0, ("cs.wal.bak", 101)), "No copy"),
         (wal(0, ("cs.wal.bak", None)), "No copy"),
-        (wal(0, *TWICE.items()), "A person decides"),
+        (wal(0, *TWICE.items()), "Operator decision"),
         (wal(101, ("cs.wal.bak", 100)), "not exchanged"),
         (r.error("privilege", "may not read"), "may not read"),
         (None, "missing"),
@@ -211,7 +211,7 @@ def test_a_log_that_was_lost_at_another_height_is_a_persons() -> None:
     net = wal_net()
     net.hosts["v2"].raw["journal"] = {"marks": [r.mark("wal_missing", "WAL does not contain #ENDHEIGHT for 97")]}
     net.hosts["v2"].raw["wal"] = wal(0, ("cs.wal.bak", 97))
-    assert "A person decides" in held(make(net, None))["v2"]["why"]
+    assert "Operator decision" in held(make(net, None))["v2"]["why"]
     net.hosts["v2"].raw["journal"] = {"marks": [r.mark("wal_missing", "cut before the number")]}
     assert "names no height" in held(make(net, None))["v2"]["why"]
 
@@ -251,7 +251,7 @@ def test_a_second_reason_keeps_the_node_as_it_is() -> None:
         assert not [step for step in made["steps"] if step["hosts"][0] == "v2"]
 
 
-def test_a_failure_for_another_reason_is_not_cured_with_the_halt_height() -> None:
+def test_a_failure_for_another_reason_does_not_go_with_the_halt_height() -> None:
     net = halt_net()
     net.hosts["v2"].raw["journal"]["marks"][1]["text"] = "CONSENSUS FAILURE!!! err=wrong Block.Header.AppHash"
     assert "consensus failure" in held(make(net))["v2"]["why"]
@@ -358,7 +358,7 @@ def test_no_plan_breaks_the_rules(net: Net, said: dict[str, t.Any] | None, reaso
         assert not step["overrides"] or reason
     for before, after in zip(made["steps"], made["steps"][1:]):
         assert after["impact"]["before"] == before["impact"]["after"]
-        # A stop is followed by the cure or the start of the same host: nothing is only stopped.
+        # A stop is followed by the change or the start of the same host: nothing is only stopped.
         assert (
             before["action"] not in ("stop_node", "clear_halt_height", "put_wal_back")
             or before["hosts"] == after["hosts"]

@@ -86,7 +86,7 @@ def over(seen: dict[str, Any], height: int) -> dict[str, Any]:
     return checked({**seen, "settings": {**seen["settings"], **said}})
 
 
-def test_a_recorded_halt_height_is_cured_only_once_it_is_called_over() -> None:
+def test_a_recorded_halt_height_is_cleared_only_once_it_is_called_over() -> None:
     seen = recorded("halt-height")
     made = finished(seen, HALT.assess(seen), "a reason")
     assert made["steps"] == [] and "incident_halt_is_over=142" in made["withheld"][0]["why"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps that cure a node, one by one: asked for, done once, believed by the evidence, and taken up after a kill."""
+"""The steps of a remedy, one by one: asked for, done once, believed by the evidence, and taken up after a kill."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.unit.plugin_utils._incidents.chain_halt.plan.test_plan import CHECK_1
 from tests.unit.plugin_utils._incidents.chain_halt.plan.test_steps import moved
 
 
-def test_the_check_is_relaxed_between_the_cure_and_the_start() -> None:
+def test_the_check_is_relaxed_between_the_change_and_the_start() -> None:
     net = halt_net()
     net.hosts["v2"].raw["config"] = {**halting(), **CHECK_10["config"]}
     made = make(net)
@@ -199,17 +199,17 @@ def test_files_are_changed_only_while_the_node_is_down() -> None:
 def test_what_votes_again_or_runs_without_the_reason_is_passed_over() -> None:
     for net in (halt_net(), wal_net()):
         made = make(net)
-        voting, cured, busy = (copy.deepcopy(net) for _time in range(3))
+        voting, mended, busy = (copy.deepcopy(net) for _time in range(3))
         voting.hosts["v2"].doing = "voting"
         voting.hosts["v2"].raw["journal"]["marks"] = [r.mark("wal_missing", LOST)]
-        cured.hosts["v2"].raw["journal"] = {"marks": []}
+        mended.hosts["v2"].raw["journal"] = {"marks": []}
         for step in made["steps"][:3]:
-            assert not check(voting, made, step)["needed"] and not check(cured, made, step)["needed"]
+            assert not check(voting, made, step)["needed"] and not check(mended, made, step)["needed"]
         busy.hosts["v2"].doing = "frozen"
         assert check(busy, made, made["steps"][0])["needed"] and not check(busy, made, made["steps"][0])["ok"]
 
 
-def test_on_a_chain_that_somebody_else_cured_nothing_is_stopped() -> None:
+def test_on_a_chain_that_somebody_else_mended_nothing_is_stopped() -> None:
     for net in (halt_net(), wal_net()):
         made = make(net)
         net.theirs["d"] = (300, True)
@@ -226,7 +226,7 @@ def test_a_lost_log_heals_by_itself_once_the_chain_moves() -> None:
     assert not check(net, made, made["steps"][3])["needed"] and not check(net, made, made["steps"][4])["needed"]
 
 
-def test_a_halted_one_is_still_cured_once_the_chain_moves() -> None:
+def test_a_halted_one_is_still_cleared_once_the_chain_moves() -> None:
     net = halt_net()
     made = make(net)
     for step in made["steps"][:3]:

@@ -9,6 +9,7 @@ import copy
 import typing as t
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.recovery import recovered
 from hypothesis import given
 from hypothesis import strategies as st
@@ -213,7 +214,7 @@ def test_once_the_chain_moves_one_joins_at_a_time() -> None:
     assert going["ok"] and going["give"] == {"block_above": 110}
 
 
-def test_a_chain_that_somebody_else_cured_ends_the_plan() -> None:
+def test_a_chain_that_somebody_else_mended_ends_the_plan() -> None:
     net = small()
     made = make(net)
     net.theirs["d"] = (60, True)
@@ -303,6 +304,22 @@ def test_a_validator_that_left_the_set_is_not_forgotten() -> None:
     net.hosts["v3"].power = 0
     found = recovered(checked(bundle(net)), made, before)
     assert not found["recovered"] and "no longer in the validator set" in found["because"]
+
+
+@pytest.mark.parametrize(
+    ("status", "height", "moved_on"),
+    [
+        ("healthy", 101, True),
+        ("degraded", 101, True),
+        ("healthy", 100, False),
+        ("healthy", None, False),
+        ("incident", 101, False),
+        ("unknown", 101, False),
+    ],
+)
+def test_when_the_chain_moved_on_from_the_plans_height(status: str, height: int | None, moved_on: bool) -> None:
+    made = make(small())
+    assert CHAIN_HALT.moved_on(made, {"status": status, "details": {"height": height}}) is moved_on
 
 
 RUBBISH = st.recursive(

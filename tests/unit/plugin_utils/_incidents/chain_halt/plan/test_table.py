@@ -72,6 +72,11 @@ def modules(prefix: str) -> list[str]:
     return [f"{prefix}{path.stem}" for path in sorted(folder.glob("*.py"))]
 
 
+def test_the_planner_knows_both() -> None:
+    known = reached(f"{HALT}plan")
+    assert {f"{CAUSES}signing", f"{REMEDY_FILES}table", f"{HALT}guards"} <= known
+
+
 @pytest.mark.parametrize("module", modules(CAUSES), ids=lambda name: name.removeprefix(HALT))
 def test_a_cause_reaches_no_guard_and_no_remedy(module: str) -> None:
     known = reached(module)
