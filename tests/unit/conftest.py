@@ -14,30 +14,29 @@ from hypothesis import settings
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
 
-# ``verdict`` and ``render`` run on both: they show that the other core's Python decides alike. So does what a module or
-# an action plugin is asked by Ansible itself.
+# What runs on hosts runs with their Python and no ansible-core, and what a stranger's text may do is tried in hundreds of
+# ways: one core is enough. ``verdict`` and ``render`` run on both: they show that the other core's Python decides alike.
 ONCE = (
+    "fleet/",
+    "module_utils/",
+    "plugin_utils/_chain/probe/test_fan_out.py",
+    "plugin_utils/_chain/probe/test_probe.py",
+    "plugin_utils/_chain/probe/test_probe_screen.py",
+    "plugin_utils/_chain/test_by_hand.py",
     "plugin_utils/_incidents/chain_halt/causes/",
     "plugin_utils/_incidents/chain_halt/plan/",
+    "plugin_utils/_incidents/chain_halt/verdict/test_hostile.py",
+    "plugin_utils/_path/evidence/test_bundle.py",
+    "plugin_utils/_path/render/test_report.py::test_entries_of_another_shape_are_told_all_the_same",
+    "plugin_utils/_path/render/test_report.py::test_no_text_of_a_stranger_becomes_markup",
     "recorded/",
     "tools/",
-    "plugin_utils/_chain/probe/test_fan_out.py",
-    "plugin_utils/_chain/test_by_hand.py",
-    "module_utils/_host/test_http_many.py",
-    "plugin_utils/_chain/probe/test_probe.py",
-    "module_utils/_cometbft/test_gather.py",
-    "module_utils/_cometbft/test_marks.py",
-    "module_utils/_cometbft/test_hostile.py",
-    "module_utils/_host/test_json.py",
-    "module_utils/_node/test_config.py",
-    "module_utils/_node/test_halt_height.py",
-    "module_utils/_host/test_journal.py",
-    "module_utils/_logs/test_old_logs",
-    "module_utils/_node/test_p2p.py",
-    "module_utils/_host/test_systemd.py",
-    "module_utils/_node/test_upgrade.py",
-    "module_utils/_node/test_wal",
-    "plugin_utils/_incidents/chain_halt/verdict/test_hostile.py",
+)
+# But for a module as Ansible itself calls it.
+BOTH = (
+    "module_utils/_cometbft/test_modules.py",
+    "module_utils/_node/test_acting.py",
+    "module_utils/_node/test_stopping.py",
 )
 # What waits for deadlines, sends megabytes or loses evidence in thousands of ways: the stage ``deep``, once.
 DEEP = (
@@ -48,6 +47,8 @@ DEEP = (
     "module_utils/_host/test_http_many.py",
     "plugin_utils/_incidents/chain_halt/plan/test_remedies.py::test_hostile_evidence_never_raises_and_never_stops_a_node",
     "plugin_utils/_incidents/chain_halt/plan/test_remedies.py::test_no_plan_breaks_the_rules",
+    "plugin_utils/_incidents/chain_halt/plan/test_remedies_walk.py::test_a_statement_changes_no_other_plan_and_no_verdict",
+    "plugin_utils/_chain/probe/test_probe.py::test_a_silent_endpoint_changes_nothing_but_the_count",
     "plugin_utils/_chain/probe/test_action.py::test_wrong_options_fail_with_a_sentence",
     "module_utils/_logs/test_old_logs_packed.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "module_utils/_node/test_wal_copy.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
@@ -74,7 +75,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not item.path.is_relative_to(here):
             continue
         name = f"{item.path.relative_to(here).as_posix()}::{getattr(item, 'originalname', item.name)}"
-        if name.startswith(ONCE):
+        if name.startswith(ONCE) and not name.startswith(BOTH):
             item.add_marker(pytest.mark.one_core)
         if name.startswith(DEEP):
             item.add_marker(pytest.mark.deep)

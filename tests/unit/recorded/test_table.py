@@ -38,6 +38,7 @@ def test_every_cause_says_how_it_shows(cause: Cause) -> None:
 def test_what_a_person_wrote_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "chain_halt.md"
     monkeypatch.setattr(tabulator, "INDEX", page)
+    monkeypatch.setattr(tabulator, "kept", list)
     page.write_text(f"# By hand\n\nA line.\n{tabulator.MARKER}\nold\n", encoding="utf-8")
     text = tabulator.pages()[page]
     assert text.startswith(f"# By hand\n\nA line.\n{tabulator.MARKER}\n\n## The causes\n")
@@ -49,6 +50,7 @@ def test_what_a_person_wrote_survives(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_page_without_its_marker_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "chain_halt.md"
     monkeypatch.setattr(tabulator, "INDEX", page)
+    monkeypatch.setattr(tabulator, "kept", list)
     page.write_text("# By hand\n", encoding="utf-8")
     with pytest.raises(tabulator.NoMarker, match="has no line"):
         tabulator.pages()

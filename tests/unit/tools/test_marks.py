@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.conftest import DEEP, ONCE
+from tests.unit.conftest import BOTH, DEEP, ONCE
 from tools import places
 
 UNIT = places.REPO / "tests/unit"
 
 
-@pytest.mark.parametrize("entry", [*ONCE, *DEEP])
+@pytest.mark.parametrize("entry", [*BOTH, *DEEP, *ONCE])
 def test_it_is_there(entry: str) -> None:
     path, _colons, name = entry.partition("::")
     files = [*UNIT.glob(f"{path}*"), *UNIT.glob(f"{path}*/**/*.py")]
