@@ -53,7 +53,11 @@ def test_late_work_is_an_error(work: Any) -> None:
 @pytest.mark.parametrize(
     ("raised", "kind", "text"),
     [
-        (AnsibleConnectionFailure("Failed to connect\nssh: timed out"), "unreachable", "Failed to connect ssh: timed out"),
+        (
+            AnsibleConnectionFailure("Failed to connect\nssh: timed out"),
+            "unreachable",
+            "Failed to connect ssh: timed out",
+        ),
         (
             AnsibleConnectionFailure("Data could not be sent over ssh: reached over ssh: no route"),
             "unreachable",

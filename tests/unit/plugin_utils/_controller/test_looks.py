@@ -187,7 +187,9 @@ def test_what_cannot_be_read_is_never_taken_for_no_lock(part: t.Any) -> None:
 
 @pytest.mark.parametrize("value", [None, 5, ["run-1"], {"a": 1}, True])
 def test_names_that_are_no_text_are_nobodys(value: t.Any) -> None:
-    made = looks.locks_of({"ok": True, "data": {"locks": [dict.fromkeys(("scope", "owner", "who"), value)], "used": []}})
+    made = looks.locks_of(
+        {"ok": True, "data": {"locks": [dict.fromkeys(("scope", "owner", "who"), value)], "used": []}}
+    )
     assert made["locks"] == [{"scope": "", "owner": "", "who": "", "age_s": None}]
 
 

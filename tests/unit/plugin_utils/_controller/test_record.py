@@ -141,7 +141,8 @@ def test_two_runs_over_the_same_incident_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    "subject", ["../../../etc", "..", ".", "", ".hidden", "a/b", "a\\b", "a\nb", "a\0b", "~root", "\u202e", "\ud800", "x" * 999]
+    "subject",
+    ["../../../etc", "..", ".", "", ".hidden", "a/b", "a\\b", "a\nb", "a\0b", "~root", "\u202e", "\ud800", "x" * 999],
 )
 @pytest.mark.parametrize("at", [AT, "", "..", "../../x", "/etc/passwd", "\ud800"])
 def test_no_subject_and_no_start_leads_out_of_the_directory(tmp_path: Path, subject: str, at: str) -> None:

@@ -131,7 +131,7 @@ def test_a_command_that_a_screen_would_change_is_not_shown(hidden: str) -> None:
 COMMANDS = [
     "systemctl status web.service",
     "journalctl -u web.service -n 50 | tail  # the last lines",
-    "for f in /var/lib/web/*.log; do grep -c 'GET /health check=\"deep\"' \"$f\"; done | sort -n  # how often each was asked",
+    'for f in /var/lib/web/*.log; do grep -c \'GET /health check="deep"\' "$f"; done | sort -n  # how often each was asked',
     "curl -s http://127.0.0.1:8080/status?verbose=1 | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"load\"])'",
 ]
 

@@ -58,9 +58,9 @@ def test_one_screen_says_verdict_plan_and_the_command() -> None:
 
 def test_the_table_stands_above_its_gauge_and_names_what_is_missing_first() -> None:
     table = section(final(), "WHO SERVES AND WHO DOES NOT")
-    assert table[0] == (
-        "WHO SERVES AND WHO DOES NOT    (# served, ? cannot be told, | what is needed)"
-    ), "what the signs of the bar mean"
+    assert table[0] == ("WHO SERVES AND WHO DOES NOT    (# served, ? cannot be told, | what is needed)"), (
+        "what the signs of the bar mean"
+    )
     assert [line.split()[0] for line in table[2:7]] == ["web1", "web3", "partner-5", "partner-4", "web2"]
     assert table[7] == "  Not in the pool: web8 STOPPED, 1 running (web9)."
     assert table[8].startswith("  [#####################??????.......|")

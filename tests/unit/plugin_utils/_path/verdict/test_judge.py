@@ -78,7 +78,15 @@ def test_hosts_are_put_into_the_texts_of_a_cause(count: int) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (-5, "0 s"), (45.9, "45 s"), (60, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (273600, "3 d 4 h")],
+    [
+        (0, "0 s"),
+        (-5, "0 s"),
+        (45.9, "45 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (273600, "3 d 4 h"),
+    ],
 )
 def test_lengths_of_time_are_said_as_people_say_them(seconds: float, words: str) -> None:
     assert judge.duration(seconds) == words
