@@ -27,7 +27,6 @@ ONCE = (
     "plugin_utils/_incidents/chain_halt/plan/",
     "plugin_utils/_incidents/chain_halt/verdict/test_hostile.py",
     "plugin_utils/_path/evidence/test_bundle.py",
-    "plugin_utils/_path/render/test_report.py::test_entries_of_another_shape_are_told_all_the_same",
     "plugin_utils/_path/render/test_report.py::test_no_text_of_a_stranger_becomes_markup",
     "recorded/",
     "tools/",
