@@ -70,7 +70,7 @@ EXAMPLES = r"""
     state: acquired
     owner: run-5f0c3f9a
     who: alice@laptop
-    digest: halt-0f3c9a2b11d4e5f6
+    digest: chain_halt-0f3c9a2b11d4e5f6
 
 - name: Give it back
   virtengine.incident.incident_lock:
@@ -105,7 +105,7 @@ held_by:
     who: awx@awx-7f
     at: "2026-11-24T18:15:00.123456Z"
     age_s: 5112
-    digest: halt-0f3c9a2b11d4e5f6
+    digest: chain_halt-0f3c9a2b11d4e5f6
 used:
   description: Whether the digest O(digest) was used on this host before.
   returned: when O(digest) is given and the lock was taken
@@ -116,7 +116,7 @@ used_digests:
   returned: when O(state=observed)
   type: list
   elements: str
-  sample: [halt-0123456789abcdef]
+  sample: [chain_halt-0123456789abcdef]
 locks:
   description: All locks of the host, each as RV(held_by).
   returned: when O(state=observed) and O(scope) is not given

@@ -275,12 +275,12 @@ observation:
             locks:
               - age_s: 5112
                 at: "2026-11-24T19:35:11.123456Z"
-                digest: "halt-0f3c9a2b11d4e5f6"
+                digest: "chain_halt-0f3c9a2b11d4e5f6"
                 owner: "run-1a2b77c1"
                 scope: "chain:host-1"
                 who: "awx@awx-7f"
             used:
-              - "halt-0f3c9a2b11d4e5f6"
+              - "chain_halt-0f3c9a2b11d4e5f6"
           ok: true
 """
 

@@ -15,7 +15,7 @@ from tests.scenarios.responder import Responder, Run
 pytestmark = pytest.mark.fleet
 
 
-ANY_DIGEST = "halt-0123456789abcdef"
+ANY_DIGEST = "chain_halt-0123456789abcdef"
 # How a person or a tool might try to reach a step around the gate, and what the refusal says.
 AROUND = (
     (("--limit", "vh1"), "incident_target"),
@@ -24,7 +24,7 @@ AROUND = (
     (("-e", "incident_target=validatros"), "names no host"),
     (("-e", "incident_target="), "incident_target is empty"),
     (("-e", '{"_incident_guard": {"needed": true}}'), "_incident_guard"),
-    (("-e", "incident_aprove=halt-0123456789abcdef"), "incident_aprove"),
+    (("-e", "incident_aprove=chain_halt-0123456789abcdef"), "incident_aprove"),
 )
 
 

@@ -15,7 +15,7 @@ from tests.scenarios.responder import Responder
 
 pytestmark = pytest.mark.fleet
 
-ANY_DIGEST = "halt-0123456789abcdef"
+ANY_DIGEST = "chain_halt-0123456789abcdef"
 
 
 def test_the_newest_ansible_core_and_saved_evidence_give_the_same_verdict_and_plan(
