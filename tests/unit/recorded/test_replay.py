@@ -256,3 +256,12 @@ def test_where_nobody_shows_votes_nothing_that_signs_is_planned(name: str, part:
     blind = without(blind, [(host, look, part) for host in hosts_of(blind) for look in LOOKS])
     _verdict, plan = judge(blind)
     assert steps(plan) == set()
+
+
+def test_a_chain_whose_newest_block_has_no_age_is_not_called_idle() -> None:
+    """It moves, but the look before is lost, and so are the clocks: that it waits is not established."""
+    whole = bundle_of("no-empty-blocks")
+    lost = [(host, look, part) for look, part in ((1, "rpc"), (2, "clock")) for host in hosts_of(whole)]
+    verdict = judge(without(whole, lost, FAILED)).verdict
+    assert "idle_chain" not in {cause["id"] for cause in verdict["causes"]}
+    assert "idle_chain" in {cause["id"] for cause in verdict["cannot_tell"]}

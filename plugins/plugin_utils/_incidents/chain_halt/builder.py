@@ -22,7 +22,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
     double_sign_check,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.words import Texts
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import Texts
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
     REFUSED,

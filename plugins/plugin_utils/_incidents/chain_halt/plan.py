@@ -38,25 +38,24 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     start_guards,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.messages import messages
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
-    halt_height,
-    words,
-)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import halt_height
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.reconnect_peers import (
     MISSING_PEERS,
     down_beside,
     held_by,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import Remedy
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
+    Remedy,
+    Texts,
+    start_texts,
+    what,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.stop import is_up
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.table import (
     BEFORE_START,
     remedy_of,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    CLEAR,
-    Guard,
-)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import CLEAR, Guard
 
 Data = dict[str, t.Any]
 
@@ -164,12 +163,12 @@ def _bring_back(built: Builder, case: Case, action: str) -> None:
         built.withhold(case.node, START, _AFTER_THAW)
 
 
-def _texts(action: str, case: Case) -> words.Texts:
-    what, node = words.what(case), case.node
+def _texts(action: str, case: Case) -> Texts:
+    kind, node = what(case), case.node
     if action == START:
-        return words.start(case, f"{case.host} is {what} and is {node.state} ({node.detail}).")
-    return words.Texts(
-        f"{case.host} is {what} and its process is frozen. The same process goes on where it was.",
+        return start_texts(case, f"{case.host} is {kind} and is {node.state} ({node.detail}).")
+    return Texts(
+        f"{case.host} is {kind} and its process is frozen. The same process goes on where it was.",
         "None is needed: nothing is changed, the process goes on.",
         "If it does not run afterwards, the run stops and nothing more is done.",
     )
@@ -207,8 +206,8 @@ def _remedy(built: Builder, case: Case, remedy: Remedy) -> None:
         built.add(change.action, case, weighed.worded(change.texts(case)), weighed.keys, **change.parameters(case))
     if relaxing:
         built.relax(case, weighed.keys)
-    why = f"{case.host} is {words.what(case)}. It starts {remedy.starts} and takes part again."
-    built.add(START, case, weighed.worded(words.start(case, why)), weighed.keys)
+    why = f"{case.host} is {what(case)}. It starts {remedy.starts} and takes part again."
+    built.add(START, case, weighed.worded(start_texts(case, why)), weighed.keys)
 
 
 def _guards(case: Case, remedy: Remedy, actions: t.Sequence[str], relaxing: bool) -> list[Guard]:

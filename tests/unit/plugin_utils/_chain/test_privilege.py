@@ -9,7 +9,8 @@ import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import privilege
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import read
 
-from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import Data, Fleet, bad, four
+from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import Fleet, bad, four
+from tests.unit.plugin_utils._incidents.chain_halt.verdict.parts import Data
 
 
 def fleet(parts: tuple[str, ...], privileged: bool | None, kind: str = "privilege") -> Fleet:

@@ -63,6 +63,8 @@ def _idle_chain(halt: Halt) -> Finding:
         return refuted(
             "a block is due: the chain makes blocks without transactions, or votes for the next one are there"
         )
+    if reading.age_s is None:
+        return cannot_tell("whether blocks stopped coming: no clock says how old the newest one is")
     waiting = {
         node.host: node.data.rpc.mempool.integer("txs")
         for node in reading.nodes.values()

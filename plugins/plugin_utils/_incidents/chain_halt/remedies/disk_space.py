@@ -18,26 +18,14 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import is_dead
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import FREE
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import stop
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
     Change,
     Remedy,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.stop import (
-    halted,
-    not_voting,
-    takes_no_part_here,
-    unit_stopped,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.words import (
     Texts,
     what,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    CLEAR,
-    Guard,
-    clear,
-    refused,
-)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import CLEAR, Guard, clear, refused
 
 NO_SPACE = "no_space"
 
@@ -71,7 +59,7 @@ def room_is_back(case: Case) -> bool:
 
 
 def _takes_no_part(case: Case) -> Guard:
-    proven = takes_no_part_here(case, "Its disk is full")
+    proven = stop.takes_no_part_here(case, "Its disk is full")
     if case.moving and proven.state != CLEAR and full_disk(case.data) is not None:
         return clear(proven.name, "It is in none of the newest blocks, and on a full disk it cannot sign.")
     return proven
@@ -128,7 +116,7 @@ REMEDY = Remedy(
     blocker=NO_SPACE,
     blocks=_blocks,
     removed=lambda case, planned: planned or (met_full_disk(case) and room_is_back(case)),
-    change=Change(FREE, room_is_back, "The disk of {host} has room again.", _texts, (old_logs, unit_stopped)),
+    change=Change(FREE, room_is_back, "The disk of {host} has room again.", _texts, (old_logs, stop.unit_stopped)),
     starts="with room on its disk",
-    stop_guards=(halted, not_voting, _takes_no_part),
+    stop_guards=(stop.halted, stop.not_voting, _takes_no_part),
 )

@@ -13,8 +13,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
     Change,
     Remedy,
+    Texts,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.words import Texts
 
 _SETTING = "double_sign_check_height"
 
@@ -43,14 +43,6 @@ def restore_texts(host: str) -> Texts:
 
 
 CHANGE = Change(
-    RELAX,
-    lambda case: case.data.setting(_SETTING) == 0,
-    "double_sign_check_height on {host} is already 0.",
-    _texts,
+    RELAX, lambda case: case.data.setting(_SETTING) == 0, "double_sign_check_height on {host} is already 0.", _texts
 )
-REMEDY = Remedy(
-    blocker="double_sign_check",
-    blocks=_blocks,
-    removed=lambda case, planned: planned,
-    change=CHANGE,
-)
+REMEDY = Remedy(blocker="double_sign_check", blocks=_blocks, removed=lambda case, planned: planned, change=CHANGE)

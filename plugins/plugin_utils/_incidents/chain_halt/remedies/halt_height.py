@@ -10,26 +10,16 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import halted_by, is_dead
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import variables
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import CLEAR_HALT
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import stop
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
     Change,
     Remedy,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.stop import (
-    unit_stopped,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.words import Texts
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.variables import (
-    IS_OVER,
-    IS_OVER_REASON,
+    Texts,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import integer
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    CLEAR,
-    Guard,
-    clear,
-    refused,
-)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import CLEAR, Guard, clear, refused
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.plan import DIGEST_MARK
 
 HEIGHT, TIME = "halt_height", "halt_time"
@@ -94,20 +84,20 @@ def is_over(case: Case) -> Guard:
     """A person said that the halt at this node's halt height is over. Nothing else can tell."""
     name = "halt_is_over"
     height, given = halts_at(case), case.reading.bundle["settings"]
-    if IS_OVER not in given:
+    if variables.IS_OVER not in given:
         configured = ", as its configuration says" if height is not None and settings(case)[0] == height else ""
         return refused(
             name,
             f"{case.host} halted at height {height}{configured}. This may be a coordinated halt: ask the other operators. "
-            f"Once it is over, run again with -e {IS_OVER}={height} -e \"{IS_OVER_REASON}='who said so'\".",
+            f"Once it is over, run again with -e {variables.IS_OVER}={height} -e \"{variables.IS_OVER_REASON}='who said so'\".",
         )
-    if given[IS_OVER] != height:
+    if given[variables.IS_OVER] != height:
         return refused(
             name,
-            f"{IS_OVER} says that the halt at {given[IS_OVER]} is over, but {case.host} halted at {height}. Nothing is "
+            f"{variables.IS_OVER} says that the halt at {given[variables.IS_OVER]} is over, but {case.host} halted at {height}. Nothing is "
             "said about that one.",
         )
-    return clear(name, f'A person said that the halt at {height} is over: "{given[IS_OVER_REASON]}".')
+    return clear(name, f'A person said that the halt at {height} is over: "{given[variables.IS_OVER_REASON]}".')
 
 
 def configuration(case: Case) -> Guard:
@@ -176,7 +166,7 @@ REMEDY = Remedy(
         is_cleared,
         "No halt height that {host} has come to is configured there any more.",
         _texts,
-        (is_over, configuration, unit_stopped),
+        (is_over, configuration, stop.unit_stopped),
         lambda case: {"expected": to_clear(case)},
     ),
     starts="past its halt height",

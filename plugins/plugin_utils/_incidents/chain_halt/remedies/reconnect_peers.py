@@ -11,36 +11,20 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import peers
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import (
-    backing_off,
-    dial_words,
-    dials_to,
-    due,
-    is_peer,
-    missing_peers,
-    peerless,
-    place,
-    reachable_peers,
-    signs_nothing,
-    unheard,
-)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import is_dead
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import Remedy
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.stop import halted
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.words import (
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
+    Remedy,
     Texts,
     unit,
     what,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    Guard,
-    clear,
-    refused,
-)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.stop import halted
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import Guard, clear, refused
 
 MISSING_PEERS = "missing_peers"
 
@@ -49,28 +33,30 @@ SOON_S = 60.0
 
 
 def _signs_nothing(case: Case) -> bool:
-    return signs_nothing(case.reading, case.node)
+    return peers.signs_nothing(case.reading, case.node)
 
 
 def _waits(case: Case) -> bool:
     """Whether a node that runs lacks persistent peers and waits longer and longer before it dials them."""
     node = case.node
     runs = node.state in ("voting", "not_voting", "running") and not is_dead(node)
-    lacks = runs and bool(missing_peers(case.data)) and backing_off(case.data) is not None
+    lacks = runs and bool(peers.missing_peers(case.data)) and peers.backing_off(case.data) is not None
     return lacks and standing(case.reading) is True
 
 
 def network(case: Case) -> Guard:
     """Open both ways: a plain connection from here reaches a peer that is missing, and others reach this host."""
-    name, reachable = "network", reachable_peers(case.node)
+    name, reachable = "network", peers.reachable_peers(case.node)
     if not reachable:
-        tried = sorted({f"{place(peer)}: {peer.text('dial') or 'not tried'}" for peer in missing_peers(case.data)})
+        tried = sorted(
+            {f"{peers.place(peer)}: {peer.text('dial') or 'not tried'}" for peer in peers.missing_peers(case.data)}
+        )
         return refused(
             name,
             f"No plain connection from {case.host} reaches a persistent peer that it lacks ({', '.join(tried[:3])}). A "
             "restart makes no network.",
         )
-    towards = dials_to(case.reading, case.node)
+    towards = peers.dials_to(case.reading, case.node)
     closed = [f"{host}: {word or 'not tried'}" for host, word in towards if word != "open"]
     if closed:
         return refused(
@@ -82,23 +68,23 @@ def network(case: Case) -> Guard:
         return refused(
             name,
             f"No other host of ours names {case.host} as a persistent peer and lacks it, so it is not proven that its "
-            f"network is open both ways: {dial_words(case.data)}.",
+            f"network is open both ways: {peers.dial_words(case.data)}.",
         )
     return clear(name, f"{case.host} reaches {reachable[0]}, and {towards[0][0]} reaches {case.host}.")
 
 
 def next_dial(case: Case) -> Guard:
     """It would wait longer than a restart takes."""
-    name, dial, now = "next_dial", due(case.data), case.data.now
-    if backing_off(case.data) is None:
+    name, dial, now = "next_dial", peers.due(case.data), case.data.now
+    if peers.backing_off(case.data) is None:
         return refused(
             name, f"The journal of {case.host} shows no back-off: it dials every few seconds. Wait for that."
         )
     if dial is not None and now is not None and dial[0] - now < SOON_S:
         return refused(
-            name, f"Soon {case.host} dials by itself: {dial_words(case.data)}. Wait for that, and run again."
+            name, f"Soon {case.host} dials by itself: {peers.dial_words(case.data)}. Wait for that, and run again."
         )
-    return clear(name, f"{case.host} would wait: {dial_words(case.data)}.")
+    return clear(name, f"{case.host} would wait: {peers.dial_words(case.data)}.")
 
 
 def sole_peer(case: Case) -> Guard:
@@ -108,9 +94,9 @@ def sole_peer(case: Case) -> Guard:
         shown = other.data.rpc.net_info if other.data is not None and other.in_set and other.host != case.host else None
         if shown is None or not shown.ok:
             continue
-        peers = shown.mappings("peers")
-        one = shown.integer("count") == 1 or len(peers) == 1
-        if one and (not peers or any(is_peer(peer, own) for peer in peers)):
+        listed = shown.mappings("peers")
+        one = shown.integer("count") == 1 or len(listed) == 1
+        if one and (not listed or any(peers.is_peer(peer, own) for peer in listed)):
             return refused(name, f"{case.host} may be the only peer of {other.host}, which would lose it.")
     return clear(name, "No validator of ours hangs on it alone.")
 
@@ -119,7 +105,7 @@ def isolated(case: Case) -> Guard:
     """Nobody hears what it votes, in two looks."""
     name = "isolated"
     before = case.node.before.rpc.net_info if case.node.before is not None else None
-    if before is not None and before.integer("count") == 0 and unheard(case.reading, case.node):
+    if before is not None and before.integer("count") == 0 and peers.unheard(case.reading, case.node):
         return clear(name, "It has no peer in two looks, and nobody shows it as one: nobody hears what it votes.")
     return refused(
         name,
@@ -130,7 +116,7 @@ def isolated(case: Case) -> Guard:
 
 def votes_elsewhere(case: Case) -> Guard:
     """Its votes since it lost its peers are known to itself alone."""
-    name, mark = "votes_elsewhere", backing_off(case.data)
+    name, mark = "votes_elsewhere", peers.backing_off(case.data)
     since = mark.last_at if mark is not None else None
     late = since is None or any(vote.at is not None and vote.at > since + VOTE_TIME_TOLERANCE_S for vote in case.votes)
     if late or case.node.address is None:
@@ -177,8 +163,8 @@ def down_beside(case: Case) -> list[str]:
 
 def _texts(case: Case) -> Texts:
     return Texts(
-        f"{case.host} is {what(case)} and lacks peers that its host reaches ({', '.join(reachable_peers(case.node)[:3])}): "
-        f"{dial_words(case.data)}. A node that is started dials at once.",
+        f"{case.host} is {what(case)} and lacks peers that its host reaches ({', '.join(peers.reachable_peers(case.node)[:3])}): "
+        f"{peers.dial_words(case.data)}. A node that is started dials at once.",
         f"systemctl start {unit(case)} on {case.host}.",
         "Nobody hears it, so no power is lost, and its own log gives it its votes back at the start. It is passed over if "
         "it has a peer by then."
@@ -202,5 +188,8 @@ def _remedy(blocks: t.Callable[[Case], bool], *guards: t.Callable[[Case], Guard]
 FULL_NODE = _remedy(lambda case: _signs_nothing(case) and _waits(case), sole_peer)
 # What may be a validator and has a peer is heard: what it votes is not taken away.
 VALIDATOR = _remedy(
-    lambda case: not _signs_nothing(case) and peerless(case.node) and _waits(case), isolated, votes_elsewhere, own_log
+    lambda case: not _signs_nothing(case) and peers.peerless(case.node) and _waits(case),
+    isolated,
+    votes_elsewhere,
+    own_log,
 )

@@ -5,27 +5,17 @@
 
 from __future__ import annotations
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import wal
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.signer import signed_height
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import is_dead
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.wal import (
-    fitting_copies,
-    log_is_back,
-    log_is_gone,
-    lost_height,
-)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import PUT_WAL
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import stop
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
     Change,
     Remedy,
+    Texts,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.stop import (
-    halted,
-    not_voting,
-    takes_no_part_here,
-    unit_stopped,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.words import Texts
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
     Guard,
@@ -41,12 +31,12 @@ MISSING = "wal_missing"
 def _blocks(case: Case) -> bool:
     """A node without its log that crashes, or whose consensus died, has another reason."""
     node = case.node
-    lost = any(mark.kind == MISSING for mark in case.stated) or log_is_gone(case.reading, node, case.data)
+    lost = any(mark.kind == MISSING for mark in case.stated) or wal.log_is_gone(case.reading, node, case.data)
     return lost and node.in_set and node.state in ("not_voting", "stopped") and not is_dead(node)
 
 
 def _is_back(case: Case) -> bool:
-    return log_is_back(case.reading, case.node, case.data)
+    return wal.log_is_back(case.reading, case.node, case.data)
 
 
 def log_is_there(case: Case) -> Guard:
@@ -54,7 +44,7 @@ def log_is_there(case: Case) -> Guard:
     name, height, node = "wal", case.reading.height, case.node
     if MISSING in case.removed:
         return clear(name, "The write-ahead log is in its place, or is put back before the start.")
-    if log_is_gone(case.reading, node, case.data):
+    if wal.log_is_gone(case.reading, node, case.data):
         return refused(
             name,
             f"The write-ahead log on {case.host} is gone, and the node has signed for height {(height or 0) + 1}. Put the "
@@ -73,15 +63,15 @@ def log_is_there(case: Case) -> Guard:
 
 
 def _takes_no_part(case: Case) -> Guard:
-    return takes_no_part_here(case, "It has lost its log")
+    return stop.takes_no_part_here(case, "It has lost its log")
 
 
 def copy_fits(case: Case) -> Guard:
     """One copy beside the log ends with the last block of the node, and was written to since."""
-    name, wal, reading = "wal_copy", case.data.wal, case.reading
-    height, stands_at = lost_height(reading, case.node, case.data), case.stands_at
-    if height is None or not wal.ok:
-        why = wal.error.text if wal.error else "the journal names no height"
+    name, log, reading = "wal_copy", case.data.wal, case.reading
+    height, stands_at = wal.lost_height(reading, case.node, case.data), case.stands_at
+    if height is None or not log.ok:
+        why = log.error.text if log.error else "the journal names no height"
         return refused(name, f"What {case.host} has of its log is not known ({why}).")
     if height != stands_at or case.node.height not in (None, height):
         return refused(
@@ -90,10 +80,10 @@ def copy_fits(case: Case) -> Guard:
             + (f" and the node at {case.node.height}." if case.node.height is not None else ".")
             + " Operator decision: whether to put it back.",
         )
-    present = wal.integer("last_end_height")
-    if wal.flag("present") is None or (present is not None and present >= height):
+    present = log.integer("last_end_height")
+    if log.flag("present") is None or (present is not None and present >= height):
         return refused(name, f"The log in its place on {case.host} ends with {present}: it is not exchanged.")
-    fit = fitting_copies(case.data, height)
+    fit = wal.fitting_copies(case.data, height)
     names = [copy.text("name") or "?" for copy in fit]
     if len(fit) > 1:
         return refused(
@@ -120,11 +110,11 @@ def copy_fits(case: Case) -> Guard:
 
 
 def _texts(case: Case) -> Texts:
-    wal, height = case.data.wal, lost_height(case.reading, case.node, case.data)
-    copies = fitting_copies(case.data, height)
+    log, height = case.data.wal, wal.lost_height(case.reading, case.node, case.data)
+    copies = wal.fitting_copies(case.data, height)
     copy = (copies[0].text("name") if copies else None) or "the copy"
-    place = wal.text("path") or "the log"
-    aside = "" if wal.flag("present") is False else f", and {place}.incident-{DIGEST_MARK} back to {place}"
+    place = log.text("path") or "the log"
+    aside = "" if log.flag("present") is False else f", and {place}.incident-{DIGEST_MARK} back to {place}"
     return Texts(
         f"{case.host} started without the log of height {height}: it begins again at round 0, and its signing state keeps "
         f"it from signing there. {copy} beside {place} ends with {height}.",
@@ -137,8 +127,8 @@ REMEDY = Remedy(
     blocker=MISSING,
     blocks=_blocks,
     removed=lambda case, planned: planned or _is_back(case),
-    change=Change(PUT_WAL, _is_back, "The log on {host} is in its place.", _texts, (copy_fits, unit_stopped)),
+    change=Change(PUT_WAL, _is_back, "The log on {host} is in its place.", _texts, (copy_fits, stop.unit_stopped)),
     starts="with its own log",
-    stop_guards=(halted, not_voting, _takes_no_part),
+    stop_guards=(stop.halted, stop.not_voting, _takes_no_part),
     heals="The chain moves: the node on {host} takes part from the next height on, without its old log.",
 )
