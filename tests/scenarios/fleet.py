@@ -35,10 +35,12 @@ class Fleet:
         self._made: dict[str, str] | None = None
 
     def rig(self, *arguments: str) -> str:
-        return self._output([sys.executable, "-m", "tests.fleet", *arguments, "--name", self.name], RIG_S)
+        return self._output([sys.executable, "-m", "tests.fleet", *arguments, "--name", self.name])
 
-    def _output(self, command: list[str], timeout: float) -> str:
-        done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=timeout, check=False)
+    def _output(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command, cwd=REPO, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=RIG_S, check=False
+        )
         if done.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
@@ -54,7 +56,7 @@ class Fleet:
         return found
 
     def on(self, host: str, command: str) -> str:
-        return self._output(["ssh", "-F", str(self.state / "ssh_config"), host, command], RIG_S)
+        return self._output(["ssh", "-F", str(self.state / "ssh_config"), host, command])
 
     def on_each(self, hosts: Sequence[str], command: str) -> dict[str, str]:
         """The same command on several hosts at once; what each printed."""
