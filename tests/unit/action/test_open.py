@@ -5,119 +5,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
-from ansible import context
-from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.playbook.play import Play
-from ansible.plugins.lookup import inventory_hostnames
 from ansible.template import trust_as_template
-from ansible.utils.context_objects import CLIArgs
-from ansible.utils.vars import load_extra_vars
-from ansible.vars.hostvars import HostVars
-from ansible.vars.manager import VariableManager
 from ansible_collections.virtengine.incident.plugins.action import incident_open
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident, Misuse
 
-from tests.unit.action.steps import Known, Runs, changed, plugin
-from tests.unit.lamp import LAMP
-
-Data = dict[str, t.Any]
-
-INVENTORY = """
-[lamps]
-hall lamp_address=A1
-cellar
-
-[spares]
-attic
-shed lamp_address=A4
-
-[others]
-office site_owner=ours
-"""
-USUAL: Data = {
-    "subset": None, "tags": ["all"], "skip_tags": [], "start_at_task": None, "step": False, "extra_vars": [],
-}  # fmt: skip
-
-
-def addresses(host: str, values: t.Any) -> Data:
-    """What a host of the lamps declares: an address of two signs."""
-    address = values.get("lamp_address")
-    if address is None:
-        return {}
-    if not isinstance(address, str) or re.fullmatch("[A-Z][0-9]", address) is None:
-        raise Misuse(f"lamp_address of {host} is {address!r}, which is no address.")
-    return {"lamp_address": address}
-
-
-HOUSE = changed(
-    groups=("lamps", "spares"), host_variables=frozenset({"lamp_address"}), declared=addresses, settings=LAMP.settings
-)
-TORCH = changed(name="torch", variables=frozenset({"torch_hours"}), groups=())
-
-
-def _lookup(name: str, **given: t.Any) -> t.Any:
-    assert name == "ansible.builtin.inventory_hostnames"
-    return inventory_hostnames.LookupModule(**given)
-
-
-class Opening:
-    """The first step of a run, over an inventory on the disk."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder, self.monkeypatch = folder, monkeypatch
-        self.known = Known(monkeypatch)
-        self.options(inventory=INVENTORY)
-        self._made: list[str] = []
-
-    def options(self, inventory: str = INVENTORY, **options: t.Any) -> None:
-        """The command line, and the inventory that it names."""
-        (self.folder / "hosts").write_text(inventory, encoding="utf-8")
-        # What Ansible read of the command line is kept on the function from the first call on.
-        load_extra_vars.__dict__.pop("extra_vars", None)
-        self.monkeypatch.setattr(context, "CLIARGS", CLIArgs({**USUAL, **options}))
-
-    def __call__(self, incident: Incident = HOUSE, check_mode: bool = False, **extra: t.Any) -> Data:
-        """Open a run with these extra variables."""
-        self.known.incidents.update({incident.name: incident, TORCH.name: TORCH})
-        loader = DataLoader()
-        inventory = InventoryManager(loader, sources=[str(self.folder / "hosts")])
-        manager = VariableManager(loader, inventory)
-        manager._extra_vars = extra
-        play = Play().load({"name": "x", "hosts": "all:localhost"}, variable_manager=manager, loader=loader)
-        host = inventory.get_hosts("all:localhost")[0]
-        values = manager.get_vars(play=play, host=host)
-        values["hostvars"] = HostVars(inventory, manager, loader)
-        step = plugin(incident_open, {"incident": incident.name}, values, check_mode=check_mode)
-        # Ansible's own plugins are found only by a process that began as one of its programs.
-        step._shared_loader_obj = SimpleNamespace(lookup_loader=SimpleNamespace(get=_lookup))
-        result: Data = step.run(task_vars=values)
-        self._made += [result["run_dir"]] if "run_dir" in result else []
-        return result
-
-    def refused(self, *given: t.Any, **extra: t.Any) -> str:
-        """Why no run is opened; nothing may be left behind."""
-        result = self(*given, **extra)
-        assert result["failed"] and "run_dir" not in result, result
-        said: str = result["msg"]
-        return said
-
-    def end(self) -> None:
-        load_extra_vars.__dict__.pop("extra_vars", None)
-        for path in self._made:
-            RunState(path).remove()
+from tests.unit.action.opening import HOUSE, INVENTORY, TORCH, Data, Opening, bundle, facts
+from tests.unit.action.steps import Known, changed
 
 
 @pytest.fixture
@@ -125,16 +27,6 @@ def opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opening
     made = Opening(tmp_path, monkeypatch)
     yield made
     made.end()
-
-
-def facts(result: Data) -> Data:
-    found: Data = RunState(result["run_dir"]).facts
-    return found
-
-
-def bundle(result: Data) -> Data:
-    found: Data = RunState(result["run_dir"]).read("bundle")
-    return found
 
 
 def test_a_run_is_opened_over_the_groups_of_its_incident(opening: Opening) -> None:
@@ -347,87 +239,6 @@ def test_an_approval_is_left_to_the_gate(opening: Opening) -> None:
 def test_an_approval_of_what_only_diagnoses_is_refused(opening: Opening) -> None:
     seen = changed(HOUSE, actions={})
     assert "lamp only diagnoses: it plans no steps" in opening.refused(seen, incident_approve="lamp-0123456789abcdef")
-
-
-def saved(folder: Path, content: t.Any) -> str:
-    path = folder / "evidence.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    return str(path)
-
-
-@pytest.fixture
-def evidence(opening: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Data:
-    """What a run over the house kept."""
-    runs = Runs(tmp_path, monkeypatch)
-    run = runs.new(HOUSE, ("hall", "cellar"))
-    run.diagnose()
-    found: Data = run.state.read("bundle")
-    runs.end()
-    opening.known = Known(monkeypatch)
-    return found
-
-
-def test_saved_evidence_asks_no_host(opening: Opening, evidence: Data, tmp_path: Path) -> None:
-    opening.options("")
-    result = opening(incident_evidence=saved(tmp_path, evidence))
-    assert (result["replay"], result["observed"], result["play_hosts"]) == (True, [], ["localhost"])
-    assert bundle(result) == evidence
-    assert facts(result)["replay"] is True
-
-
-def test_what_is_set_now_counts_beside_evidence_of_then(opening: Opening, evidence: Data, tmp_path: Path) -> None:
-    path = saved(tmp_path, {**evidence, "settings": {"lamp_watts": 5}})
-    assert bundle(opening(incident_evidence=path))["settings"] == {"lamp_watts": 5}
-    assert bundle(opening(incident_evidence=path, lamp_watts=60))["settings"] == {"lamp_watts": 60}
-
-
-def test_evidence_of_the_past_approves_nothing(opening: Opening, evidence: Data, tmp_path: Path) -> None:
-    path = saved(tmp_path, evidence)
-    said = opening.refused(incident_evidence=path, incident_approve="lamp-0123456789abcdef")
-    assert "Saved evidence is the past" in said
-
-
-def test_evidence_of_another_incident_is_refused(opening: Opening, evidence: Data, tmp_path: Path) -> None:
-    said = opening.refused(incident_evidence=saved(tmp_path, {**evidence, "incident": "torch"}))
-    assert "this is evidence of torch, not of lamp" in said
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        ("", "is not an evidence bundle"),
-        ("no json", "is not an evidence bundle"),
-        ("[]", "the bundle: expected an object"),
-        ("[" * 100_000, "is not an evidence bundle"),
-        ("{}", "schema: expected"),
-        ("\x00\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), "is not an evidence bundle"),
-    ],
-)
-def test_what_is_no_evidence_is_refused(opening: Opening, tmp_path: Path, content: str, why: str) -> None:
-    assert why in opening.refused(incident_evidence=saved(tmp_path, content))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"settings": {"lamp_watts": 500}},
-        {"settings": {"incident_approve": "x"}},
-        {"inventory": {"hall": {"declared": {"lamp_address": "x"}, "target": True, "observed": True, "groups": []}}},
-        {"inventory": {"hall": {"declared": {"other": "x"}, "target": True, "observed": True, "groups": []}}},
-    ],
-)
-def test_what_nobody_may_set_is_no_evidence_either(
-    opening: Opening, evidence: Data, tmp_path: Path, change: Data
-) -> None:
-    path = saved(tmp_path, {**evidence, "observations": [], **change})
-    assert "is not an evidence bundle: settings: " in opening.refused(incident_evidence=path)
-
-
-def test_a_file_that_cannot_be_read_is_named(opening: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "No such file" in opening.refused(incident_evidence=str(tmp_path / "nothing.json"))
-    assert "Cannot read incident_evidence" in opening.refused(incident_evidence=str(tmp_path))
-    monkeypatch.setattr(incident_open, "MOST_EVIDENCE", 10)
-    assert "larger than 64 MB" in opening.refused(incident_evidence=saved(tmp_path, "x" * 11))
 
 
 def test_names_are_compared_whole() -> None:
