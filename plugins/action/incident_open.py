@@ -137,7 +137,9 @@ class ActionModule(ControllerAction):
                 f"incident_target '{target}' names no host of this inventory (its groups: {there}). "
                 "Give the inventory with -i, or name a group or hosts with -e incident_target=..."
             )
-        return target, hosts, self._named(":".join([target, *usual]))
+        # Two patterns, never one: an exclusion in the target, or a comma, must hide no host from the diagnosis.
+        seen = self._named(":".join(usual)) if usual else []
+        return target, hosts, list(dict.fromkeys([*seen, *hosts]))
 
     def _named(self, pattern: str) -> list[str]:
         lookup = self._shared_loader_obj.lookup_loader.get(
