@@ -52,7 +52,6 @@ DEEP = (
     "module_utils/_logs/test_old_logs_packed.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "module_utils/_node/test_wal_copy.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "module_utils/_node/test_node.py::test_the_deadline_holds_when_systemd_and_the_rpc_hang",
-    "module_utils/_node/test_acting.py::test_the_earlier_alarm_rings",
     "module_utils/_cometbft/test_modules.py::test_info_of_a_silent_node_is_no_failure",
     "module_utils/_cometbft/test_modules.py::test_waiting_for_a_node_that_comes_up_late",
     "module_utils/_cometbft/test_modules.py::test_waiting_in_vain_is_no_failure",

@@ -1,22 +1,18 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What changes a host: start and thaw; and the observation of a host that fails."""
+"""What changes a host: start and thaw."""
 
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from ansible_collections.virtengine.incident.plugins.action import node_evidence
 from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd as _systemd
 from ansible_collections.virtengine.incident.plugins.module_utils._node import dropin, service
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import deadline
 
 
 class Systemd:
@@ -143,86 +139,3 @@ def test_thaw_that_does_not_help_says_so(systemd: Systemd, monkeypatch: pytest.M
     systemd.process["state"] = "T"
     with pytest.raises(service.Refused, match="still frozen"):
         service.thaw("virtengine.service", 0.3, False)
-
-
-class Silent:
-    """The parts of an action plugin's surroundings that a run touches."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-        self.action = node_evidence.ActionModule.__new__(node_evidence.ActionModule)
-        shell = type("Shell", (), {"tmpdir": "/remote/tmp"})()
-        self.action._connection = type("Connection", (), {"_shell": shell})()
-        self.action._task = type("Task", (), {"args": {"look": 2, "deadline": 1}})()
-        monkeypatch.setattr(node_evidence.ActionBase, "run", lambda *args: {})
-        monkeypatch.setattr(node_evidence, "GRACE_S", 0)
-        monkeypatch.setattr(self.action, "_execute_module", lambda **kwargs: answer())
-
-    def run(self) -> dict[str, Any]:
-        result: dict[str, Any] = self.action.run(task_vars={"inventory_hostname": "vh1"})
-        return result
-
-
-def fails(error: Exception) -> Any:
-    def answer() -> None:
-        raise error
-
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (fails(AnsibleConnectionFailure("ssh: connect to host port 22: Connection timed out")), "unreachable"),
-        (fails(AnsibleError("Missing sudo password")), "privilege"),
-        (fails(AnsibleError("something else")), "failed"),
-        (lambda: time.sleep(5), "late"),
-        (lambda: {"failed": True, "msg": "MODULE FAILURE", "module_stderr": "/bin/sh: python3: not found"}, "failed"),
-        (lambda: {"failed": True, "msg": "x", "module_stderr": "sudo: a password is required"}, "privilege"),
-        (lambda: {"unreachable": True, "msg": "gone"}, "unreachable"),
-        (lambda: {"evidence": [1]}, "failed"),
-        (lambda: {"evidence": {"schema": 2}}, "failed"),
-        (dict, "failed"),
-    ],
-)
-def test_whatever_happens_is_an_observation(monkeypatch: pytest.MonkeyPatch, answer: Any, kind: str) -> None:
-    begun = time.monotonic()
-    result = Silent(monkeypatch, answer).run()
-    seen = result["observation"]
-    assert time.monotonic() - begun < 3
-    assert not result.get("failed") and not result.get("unreachable") and result["changed"] is False
-    assert (seen["source"], seen["host"], seen["look"], seen["ok"]) == ("node_evidence", "vh1", 2, False)
-    assert seen["error"]["kind"] == kind and seen["error"]["text"]
-
-
-def test_evidence_is_handed_on_and_a_wrong_option_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = Silent(monkeypatch, lambda: {"evidence": {"schema": 1}}).run()["observation"]
-    assert seen["ok"] and seen["data"] == {"schema": 1}
-    wrong = Silent(monkeypatch, lambda: {"failed": True, "msg": "bad unit", "invocation": {}}).run()
-    assert wrong["failed"] and wrong["msg"] == "bad unit"
-
-
-def test_a_silent_host_is_not_asked_to_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = Silent(monkeypatch, lambda: time.sleep(5))
-    silent.run()
-    assert silent.action._connection._shell.tmpdir is None
-
-
-def test_the_earlier_alarm_rings(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Theirs(BaseException):
-        pass
-
-    def ring(number: int, frame: Any) -> None:
-        raise Theirs
-
-    before = signal.signal(signal.SIGALRM, ring)
-    try:
-        signal.alarm(1)
-        with pytest.raises(Theirs), deadline._Alarm(5):
-            time.sleep(3)
-        signal.alarm(30)
-        with pytest.raises(deadline._Late), deadline._Alarm(1):
-            time.sleep(3)
-        assert 25 <= signal.alarm(0) <= 30 and signal.getsignal(signal.SIGALRM) is ring
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
