@@ -308,8 +308,7 @@ def _live_guard(case: Case, plan: Plan, step: Step) -> tuple[bool, str] | None:
     """
     if not case.moving or step["action"] == RESTORE:
         return None
-    begun = [other for other in plan["steps"] if other["number"] in plan.get("begun", ())]
-    if step["action"] != STOP and any(other["action"] == STOP and other["hosts"] == step["hosts"] for other in begun):
+    if step["action"] != STOP and [STOP, case.host] in plan.get("begun", ()):
         # This plan stopped it: it is not left down, whoever made the chain move.
         return None
     earlier = _restarted_before(plan, step)
