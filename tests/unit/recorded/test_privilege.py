@@ -49,6 +49,7 @@ def test_without_rpc_nothing_is_concluded(name: str) -> None:
     assert verdict["status"] == "unknown"
     assert verdict["headline"] == "NOTHING COULD BE READ WITHOUT PRIVILEGE: ADD -b"
     assert verdict["summary"].startswith("Nothing could be read without privilege: add -b and run again. ")
+    assert losses.named(verdict, "refuted") <= {"clock_skew"}, "what was not read rules nothing out"
     assert "busy" not in str(verdict), "a node whose RPC nobody asked is not one that does not answer"
     assert {node["state"] for node in verdict["details"]["nodes"]} <= {"unknown", "stopped", "frozen"}
 

@@ -31,13 +31,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     double_sign_check,
     reconnect_peers,
     stop,
+    table,
     write_ahead_log,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.table import (
-    BEFORE_START,
-    CHANGES,
-    remedy_of,
-    removed,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.simulate_stop import stopped_now
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
@@ -82,7 +77,7 @@ GUARDS: t.Mapping[str, stop.Guards] = {
         host.journal,
     ),
     STOP: stop.GUARDS,
-    **{action: change.guards for action, (_remedy, change) in CHANGES.items()},
+    **{action: change.guards for action, (_remedy, change) in table.CHANGES.items()},
     # It makes nothing run.
     RESTORE: (),
 }
@@ -104,7 +99,7 @@ Plan = dict[str, t.Any]
 
 def ask(action: str, case: Case) -> tuple[Guard, ...]:
     """What all guards of an action say."""
-    remedy = remedy_of(case) if action == STOP else None
+    remedy = table.remedy_of(case) if action == STOP else None
     guards = remedy.stop_guards if remedy is not None else GUARDS[action]
     return tuple(guard(case) for guard in guards)
 
@@ -114,7 +109,7 @@ def start_guards(case: Case, planned: t.Container[str] = NONE) -> tuple[Guard, .
 
     ``planned``: blockers that steps before it take away. Without them only what the evidence shows counts.
     """
-    return ask(START, replace(case, removed=removed(case, planned)))
+    return ask(START, replace(case, removed=table.removed(case, planned)))
 
 
 def start_after_stop(case: Case, planned: t.Container[str] = NONE) -> tuple[Guard, ...]:
@@ -135,7 +130,7 @@ def start_after_stop(case: Case, planned: t.Container[str] = NONE) -> tuple[Guar
             "could not be checked."
         )
         return (refused("block", why),)
-    remedy, then = remedy_of(case), after.nodes[node.host]
+    remedy, then = table.remedy_of(case), after.nodes[node.host]
     if consensus_failed(case.data) or remedy is None or remedy.blocker not in _LIVES_ON or then.data is None:
         return start_guards(case, planned)
     # What it shows itself may be one of two votes in one place.
@@ -194,7 +189,7 @@ def _guards_of(case: Case, plan: Plan, step: Step) -> tuple[Guard, ...]:
     if action in (RESTORE, THAW):
         return ask(action, case)
     ahead = [other for other in plan["steps"] if other["hosts"] == step["hosts"] and other["number"] >= step["number"]]
-    planned = {CHANGES[other["action"]][0].blocker for other in ahead if other["action"] in CHANGES}
+    planned = {table.CHANGES[other["action"]][0].blocker for other in ahead if other["action"] in table.CHANGES}
     if action != STOP:
         own = ask(action, replace(case, approved=step["parameters"])) if action != START else ()
         return (*own, *start_guards(case, planned))
@@ -202,7 +197,7 @@ def _guards_of(case: Case, plan: Plan, step: Step) -> tuple[Guard, ...]:
     changes = [
         guard
         for other in ahead
-        if other["action"] in CHANGES
+        if other["action"] in table.CHANGES
         for guard in ask(other["action"], replace(case, stopping=True, approved=other["parameters"]))
     ]
     return (*ask(STOP, case), *changes, *start_after_stop(case, planned))
@@ -210,7 +205,7 @@ def _guards_of(case: Case, plan: Plan, step: Step) -> tuple[Guard, ...]:
 
 def _of_remedy(action: str) -> bool:
     """Whether it stops a node or takes its reason away; a start and what only prepares it is asked for otherwise."""
-    return action == STOP or (action in CHANGES and action != RELAX)
+    return action == STOP or (action in table.CHANGES and action != RELAX)
 
 
 def _needed(case: Case, action: str) -> tuple[bool | None, str]:
@@ -219,7 +214,7 @@ def _needed(case: Case, action: str) -> tuple[bool | None, str]:
     if _of_remedy(action):
         return _remedy_needed(case, action)
     if action == RESTORE:
-        return not BEFORE_START.blocks(case), f"double_sign_check_height on {name} is restored."
+        return not table.BEFORE_START.blocks(case), f"double_sign_check_height on {name} is restored."
     if node.state in _RUNS:
         return False, f"The node on {name} already runs."
     if action == THAW:
@@ -232,7 +227,7 @@ def _needed(case: Case, action: str) -> tuple[bool | None, str]:
 
 
 def _remedy_needed(case: Case, action: str) -> tuple[bool | None, str]:
-    node, name, remedy = case.node, case.host, remedy_of(case)
+    node, name, remedy = case.node, case.host, table.remedy_of(case)
     if action == STOP and remedy is not None and remedy.blocker == reconnect_peers.MISSING_PEERS:
         return True, ""
     if node.state == "voting":
@@ -246,7 +241,7 @@ def _remedy_needed(case: Case, action: str) -> tuple[bool | None, str]:
     if runs and case.moving and remedy is not None and remedy.heals:
         return False, remedy.heals.format(host=name)
     if action != STOP:
-        change = CHANGES[action][1]
+        change = table.CHANGES[action][1]
         return not change.is_done(case), change.done.format(host=name)
     if stop.is_up(case) is False:
         return False, f"The node on {name} is stopped."
@@ -308,8 +303,7 @@ def _live_guard(case: Case, plan: Plan, step: Step) -> tuple[bool, str] | None:
     """
     if not case.moving or step["action"] == RESTORE:
         return None
-    begun = [other for other in plan["steps"] if other["number"] in plan.get("begun", ())]
-    if step["action"] != STOP and any(other["action"] == STOP and other["hosts"] == step["hosts"] for other in begun):
+    if step["action"] != STOP and [STOP, case.host] in plan.get("begun", ()):
         # This plan stopped it: it is not left down, whoever made the chain move.
         return None
     earlier = _restarted_before(plan, step)
@@ -327,7 +321,7 @@ def _live_guard(case: Case, plan: Plan, step: Step) -> tuple[bool, str] | None:
 
 def _not_yet(case: Case, plan: Plan, step: Step) -> tuple[bool, str] | None:
     """Why a node is not stopped now to reconnect its peers, and whether waiting helps; None where nothing speaks against."""
-    remedy = remedy_of(case) if step["action"] == STOP else None
+    remedy = table.remedy_of(case) if step["action"] == STOP else None
     if remedy is None or remedy.blocker != reconnect_peers.MISSING_PEERS:
         return None
     restarted = sorted(other["hosts"][0] for other in _restarted_before(plan, step))

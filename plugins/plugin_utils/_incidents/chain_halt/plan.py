@@ -22,38 +22,21 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     Reading,
     ValidatorRow,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import builder, guards
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import START, STOP, THAW
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.builder import (
-    Builder,
-    not_for_us,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.signing import (
-    KEY_ON_TWO_HOSTS,
-    runs_for_another,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.guards import (
-    ask,
-    scope,
-    start_after_stop,
-    start_guards,
-)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import signing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.messages import messages
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import halt_height
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.reconnect_peers import (
-    MISSING_PEERS,
-    down_beside,
-    held_by,
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
+    halt_height,
+    reconnect_peers,
+    stop,
+    table,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
     Remedy,
     Texts,
     start_texts,
     what,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.stop import is_up
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.table import (
-    BEFORE_START,
-    remedy_of,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import CLEAR, Guard
 
@@ -83,14 +66,14 @@ def plan(bundle: Data, verdict: Data, break_glass_reason: str | None) -> Data:
     all the same. ``decision`` says what is left to a person: why there are no steps, or what the steps do not bring.
     """
     reading = read(bundle)
-    built = Builder(reading, verdict, bool(break_glass_reason))
+    built = builder.Builder(reading, verdict, bool(break_glass_reason))
     notes: list[Data] = []
     if verdict["status"] == "incident" and verdict["confirmed"]:
         if _stopped_by(reading, verdict) is None:
             _fill(built)
         notes = messages(reading, verdict["causes"])
     return {
-        "scopes": [scope(reading.chain_id)] if reading.chain_id is not None else [],
+        "scopes": [guards.scope(reading.chain_id)] if reading.chain_id is not None else [],
         "basis": {"height": reading.height, "last_block_hash": reading.last_block_hash},
         "steps": built.steps,
         "put_back": built.put_back,
@@ -102,8 +85,8 @@ def plan(bundle: Data, verdict: Data, break_glass_reason: str | None) -> Data:
 
 def _stopped_by(reading: Reading, verdict: Data) -> str | None:
     """Why no automation may act at all, or None: one key runs on two hosts, or may."""
-    found = (cause["decide"] for cause in verdict["causes"] if cause["id"] == KEY_ON_TWO_HOSTS.id)
-    return next(found, None) or runs_for_another(reading)
+    found = (cause["decide"] for cause in verdict["causes"] if cause["id"] == signing.KEY_ON_TWO_HOSTS.id)
+    return next(found, None) or signing.runs_for_another(reading)
 
 
 class _Host(t.NamedTuple):
@@ -114,10 +97,10 @@ class _Host(t.NamedTuple):
 
     @property
     def reconnects(self) -> bool:
-        return self.remedy is not None and self.remedy.blocker == MISSING_PEERS
+        return self.remedy is not None and self.remedy.blocker == reconnect_peers.MISSING_PEERS
 
 
-def _fill(built: Builder) -> None:
+def _fill(built: builder.Builder) -> None:
     """Add the steps, and what is withheld with the reason for each."""
     for host in sorted((_host(built.reading, node) for node in built.reading.nodes.values()), key=_order):
         node, action = host.node, _ACTION_FOR.get(host.node.state)
@@ -133,7 +116,7 @@ def _fill(built: Builder) -> None:
 
 def _host(reading: Reading, node: Node) -> _Host:
     case = Case(reading, node, node.data, reading.height) if node.data is not None else None
-    return _Host(node, row_of(reading, node), case, remedy_of(case) if case is not None else None)
+    return _Host(node, row_of(reading, node), case, table.remedy_of(case) if case is not None else None)
 
 
 def _order(host: _Host) -> tuple[bool, bool, int, str]:
@@ -144,15 +127,16 @@ def _order(host: _Host) -> tuple[bool, bool, int, str]:
     return (host.reconnects, row is not None, -row.power if row is not None else 0, host.node.host)
 
 
-def _bring_back(built: Builder, case: Case, action: str) -> None:
+def _bring_back(built: builder.Builder, case: Case, action: str) -> None:
     """Start what is down, thaw what is frozen."""
-    reason = not_for_us(case, built.taken)
+    reason = builder.not_for_us(case, built.taken)
     if reason:
         built.withhold(case.node, action, reason)
         return
-    relaxing = action == START and BEFORE_START.blocks(case)
-    guards = ask(THAW, case) if action == THAW else start_guards(case, {BEFORE_START.blocker} if relaxing else ())
-    weighed = built.weigh(case, (action,), guards)
+    relaxing = action == START and table.BEFORE_START.blocks(case)
+    planned = {table.BEFORE_START.blocker} if relaxing else set()
+    asked = guards.ask(THAW, case) if action == THAW else guards.start_guards(case, planned)
+    weighed = built.weigh(case, (action,), asked)
     if weighed.why is not None:
         built.withhold(case.node, action, weighed.why, weighed.break_glass)
         return
@@ -174,27 +158,27 @@ def _texts(action: str, case: Case) -> Texts:
     )
 
 
-def _remedy(built: Builder, case: Case, remedy: Remedy) -> None:
+def _remedy(built: builder.Builder, case: Case, remedy: Remedy) -> None:
     """Add the steps of a remedy, or what is withheld and why.
 
     The steps of one host follow each other, so that a run that is killed leaves a tail of its plan.
     """
-    reconnects = remedy.blocker == MISSING_PEERS
+    reconnects = remedy.blocker == reconnect_peers.MISSING_PEERS
     # A full node that lacks a peer which nobody reaches is not worth a word.
     if reconnects and not (built.about_peers and (case.row is not None or reachable_peers(case.node))):
         return
     change = remedy.change if remedy.change is not None and not remedy.change.is_done(case) else None
-    stopping = is_up(case) is not False
+    stopping = stop.is_up(case) is not False
     actions = [*([STOP] if stopping else []), *([change.action] if change is not None else []), START]
     named = change.action if change is not None else STOP if reconnects and stopping else START
-    reason = not_for_us(case, built.taken, unheard=reconnects)
+    reason = builder.not_for_us(case, built.taken, unheard=reconnects)
     if reason is None and reconnects and stopping:
-        down = [host for host in down_beside(case) if host not in built.restarted]
-        reason = held_by(down) if down else None
+        down = [host for host in reconnect_peers.down_beside(case) if host not in built.restarted]
+        reason = reconnect_peers.held_by(down) if down else None
     if reason:
         built.withhold(case.node, named, reason)
         return
-    relaxing = BEFORE_START.blocks(case)
+    relaxing = table.BEFORE_START.blocks(case)
     # What only prepares the start of a node that is down is asked for where the start is. A stop is asked for by name.
     weighed = built.weigh(case, actions if stopping else [START], _guards(case, remedy, actions, relaxing))
     if weighed.why is not None:
@@ -213,10 +197,10 @@ def _remedy(built: Builder, case: Case, remedy: Remedy) -> None:
 def _guards(case: Case, remedy: Remedy, actions: t.Sequence[str], relaxing: bool) -> list[Guard]:
     """All guards of all these steps, as if each step before had been taken."""
     stopping = STOP in actions
-    found = [*ask(STOP, case)] if stopping else []
-    planned = {BEFORE_START.blocker} if relaxing else set()
+    found = [*guards.ask(STOP, case)] if stopping else []
+    planned = {table.BEFORE_START.blocker} if relaxing else set()
     if remedy.change is not None and remedy.change.action in actions:
-        found += ask(remedy.change.action, replace(case, stopping=stopping))
+        found += guards.ask(remedy.change.action, replace(case, stopping=stopping))
         planned.add(remedy.blocker)
     elif remedy is halt_height.REMEDY:
         # A halt that nobody called over is that also where its height is cleared already.
@@ -224,10 +208,10 @@ def _guards(case: Case, remedy: Remedy, actions: t.Sequence[str], relaxing: bool
     # The journal of a halt that is not called over would only say the same again.
     if remedy is halt_height.REMEDY and halt_height.is_over(case).state != CLEAR:
         return found
-    return [*found, *(start_after_stop if stopping else start_guards)(case, planned)]
+    return [*found, *(guards.start_after_stop if stopping else guards.start_guards)(case, planned)]
 
 
-def _decision(reading: Reading, verdict: Data, built: Builder, notes: list[Data]) -> str | None:
+def _decision(reading: Reading, verdict: Data, built: builder.Builder, notes: list[Data]) -> str | None:
     """What only a person can decide, or None where the steps are enough."""
     if (stopped := _stopped_by(reading, verdict)) is not None:
         return stopped
@@ -260,7 +244,7 @@ def _left_to_people(verdict: Data, acted: set[str]) -> list[str]:
     ]
 
 
-def _what_is_lacking(reading: Reading, built: Builder, notes: list[Data], acted: set[str]) -> list[str]:
+def _what_is_lacking(reading: Reading, built: builder.Builder, notes: list[Data], acted: set[str]) -> list[str]:
     lacking, parts = reading.quorum - built.online, []
     held = sorted({entry["hosts"][0] for entry in built.withheld} - acted)
     if built.steps:

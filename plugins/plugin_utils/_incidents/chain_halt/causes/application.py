@@ -15,7 +15,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     Halt,
     Unclear,
     current,
-    names,
     quoted,
     reason_is,
     with_set,
@@ -55,7 +54,7 @@ def _consensus_failure(halt: Halt) -> Finding:
             HOLDS, words + known, power, hosts, True, explained=not bare, justifies=(), forbids=None if bare else ()
         )
     if halt.unread:
-        return cannot_tell(f"the journal of {names(halt.unread)}")
+        return cannot_tell(f"the journal of {halt.unread}")
     if not halt.seen:
         return cannot_tell(NO_HOST)
     alive = [
@@ -116,7 +115,7 @@ def _block_not_executed(halt: Halt) -> Finding:
     if not whole or halt.standing is None:
         return cannot_tell("the heights of chain and application on one node that stands still")
     if halt.unread:
-        return cannot_tell(f"the heights of {names(halt.unread)}")
+        return cannot_tell(f"the heights of {halt.unread}")
     return refuted("those that answer have executed the newest block they stored")
 
 

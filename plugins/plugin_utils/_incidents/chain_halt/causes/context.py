@@ -208,13 +208,21 @@ class Halt:
         return any(node.data is not None for node in self.reading.nodes.values())
 
     @functools.cached_property
-    def unread(self) -> Rows:
-        """Our validators that do not vote and whose evidence or journal is missing: a cause could hide there."""
-        return [
+    def unread(self) -> str:
+        """Whose evidence or journal is missing, so that a cause could hide there; empty where nobody's is.
+
+        Our validators that do not vote; where no RPC shows who is one, all our hosts.
+        """
+        rows = [
             row
             for row in self.rows.values()
             if row.counts_as != "voting" and not journal_read(self.reading.nodes[t.cast(str, row.host)])
         ]
+        if rows or self.reading.total > 0 or not self.seen:
+            return names(rows)
+        nodes = self.reading.nodes.values()
+        hosts = sorted(clean(node.host, 40) for node in nodes if node.observed and not journal_read(node))
+        return ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
 
 
 def journal_read(node: Node) -> bool:
@@ -234,7 +242,7 @@ def of_hosts(halt: Halt, cause: Cause) -> Finding:
             return Finding(HOLDS, f"{words}; no RPC shows the validator set, so power cannot be counted", 0, hosts)
         return halt.powerless(words, hosts)
     if halt.unread:
-        return cannot_tell(f"the journal and evidence of {names(halt.unread)}")
+        return cannot_tell(f"the journal and evidence of {halt.unread}")
     if halt.unclear[cause.id]:
         return cannot_tell(open_on(halt.unclear[cause.id]))
     if not halt.seen:

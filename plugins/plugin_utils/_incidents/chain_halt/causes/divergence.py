@@ -12,7 +12,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     Halt,
     Unclear,
     current,
-    names,
     open_on,
     quoted,
     reason_is,
@@ -70,7 +69,7 @@ def _app_hash(halt: Halt) -> Finding:
     if unclear:
         return cannot_tell(open_on(unclear))
     if halt.unread:
-        return cannot_tell(f"the application hash of {names(halt.unread)}")
+        return cannot_tell(f"the application hash of {halt.unread}")
     return refuted("the nodes that can be compared have the same application hash")
 
 

@@ -185,7 +185,7 @@ def _proposals_refused(halt: Halt) -> Finding:
     if halt.standing is False:
         return refuted("new blocks come: proposals are accepted")
     if halt.unread:
-        return cannot_tell(f"the journal of {names(halt.unread)}")
+        return cannot_tell(f"the journal of {halt.unread}")
     if any(not journal_read(node) for node in reading.nodes.values() if node.observed and node.in_set):
         return cannot_tell("the journals of all our validators")
     return refuted("no journal of our validators says that a proposal was rejected since the last block")

@@ -147,7 +147,7 @@ def test_what_the_plan_stopped_is_started_also_where_somebody_else_made_the_chai
     for step in made["steps"][:done]:
         net = act(net, step)
     net.theirs["d"] = (300, True)
-    begun = dict(made, begun=[step["number"] for step in made["steps"][:done]])
+    begun = dict(made, begun=[[step["action"], *step["hosts"]] for step in made["steps"][:done]])
     found = check(moved(net), begun, made["steps"][done])
     assert found["ok"], found["because"]
     assert not check(moved(net), begun, made["steps"][3])["ok"], "nothing else is stopped for a plan that is over"
