@@ -86,7 +86,9 @@ def _refused(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]
         try:
             parser.parse_args(arguments)
         except SystemExit as end:
-            return [said.getvalue().strip()] if end.code else []
+            # --help ends the program as well, with 0.
+            if end.code != 0:
+                return [said.getvalue().strip()]
     return []
 
 
