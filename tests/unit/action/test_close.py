@@ -32,7 +32,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
 
 def on_both(bundle: t.Any, verdict: t.Any, reason: str | None) -> t.Any:
     draft = LAMP.plan(bundle, verdict, reason)
-    return {**draft, "put_back": [{**step, "hosts": list(HOSTS)} for step in draft["put_back"]]}
+    both = {key: [{**step, "hosts": list(HOSTS)} for step in draft[key]] for key in ("steps", "put_back")}
+    return {**draft, **both}
 
 
 BOTH = changed(plan=on_both, advice={"not_recovered": ("Do not unscrew it.",), "recovered": ("Enjoy the light.",)})
@@ -227,6 +228,7 @@ def test_what_a_run_without_its_lock_could_not_put_back_is_said(runs: Runs) -> N
     for host in HOSTS:
         run.see(host, DARK, [])
     failed = run.check("before", steps[0])["msg"]
+    assert "Somebody broke it" in failed
     run.check("put_back", run.state.read("gate")["put_back"][0])
     closed = run.close(failed_message=failed)
     assert closed["outcome"] == "not_recovered"

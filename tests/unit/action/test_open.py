@@ -132,9 +132,10 @@ def test_a_misspelt_variable_is_refused_and_the_known_ones_named(opening: Openin
     assert "lamp_watts" in said and "torch_hours" in said
 
 
-@pytest.mark.parametrize("where", ["hall lamp_address=A1 lamp_wats=5", "hall lamp_address=A1 incident_evidnce=x"])
-def test_a_misspelt_variable_of_any_host_is_found(opening: Opening, where: str) -> None:
-    opening.options(INVENTORY.replace("hall lamp_address=A1", where))
+@pytest.mark.parametrize("host", ["hall", "cellar", "office site_owner=ours"])
+@pytest.mark.parametrize("name", ["lamp_wats", "incident_evidnce"])
+def test_a_misspelt_variable_of_any_host_is_found(opening: Opening, host: str, name: str) -> None:
+    opening.options(INVENTORY.replace(f"\n{host}", f"\n{host} {name}=5"))
     assert "Unknown variable: " in opening.refused()
 
 

@@ -54,10 +54,11 @@ def svg(gauge: dict[str, t.Any], rows: list[Row]) -> str:
     head = f'<text x="0" y="20" class="head">{html.escape(tidy(gauge.get("words")))}</text>'
     if not isinstance(total, int) or not isinstance(needed, int) or total <= 0 or counted <= 0:
         return _page(60, head, gauge)
-    # Rows decide the lengths; the total may differ where the rows were cut.
+    # Rows decide the lengths; the total may differ where the rows were cut, and more may be needed than there is.
     whole = max(total, counted)
+    long = max(whole, needed)
     groups = _groups(rows)
-    parts = [head, *_bar(groups, whole, len(rows)), *_needed(gauge, needed, whole), *_legend(gauge, groups, whole)]
+    parts = [head, *_bar(groups, long, len(rows)), *_needed(gauge, needed, long), *_legend(gauge, groups, whole)]
     return _page(LEGEND_TOP + LEGEND_LINE * len(groups), "".join(parts), gauge)
 
 
@@ -102,7 +103,7 @@ def _box(left: int, top: int, long: int, high: int, looks: str) -> str:
 
 def _needed(gauge: dict[str, t.Any], needed: int, whole: int) -> list[str]:
     # Rounded up, as the bar is rounded down: what is short of the line is drawn short of it.
-    x = min(WIDTH, -(-WIDTH * needed // whole))
+    x = -(-WIDTH * needed // whole)
     anchor = "end" if x > WIDTH // 2 else "start"
     return [
         f'<path d="M{x} {BAR_TOP - 12}V{BAR_TOP + BAR_HEIGHT + 12}" stroke="#000" stroke-width="4"/>',

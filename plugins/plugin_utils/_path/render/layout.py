@@ -215,10 +215,13 @@ def bar(gauge: dict[str, t.Any]) -> str:
     words = tidy(gauge.get("words"))
     if total <= 0:
         return words
-    line = min(BAR_CELLS, -(-BAR_CELLS * needed // total))
-    full = _cells(value, total)
-    full = max(full, line) if value >= needed else min(full, line - 1)
-    open_ = min(_cells(value + unknown, total) - full, BAR_CELLS - full) if unknown else 0
+    # More may be needed than there is in all: then the whole bar is what is needed.
+    whole = max(total, needed)
+    # Rounded up, as the cells are rounded down: what is short of the line is drawn short of it.
+    line = -(-BAR_CELLS * needed // whole)
+    full = _cells(value, whole)
+    full = max(full, line) if value >= needed else full
+    open_ = min(_cells(value + unknown, whole) - full, BAR_CELLS - full) if unknown else 0
     cells = "#" * full + "?" * max(0, open_)
     cells += "." * (BAR_CELLS - len(cells))
     return f"[{cells[:line]}|{cells[line:]}] {words}"

@@ -69,7 +69,7 @@ def test_no_part_that_serves_reaches_a_line_that_the_value_does_not_reach(
     total = sum(weight for _looks, weight in parts)
     if total == 0:
         return
-    gauge = samples.gauge(rows, data.draw(st.integers(1, total)))
+    gauge = samples.gauge(rows, data.draw(st.integers(1, 2 * total)))
     root = drawn(rows, gauge)
     if gauge.value < gauge.needed:
         assert all(end < line(root) for end in ends(root, GOOD))

@@ -78,6 +78,7 @@ def gauge(total: int, needed: int, value: int, unknown: int = 0) -> dict[str, ob
         (3, 3, 3, 0, "[" + "#" * 50 + "|"),
         (2**63, 2**64 // 3 + 1, 2**64 // 3, 0, "[" + "#" * 33 + ".|"),
         (10, 0, 0, 0, "[|...."),
+        (2, 3, 2, 0, "[" + "#" * 33 + "." * 17 + "|"),
     ],
 )
 def test_the_bar_never_lies_about_the_line(total: int, needed: int, value: int, unknown: int, start: str) -> None:
@@ -88,7 +89,7 @@ def test_the_bar_never_lies_about_the_line(total: int, needed: int, value: int, 
 
 @given(st.integers(1, 2**64), st.data())
 def test_the_bar_reaches_the_line_exactly_when_the_value_does(total: int, data: st.DataObject) -> None:
-    needed, value = data.draw(st.integers(1, total)), data.draw(st.integers(0, total))
+    needed, value = data.draw(st.integers(1, 2 * total)), data.draw(st.integers(0, total))
     drawn = layout.bar(gauge(total, needed, value, data.draw(st.integers(0, total - value))))
     assert ("#|" in drawn) == (value >= needed)
     assert drawn.index("]") == 52
