@@ -73,7 +73,7 @@ def endpoints(values: Values) -> Data:
     """The RPC endpoints to ask, of which there must be one at least: a text parts them by commas."""
     given = values.get(REFERENCES)
     named = given.split(",") if isinstance(given, str) else given
-    urls = [url.strip() for url in named or [] if isinstance(url, str)] if isinstance(named, (list, type(None))) else []
+    urls = [url.strip() for url in named if isinstance(url, str)] if isinstance(named, list) else []
     if not any(urls):
         raise Misuse(f"{REFERENCES} is empty. Name one RPC endpoint or more: -e {REFERENCES}=URL,URL")
     return {REFERENCES: [url for url in urls if url]}
