@@ -150,7 +150,7 @@ def _slow_parts(
         work["disk"] = functools.partial(files.disk, home)
         work["upgrade"] = functools.partial(upgrade.read, home, places["cosmovisor"], places["upgrades"])
         work["wal"] = functools.partial(wal.read, home, places["wal_file"], clock.until)
-        work["old_logs"] = functools.partial(_old_logs.read, home, places["wal_file"], clock.now, clock.until)
+        work["old_logs"] = functools.partial(_old_logs.read, home, places["wal_file"], clock.now)
         work["signer"] = functools.partial(
             _signer.read,
             home,

@@ -276,6 +276,7 @@ def _copy(reading: Reading, node: Node, data: NodeEvidence, stands_at: t.Optiona
 def _old_logs(node: Node, data: NodeEvidence) -> Guard:
     name = "old_logs"
     free, files, size = data.disk.integer("free_bytes"), data.old_logs.integer("files"), data.old_logs.integer("bytes")
+    fitting = data.old_logs.integer("compressible_bytes")
     if not data.disk.ok or free is None or data.disk.flag("read_only") is not False:
         return refused(name, f"The disk of {node.host} could not be seen, or is read-only: nothing is changed on it.")
     inodes_free = data.disk.integer("inodes_free")
@@ -285,17 +286,18 @@ def _old_logs(node: Node, data: NodeEvidence) -> Guard:
             f"The disk of {node.host} has no free inodes left. Compressing files frees none: a person removes small files "
             "outside the node's data.",
         )
-    if files is None or size is None or min(files, size) < 0:
+    if files is None or size is None or fitting is None or min(files, size, fitting) < 0:
         why = data.old_logs.error.text if data.old_logs.error else "their number or size is missing"
         return refused(
             name, f"The disk of {node.host} is full, and which old log files lie on it is not known ({why})."
         )
     least = host_guards.LEAST_FREE_BYTES
-    if free + size // _SHARE_FREED < least:
+    if free + fitting // _SHARE_FREED < least:
         return refused(
             name,
-            f"The disk of {node.host} is full, and the old log files on it come to {size // 1_000_000} MB ({files} files): "
-            f"compressed they would not free {least // 1_000_000} MB. A person frees space outside the node's data.",
+            f"The disk of {node.host} is full. The old log files on it come to {size // 1_000_000} MB ({files} files), and "
+            f"there is room to compress {fitting // 1_000_000} MB of them: that would not free {least // 1_000_000} MB. A "
+            "person frees space outside the node's data.",
         )
     return clear(name, f"{files} old log files of {size // 1_000_000} MB lie on the disk of {node.host}.")
 

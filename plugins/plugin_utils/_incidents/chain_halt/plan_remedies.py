@@ -189,7 +189,8 @@ def _clear_texts(reading: Reading, node: Node, weighed: Weighed) -> Texts:
     return {
         "why": f"app.toml on {node.host} names halt-height {height} and halt-time {at}: the node does not execute the "
         f"block there. {said}",
-        "undo": f"With the unit stopped, rename config/app.toml.incident-RUN on {node.host} back to config/app.toml.",
+        "undo": f"With the unit stopped, rename config/app.toml.incident-DIGEST on {node.host} back to config/app.toml. "
+        "DIGEST is this plan's.",
         "risk": weighed.risk("If the halt is a coordinated one that is not over, this node leaves it."),
     }
 
@@ -201,7 +202,7 @@ def _put_texts(reading: Reading, node: Node, weighed: Weighed) -> Texts:
     copy = (copies[0].text("name") if copies else None) or "the copy"
     place = (data.wal.text("path") if data is not None else None) or "the log"
     empty = data is not None and data.wal.flag("present") is False
-    aside = "" if empty else f", and {place}.incident-RUN back to {place}"
+    aside = "" if empty else f", and {place}.incident-DIGEST back to {place}. DIGEST is this plan's"
     return {
         "why": f"{node.host} started without the log of height {height}: it begins again at round 0, and its signing state "
         f"keeps it from signing there. {copy} beside {place} ends with {height}.",
@@ -210,11 +211,8 @@ def _put_texts(reading: Reading, node: Node, weighed: Weighed) -> Texts:
     }
 
 
-# Of every run: one that was cut off may have compressed a part, and the next one the rest.
-_UNPACK = (
-    f"find /var/log {by_hand.HOME}/log {by_hand.HOME}/logs -name '*.incident-run-*.gz' -exec sh -c "
-    """'for f; do gzip -d -S ".incident-${f##*.incident-}" "$f"; done' sh {} +"""
-)
+# Of every plan: one may have compressed a part, and the next one the rest. The copies have the names of their logs in them.
+_UNPACK = f"find /var/log {by_hand.HOME}/log {by_hand.HOME}/logs -name '*.incident-*.gz' -exec gzip -dN {{}} +"
 
 
 def _free_texts(node: Node, row: ValidatorRow | None, weighed: Weighed) -> Texts:

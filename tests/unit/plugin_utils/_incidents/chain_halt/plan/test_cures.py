@@ -48,7 +48,7 @@ def test_a_halt_that_is_over_is_ended_host_by_host() -> None:
     assert power == [(40, 40)] * 5 + [(40, 70)] + [(70, 70)] * 2 + [(70, 100)]
     assert made["decision"] is None and made["withheld"] == []
     texts = made["steps"][4]
-    assert "call of 12:05" in texts["why"] and "app.toml.incident-RUN" in texts["undo"]
+    assert "call of 12:05" in texts["why"] and "app.toml.incident-DIGEST" in texts["undo"]
     assert all(step["undo"] and step["risk"] for step in made["steps"])
 
 
@@ -177,7 +177,7 @@ def test_a_lost_log_is_put_back() -> None:
     made = make(wal_net(), None)
     assert steps(made) == of("v2", "v3", cure="put_wal_back")
     assert [step["power_online_after"] for step in made["steps"]] == [40, 40, 70, 70, 70, 100]
-    assert "cs.wal.bak" in made["steps"][1]["why"] and "cs.wal.incident-RUN" in made["steps"][1]["undo"]
+    assert "cs.wal.bak" in made["steps"][1]["why"] and "cs.wal.incident-DIGEST" in made["steps"][1]["undo"]
     assert made["decision"] is None
 
 
@@ -205,7 +205,9 @@ def test_only_one_copy_that_fits_is_put_back(part: dict[str, t.Any] | None, word
 def test_a_place_that_a_killed_run_left_empty_is_filled() -> None:
     net = wal_net()
     net.hosts["v2"].doing = "stopped"
-    net.hosts["v2"].raw["wal"] = wal(None, ("cs.wal.bak", 100), ("cs.wal.incident-run-1", 0), present=False)
+    net.hosts["v2"].raw["wal"] = wal(
+        None, ("cs.wal.bak", 100), ("cs.wal.incident-halt-0123456789abcdef", 0), present=False
+    )
     assert steps(make(net, None))[:2] == [("put_wal_back", "v2"), ("start_node", "v2")]
 
 
@@ -313,7 +315,7 @@ CHANGE = st.sampled_from(
         {"config": halting(0, 0)},
         {"config": halting(99)},
         {"config": halting(100, 0, "env")},
-        {"wal": wal(100, ("cs.wal.incident-run-1", 0))},
+        {"wal": wal(100, ("cs.wal.incident-halt-0123456789abcdef", 0))},
         {"wal": wal(0, *TWICE.items())},
         {"unit": {"unit_file_state": "disabled"}},
         {"unit": {"active_state": "activating", "sub_state": "auto-restart"}},
