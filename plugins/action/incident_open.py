@@ -76,16 +76,17 @@ class ActionModule(ControllerAction):
         wrong = wrong_names(names, incident.name)
         if wrong:
             raise Refusal(f"Unknown variable: {', '.join(wrong)}. Known are: {', '.join(sorted(known_variables()))}.")
+        saved = saved_bundle(str(evidence), incident) if replay else None
         try:
-            settings = incident.settings({name: self._value(name) for name in sorted(incident.variables)})
+            # What is said now goes before what was said beside evidence of then.
+            said = {name: value for name in sorted(incident.variables) if (value := self._value(name)) is not None}
+            settings = incident.settings({**(saved["settings"] if saved else {}), **said})
             contacts.check(self._value("incident_contacts"), self._value("incident_dashboards"))
         except Misuse as misuse:
             raise Refusal(f"{misuse} Nothing was done.") from misuse
         target, observed = "", list[str]()
-        if replay:
-            bundle = saved_bundle(str(evidence), incident)
-            # What is said now counts beside evidence of then.
-            bundle = dict(bundle, settings={**bundle["settings"], **settings})
+        if saved is not None:
+            bundle = dict(saved, settings=settings)
         else:
             target, hosts, observed = self._hosts(incident)
             bundle = self._first_bundle(incident, settings, hosts, observed)

@@ -233,15 +233,8 @@ observation:
         old_logs:
           data:
             bytes: 412090368
+            compressible_bytes: 143654912
             files: 3
-            largest:
-              - bytes: 268435456
-                path: "/var/log/syslog.1"
-              - bytes: 134217728
-                path: "/var/log/messages-20261108"
-              - bytes: 9437184
-                path: "/var/log/virtengine/node-20261101.log"
-            oldest_at: "2026-11-01T00:00:03.118203Z"
           ok: true
         p2p:
           data:

@@ -49,7 +49,7 @@ DEEP = (
     "plugin_utils/_incidents/chain_halt/plan/test_remedies_walk.py::test_a_statement_changes_no_other_plan_and_no_verdict",
     "plugin_utils/_chain/probe/test_probe.py::test_a_silent_endpoint_changes_nothing_but_the_count",
     "plugin_utils/_chain/probe/test_action.py::test_wrong_options_fail_with_a_sentence",
-    "module_utils/_logs/test_old_logs_packed.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
+    "module_utils/_logs/test_compress.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "module_utils/_node/test_wal_copy.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "module_utils/_node/test_node.py::test_the_deadline_holds_when_systemd_and_the_rpc_hang",
     "module_utils/_cometbft/test_modules.py::test_info_of_a_silent_node_is_no_failure",

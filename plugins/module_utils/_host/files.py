@@ -10,20 +10,9 @@ import os
 import re
 import stat
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import clean
-
 MOUNTS = "/proc/self/mountinfo"
 # In it a space, a tab, a newline and a backslash of a path are written as octal numbers.
 _OCTAL = re.compile(r"\\([0-7]{3})")
-
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-
-
-def run_name(name: str) -> str:
-    """A run's name as part of a file name. Raises ValueError."""
-    if not RUN_NAME.match(name):
-        raise ValueError(f"{clean(name, 80)!r} is not the name of a run")
-    return name
 
 
 def attributes(number: int) -> list[str]:

@@ -160,7 +160,7 @@ def _slow_parts(
     at_home("disk", lambda: files.disk(home))
     at_home("upgrade", lambda: upgrade.read(home, places["cosmovisor"], places["upgrades"]))
     at_home("wal", lambda: wal.read(home, wal_file, clock.until), wal_file)
-    at_home("old_logs", lambda: _old_logs.read(home, wal_file, clock.now, clock.until), wal_file)
+    at_home("old_logs", lambda: _old_logs.read(home, wal_file, clock.now), wal_file)
     at_home("signer", lambda: _signer.read(home, key_file, state_file, laddr), key_file, state_file)
     return work
 

@@ -12,7 +12,8 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.files import keep_attributes, run_name
+from ansible_collections.virtengine.incident.plugins.module_utils._host.files import keep_attributes
+from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
 from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
 from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
@@ -30,14 +31,16 @@ class Refused(Exception):
     """The values were not taken away; the text says why."""
 
 
-def clear(unit: str, home: t.Optional[str], run: str, expected: t.Mapping[str, int], check: bool) -> dict[str, t.Any]:
+def clear(
+    unit: str, home: t.Optional[str], digest: str, expected: t.Mapping[str, int], check: bool
+) -> dict[str, t.Any]:
     """Set both values to 0, for the next start of the unit, and keep the file as it was beside it.
 
     ``expected``: what the file must name, by the names of NAMES; the values that the plan was made for. Returns
     ``changed``, ``file``, ``backup`` (None where nothing changes), ``before`` and ``after`` (value by name), ``lines``
-    (each changed line before and after) and ``actions``. Raises Refused, service.Refused, PartError, OSError.
+    (each changed line before and after) and ``actions``. Raises Refused, service.Refused, PartError, ValueError, OSError.
     """
-    backup = f"{FILE}.incident-{run_name(run)}"
+    backup = kept_name(FILE, digest)
     places = _node_places.find(service.at_rest(unit), None, home, None, None)
     if places["home"] is None:
         raise Refused(f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done.")

@@ -11,7 +11,8 @@ import stat
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.files import mounts, run_name, sync_folder
+from ansible_collections.virtengine.incident.plugins.module_utils._host.files import mounts, sync_folder
+from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
 from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal
@@ -33,15 +34,15 @@ class Log(t.NamedTuple):
     head: str
 
 
-def put_back(unit: str, home: t.Optional[str], run: str, height: int, check: bool) -> dict[str, t.Any]:
+def put_back(unit: str, home: t.Optional[str], digest: str, height: int, check: bool) -> dict[str, t.Any]:
     """Put the only copy whose last marker ends ``height`` in place of the log, which is kept under another name.
 
     Two renames. Where the second fails the first is taken back. A run that was killed between them is finished by the
     next one: the log's place is empty then. Returns
     ``changed``, ``path``, ``copy`` and ``aside`` (names; None where there was nothing), ``last_end_height`` and
-    ``actions``. Raises Refused, service.Refused, PartError, OSError.
+    ``actions``. Raises Refused, service.Refused, PartError, ValueError, OSError.
     """
-    aside = f".incident-{run_name(run)}"
+    aside = kept_name("", digest)
     places = _node_places.find(service.at_rest(unit), None, home, None, None)
     if places["home"] is None:
         raise Refused(f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done.")
@@ -129,9 +130,9 @@ def _refuse_other_disk(log: Log, copy: str, there: bool) -> None:
     The folder around both may be a file system of its own: nothing is renamed but inside it.
     """
     device = os.stat(log.parent).st_dev
-    mounted = mounts()
+    mounted_at = mounts()
     for path in [os.path.join(log.parent, copy), *([log.folder] if there else [])]:
-        if os.lstat(path).st_dev != device or os.path.realpath(path) in mounted:
+        if os.lstat(path).st_dev != device or os.path.realpath(path) in mounted_at:
             raise Refused(f"{path} is mounted from elsewhere: it cannot be renamed. Nothing was done.")
 
 

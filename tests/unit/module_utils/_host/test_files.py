@@ -86,13 +86,3 @@ def test_only_a_folder_is_forced_to_the_disk(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError):
         files.sync_folder(str(tmp_path / "file"))
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", ".a", "-a", "a/b", "a\n", "a b", "x" * 65, "é"])
-def test_what_is_no_name_of_a_run(name: str) -> None:
-    with pytest.raises(ValueError, match="not the name of a run"):
-        files.run_name(name)
-
-
-def test_names_of_runs() -> None:
-    assert [files.run_name(name) for name in ("run-1", "x" * 64)] == ["run-1", "x" * 64]

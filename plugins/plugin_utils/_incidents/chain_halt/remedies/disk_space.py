@@ -71,6 +71,7 @@ def old_logs(case: Case) -> Guard:
     free, files, size = disk.integer("free_bytes"), logs.integer("files"), logs.integer("bytes")
     if not disk.ok or free is None or disk.flag("read_only") is not False:
         return refused(name, f"The disk of {case.host} could not be seen, or is read-only: nothing is changed on it.")
+    fitting = logs.integer("compressible_bytes")
     inodes_free = disk.integer("inodes_free")
     if disk.integer("inodes") and inodes_free is not None and inodes_free < LEAST_FREE_INODES:
         return refused(
@@ -78,26 +79,23 @@ def old_logs(case: Case) -> Guard:
             f"The disk of {case.host} has no free inodes left. Compressing files frees none: a person removes small files "
             "outside the node's data.",
         )
-    if files is None or size is None or min(files, size) < 0:
+    if files is None or size is None or fitting is None or min(files, size, fitting) < 0:
         why = logs.error.text if logs.error else "their number or size is missing"
         return refused(
             name, f"The disk of {case.host} is full, and which old log files lie on it is not known ({why})."
         )
-    if free + size // _SHARE_FREED < LEAST_FREE_BYTES:
+    if free + fitting // _SHARE_FREED < LEAST_FREE_BYTES:
         return refused(
             name,
-            f"The disk of {case.host} is full, and the old log files on it come to {size // 1_000_000} MB ({files} files): "
-            f"compressed they would not free {LEAST_FREE_BYTES // 1_000_000} MB. A person frees space outside the node's "
-            "data.",
+            f"The disk of {case.host} is full. The old log files on it come to {size // 1_000_000} MB ({files} files), and "
+            f"there is room to compress {fitting // 1_000_000} MB of them: that would not free "
+            f"{LEAST_FREE_BYTES // 1_000_000} MB. A person frees space outside the node's data.",
         )
     return clear(name, f"{files} old log files of {size // 1_000_000} MB lie on the disk of {case.host}.")
 
 
-# Of every run: one that was cut off may have compressed a part, and the next one the rest.
-_UNPACK = (
-    f"find /var/log {by_hand.HOME}/log {by_hand.HOME}/logs -name '*.incident-*.gz' -exec sh -c "
-    """'for f; do gzip -d -S ".incident-${f##*.incident-}" "$f"; done' sh {} +"""
-)
+# Of every plan: one may have compressed a part, and the next one the rest. The copies have the names of their logs in them.
+_UNPACK = f"find /var/log {by_hand.HOME}/log {by_hand.HOME}/logs -name '*.incident-*.gz' -exec gzip -dN {{}} +"
 
 
 def _texts(case: Case) -> Texts:

@@ -79,8 +79,9 @@ def lost(power: int, key: str, **raw: t.Any) -> Host:
 WRITE = 'ERR CONSENSUS FAILURE!!! err="error writing batch to DB: write /var/lib/v/data/000042.log: no space left on device"'
 
 
-def old_logs(size: int = 400_000_000, files: int = 6) -> dict[str, t.Any]:
-    return r.ok({"files": files, "bytes": size, "oldest_at": STARTED, "largest": []})
+def old_logs(size: int = 400_000_000, files: int = 6, fitting: t.Optional[int] = None) -> dict[str, t.Any]:
+    """``fitting``: the bytes of those whose copies find room, all of them by default."""
+    return r.ok({"files": files, "bytes": size, "compressible_bytes": size if fitting is None else fitting})
 
 
 def full(power: int, key: str, running: bool = True, **raw: t.Any) -> Host:
@@ -150,7 +151,7 @@ def act(net: Net, step: dict[str, t.Any]) -> Net:
     elif action == "clear_halt_height":
         host.raw["config"] = {**host.raw["config"], **halting(0, 0)}
     elif action == "put_wal_back":
-        host.raw["wal"] = wal(r.HEIGHT, ("cs.wal.incident-run-1", 0))
+        host.raw["wal"] = wal(r.HEIGHT, ("cs.wal.incident-halt-0123456789abcdef", 0))
     elif action == "free_space":
         host.raw["disk"] = {"free_bytes": 500_000_000}
     elif action == "relax_double_sign_check":

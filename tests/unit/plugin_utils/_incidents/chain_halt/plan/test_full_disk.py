@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
 
 from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
 from tests.unit.plugin_utils._incidents.chain_halt.plan.blocked import (
@@ -30,11 +31,9 @@ def test_old_logs_are_compressed_while_the_node_is_down() -> None:
     assert steps(made) == of("v2", "v3", change="free_space")
     freeing = made["steps"][1]
     assert "4096 bytes are free" in freeing["why"] and "6 old log files of 400 MB" in freeing["why"]
-    assert (
-        "gzip -d -S" in freeing["undo"]
-        and "{digest}" not in freeing["undo"]
-        and "expected" not in freeing["parameters"]
-    )
+    assert "-name '*.incident-*.gz' -exec gzip -dN {} +" in freeing["undo"]
+    assert "{digest}" not in freeing["undo"] and "expected" not in freeing["parameters"]
+    assert kept_name("syslog.1", made["digest"])
     assert made["decision"] is None
 
 
@@ -42,10 +41,16 @@ def test_old_logs_are_compressed_while_the_node_is_down() -> None:
     ("raw", "word"),
     [
         ({"old_logs": old_logs(190_000_000)}, "would not free 100 MB"),
+        ({"old_logs": old_logs(fitting=190_000_000)}, "room to compress 190 MB of them: that would not free 100 MB"),
+        (
+            {"disk": {"free_bytes": 0}, "old_logs": old_logs(fitting=0)},
+            "come to 400 MB (6 files), and there is room to",
+        ),
         ({"old_logs": old_logs(0, 0)}, "(0 files)"),
         ({"old_logs": r.error("privilege", "may not look into /var/log")}, "may not look into /var/log"),
         ({"old_logs": None}, "missing"),
-        ({"old_logs": r.ok({"files": "6", "bytes": 400_000_000})}, "not known"),
+        ({"old_logs": r.ok({"files": "6", "bytes": 400_000_000, "compressible_bytes": 400_000_000})}, "not known"),
+        ({"old_logs": r.ok({"files": 6, "bytes": 400_000_000})}, "not known"),
         ({"disk": {"free_bytes": 4096, "read_only": True}}, "read-only"),
         ({"disk": {"free_bytes": 400_000_000, "inodes": 1000, "inodes_free": 0}}, "no free inodes"),
         ({"disk": {"free_bytes": 4096, "inodes": 1000, "inodes_free": 0}}, "inodes"),

@@ -203,7 +203,9 @@ def test_only_one_copy_that_fits_is_put_back(part: dict[str, t.Any] | None, word
 def test_a_place_that_a_killed_run_left_empty_is_filled() -> None:
     net = wal_net()
     net.hosts["v2"].doing = "stopped"
-    net.hosts["v2"].raw["wal"] = wal(None, ("cs.wal.bak", 100), ("cs.wal.incident-run-1", 0), present=False)
+    net.hosts["v2"].raw["wal"] = wal(
+        None, ("cs.wal.bak", 100), ("cs.wal.incident-halt-0123456789abcdef", 0), present=False
+    )
     assert steps(make(net, None))[:2] == [("put_wal_back", "v2"), ("start_node", "v2")]
 
 
@@ -311,7 +313,7 @@ CHANGE = st.sampled_from(
         {"config": halting(0, 0)},
         {"config": halting(99)},
         {"config": halting(100, 0, "env")},
-        {"wal": wal(100, ("cs.wal.incident-run-1", 0))},
+        {"wal": wal(100, ("cs.wal.incident-halt-0123456789abcdef", 0))},
         {"wal": wal(0, *TWICE.items())},
         {"unit": {"unit_file_state": "disabled"}},
         {"unit": {"active_state": "activating", "sub_state": "auto-restart"}},

@@ -168,7 +168,7 @@ def test_a_stopped_node_is_at_rest_unless_systemd_tries_again() -> None:
         (wal(0, ("cs.wal.bak", 100)), {}, "clear"),
         (wal(None, ("cs.wal.bak", 100)), {}, "clear"),
         (wal(None, ("cs.wal.bak", 100), present=False), {}, "clear"),
-        (wal(0, ("cs.wal.bak", 100), ("cs.wal.incident-run-1", 0)), {}, "clear"),
+        (wal(0, ("cs.wal.bak", 100), ("cs.wal.incident-halt-0123456789abcdef", 0)), {}, "clear"),
         (wal(0, ("cs.wal.bak", 100)), {"height": 100}, "clear"),
         (wal(0, ("cs.wal.bak", 100)), {"height": 99}, "refused"),
         (wal(100, ("cs.wal.bak", 100)), {}, "refused"),
@@ -196,9 +196,9 @@ def test_a_log_lost_at_another_height_is_not_put_back() -> None:
 @pytest.mark.parametrize(
     ("part", "back"),
     [
-        (wal(100, ("cs.wal.incident-run-1", 0)), True),
-        (wal(99, ("cs.wal.incident-run-1", 0)), False),
-        (wal(101, ("cs.wal.incident-run-1", 0)), False),
+        (wal(100, ("cs.wal.incident-halt-0123456789abcdef", 0)), True),
+        (wal(99, ("cs.wal.incident-halt-0123456789abcdef", 0)), False),
+        (wal(101, ("cs.wal.incident-halt-0123456789abcdef", 0)), False),
         (wal(None), False),
         (wal(100, present=False), False),
         (r.error("late"), False),

@@ -1,25 +1,25 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Old log files: which ones are taken, and what evidence says of them."""
+"""Old logs: which ones are taken, and what evidence says of them."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.module_utils._host import gzip as _gzip_in_place
 from ansible_collections.virtengine.incident.plugins.module_utils._host import parts
-from ansible_collections.virtengine.incident.plugins.module_utils._logs import find as _old_logs
+from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
+from ansible_collections.virtengine.incident.plugins.module_utils._logs import compress, find
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.module_utils._logs.logs import DAY, Host, text
+from tests.unit.module_utils._logs.logs import WAL, Host, text
 
 
 @pytest.fixture
@@ -53,9 +53,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         (".1", False),
         ("syslog1", False),
         ("000123.log", False),
-        ("node-20261301", False),
-        ("node-20261132", False),
-        ("node-2026110124", False),
         ("node-202611", False),
         ("node.20261101", False),
         ("old", False),
@@ -65,40 +62,38 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         ("syslog.gz.1", False),
         ("node.log.xz.old", False),
         ("node-20261101.log.zst", False),
-        ("x" * 223 + ".1", True),
-        ("x" * 224 + ".1", False),
-        ("é" * 112 + ".1", False),
+        ("x" * 182 + ".1", True),
+        ("x" * 183 + ".1", False),
+        ("é" * 92 + ".1", False),
         ("system.journal", False),
         ("system@0a-01-02.journal", False),
         ("system@0a-01.journal~", False),
     ],
 )
 def test_names_that_say_rotated_and_not_compressed(name: str, old: bool) -> None:
-    assert _old_logs.old_name(name) is old
+    assert find.old_name(name) is old
 
 
 @given(
     base=st.text(st.characters(blacklist_characters="/\0"), min_size=1, max_size=9),
     ending=st.sampled_from([".1", ".42", ".old", "-20261101", "-20261101T", ".2026-11-01", ".log", ""]),
     packed=st.sampled_from(["", ".gz", ".xz", ".zst", ".bz2"]),
-    run=st.sampled_from(["run-1", "R", "a.incident-b", "r" * 17]),
+    word=st.sampled_from(["halt", "h", "h" * 41, "chain_halt2"]),
 )
-def test_nothing_that_is_compressed_is_taken_whatever_its_name(base: str, ending: str, packed: str, run: str) -> None:
+def test_nothing_that_is_compressed_is_taken_whatever_its_name(base: str, ending: str, packed: str, word: str) -> None:
     name = os.fsdecode((base + ending).encode("utf-8", "replace"))
-    assert not _old_logs.old_name(name + (packed or ".gz"))
-    for made in (name + _gzip_in_place.UNFINISHED, f"{name}.incident-{run}.gz"):
-        assert not _old_logs.old_name(made)
-    assert _gzip_in_place.is_copy_of(name, f"{name}.incident-{run}.gz")
-    assert not _gzip_in_place.is_copy_of(name, name + _gzip_in_place.UNFINISHED)
+    assert not find.old_name(name + (packed or ".gz"))
+    copy = kept_name(name, f"{word}-0123456789abcdef") + ".gz"
+    assert not find.old_name(name + compress.UNFINISHED) and not find.old_name(copy)
+    assert not find.old_name(name) or len(os.fsencode(copy)) <= 255
 
 
 def test_what_counts_lies_in_folders_of_logs(host: Host) -> None:
     wanted = ["a.1", "five/4/3/2/1/b.1"]
     for size, name in enumerate(wanted):
         host.put(name, text("x", 70_000 + size))
-    for name in ("a", "b.1.gz", "six/5/4/3/2/1/c.1", "db/CURRENT"):
+    for name in ("a", "b.1.gz", "six/5/4/3/2/1/c.1"):
         host.put(name, text("x"))
-    host.put("db/LOG.old", text("x"))
     host.put("small.1", b"x" * 65535)
     host.put("new.1", text("x"), age=3500)
     host.put("n.1", text("x", 80_000), root=host.home / "logs")
@@ -107,38 +102,51 @@ def test_what_counts_lies_in_folders_of_logs(host: Host) -> None:
     assert host.find() == [*(f"log/{name}" for name in wanted), "home/logs/n.1"]
 
 
-def test_evidence_names_number_bytes_age_and_the_largest(host: Host) -> None:
+def test_evidence_names_number_and_bytes(host: Host) -> None:
     for number in range(1, 8):
-        host.put(f"a.{number}", text("x", 70_000 + number), age=number * DAY)
-    seen = host.read()
-    assert (seen["files"], seen["bytes"]) == (7, 7 * 70_000 + 28)
-    assert seen["largest"] == [{"path": str(host.log / f"a.{n}"), "bytes": 70_000 + n} for n in (7, 6, 5, 4, 3)]
-    assert seen["oldest_at"] == parts.stamp((host.log / "a.7").stat().st_mtime_ns / 1e9)
-    host.put("b.1", text("x"))
-    os.utime(host.log / "b.1", ns=(0, -(10**18)))
-    assert host.read()["oldest_at"] == "1970-01-01T00:00:00.000000Z"
+        host.put(f"a.{number}", text("x", 70_000 + number))
+    assert host.read() == {"files": 7, "bytes": 490_028, "compressible_bytes": 490_028}
 
 
-@pytest.mark.parametrize("place", ["journal", "link", "run"])
-def test_archives_of_journald_are_never_touched(host: Host, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+@given(
+    sizes=st.lists(st.integers(find.MIN_BYTES, 10**9), max_size=6).map(sorted),
+    blocks=st.integers(0, 2**20),
+    reserved=st.integers(0, 2**20),
+)
+def test_only_what_finds_room_for_its_copy_is_called_compressible(sizes: list[int], blocks: int, reserved: int) -> None:
+    logs = [find.Log(size, f"/{size}", ()) for size in sizes]
+    facts = os.statvfs_result((4096, 4096, 2**30, blocks, max(blocks - reserved, 0), 0, 0, 0, 0, 255))
+    with mock.patch.object(find, "find", return_value=logs), mock.patch.object(os, "statvfs", return_value=facts):
+        seen = find.read("/h", WAL, 0.0)
+    assert (seen["files"], seen["bytes"]) == (len(sizes), sum(sizes))
+    fitting = next(count for count in range(len(sizes) + 1) if sum(sizes[:count]) == seen["compressible_bytes"])
+    room = [blocks * 4096 + sum(size // 2 for size in sizes[:count]) for count in range(len(sizes))]
+    fits = [size // 2 <= room[count] for count, size in enumerate(sizes)]
+    assert all(fits[:fitting]) and not any(fits[fitting : fitting + 1])
+    assert blocks or not seen["compressible_bytes"]
+
+
+@pytest.mark.parametrize("place", ["journal", "link"])
+def test_archives_of_journald_are_never_touched(host: Host, place: str) -> None:
     kept = host.log / "journal" if place == "journal" else host.home / "logs/journals"
     for name in ("system@0a-01-02.journal", "system.journal", "d.1"):
         host.put(f"0f/{name}", text("x"), root=kept)
     if place == "link":
         (host.log / "journal").symlink_to(kept)
-    elif place == "run":
-        monkeypatch.setattr(_old_logs, "RUN_LOG", str(kept))
     host.put("journal-0f/e.1", text("x"))
     assert host.find() == ["log/journal-0f/e.1"]
 
 
-def test_links_hard_links_and_files_with_special_rights_do_not_count(host: Host, tmp_path: Path) -> None:
+def test_links_hard_links_sparse_files_and_files_with_special_rights_do_not_count(host: Host, tmp_path: Path) -> None:
     outside = host.put("x.1", text("x"), root=tmp_path / "outside")
     (host.log / "link.1").symlink_to(outside)
     (host.log / "folder").symlink_to(outside.parent)
     os.link(outside, host.log / "hard.1")
     host.put("sticky.1", text("x")).chmod(0o1644)
     os.mkfifo(host.log / "pipe.1")
+    host.put("sparse.1", b"")
+    os.truncate(host.log / "sparse.1", 150_000)
+    os.utime(host.log / "sparse.1", (0, 0))
     shutil.rmtree(host.home / "logs")
     (host.home / "logs").symlink_to(outside.parent)
     assert host.find() == []
@@ -175,7 +183,7 @@ def test_another_file_system_does_not_count(host: Host, monkeypatch: pytest.Monk
         return os.stat_result((*facts[:2], 99, *facts[3:])) if path == str(host.home / "data") else facts
 
     assert host.find() == ["log/x.1"]
-    monkeypatch.setattr(_old_logs.os, "stat", elsewhere)
+    monkeypatch.setattr(find.os, "stat", elsewhere)
     assert host.find() == []
 
 
@@ -191,28 +199,27 @@ def test_open_files_do_not_count(host: Host) -> None:
 
 
 def test_what_cannot_be_seen_is_said(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    (host.proc / "1/stat").unlink()
+    shutil.rmtree(host.proc / "1")
     assert host.find() == []
     host.put("x.1", text("x"))
-
-    def kind(**options: Any) -> str:
-        with pytest.raises(parts.PartError) as caught:
-            host.find(**options)
-        return caught.value.kind
-
-    assert kind() == "privilege"
-    (host.proc / "1/stat").touch()
+    with pytest.raises(FileNotFoundError):
+        host.find()
+    for process in ("1", "7"):
+        (host.proc / process / "fd").mkdir(parents=True)
     listdir = os.listdir
 
     def refuse(path: str) -> list[str]:
-        if path.endswith("/1/fd"):
+        if path.endswith("/7/fd"):
             raise PermissionError(errno.EACCES, "denied", path)
         return listdir(path)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "listdir", refuse)
-        assert kind() == "privilege"
-    assert kind(until=time.monotonic() - 1) == "late"
-    assert kind(wal=None) == "cannot_tell"
-    monkeypatch.setattr(_old_logs, "ENTRIES", 0)
-    assert kind() == "cannot_tell"
+        with pytest.raises(PermissionError):
+            host.find()
+    with pytest.raises(parts.PartError, match="write-ahead log"):
+        host.find(wal=None)
+    host.put("d/y.1", text("x"))
+    monkeypatch.setattr(find, "ENTRIES", 2)
+    with pytest.raises(parts.PartError, match="more than 2 files"):
+        host.find()
