@@ -16,10 +16,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import bench_probe, environment, places, site
+from tools import environment, places, site
 
 RIG = "bench"
-HALTED_S = 33
+VERDICT = "tests.unit.plugin_utils._incidents.chain_halt.verdict.bench"
 RUNS = 3
 RPC = "http://127.0.0.1:26657"
 PATHS = (
@@ -158,16 +158,16 @@ def _answers(directory: Path, env: Mapping[str, str]) -> None:
 
 def _verdict(env: Mapping[str, str]) -> None:
     print("The verdict alone, 200 validators, 4 hosts:")
-    subprocess.run([sys.executable, "-m", "tests.unit.verdict.bench"], cwd=places.REPO, env=env, check=True)
+    subprocess.run([sys.executable, "-m", VERDICT], cwd=places.REPO, env=env, check=True)
 
 
-def main(arguments: list[str], env: Mapping[str, str]) -> int:
-    """Run the benchmark, or with ``probe`` the one that needs no fleet; returns the exit code."""
-    if arguments[:1] == ["probe"]:
-        return bench_probe.main(arguments[1:], env)
-    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What ``./dev bench`` takes."""
     parser.add_argument("--keep", action="store_true", help="leave the fleet standing")
-    options = parser.parse_args(arguments)
+
+
+def main(options: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Run the benchmark; returns the exit code."""
     environment.need({"jq": "jq"})
     rig = [sys.executable, "-m", "tests.fleet"]
     subprocess.run([*rig, "up", "--name", RIG], cwd=places.REPO, env=env, check=True)
@@ -182,7 +182,7 @@ def main(arguments: list[str], env: Mapping[str, str]) -> int:
             site.write(directory, Path(found.stdout.strip()))
             _evidence(directory, env)
             subprocess.run([*rig, "fault", "stop", "vh1", "--name", RIG], cwd=places.REPO, env=env, check=True)
-            time.sleep(HALTED_S)
+            subprocess.run([*rig, "wait", "halted", "--name", RIG], cwd=places.REPO, env=env, check=True)
             _answers(directory, env)
             subprocess.run([*rig, "heal", "all", "--name", RIG], cwd=places.REPO, env=env, check=True)
         _verdict(env)

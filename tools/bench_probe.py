@@ -147,11 +147,13 @@ def _measure(endpoints: int, directory: Path, env: Mapping[str, str]) -> None:
         print(f"  without Ansible's own start it takes {(mine - start) / bare:.2f} times as long as (a)\n", flush=True)
 
 
-def main(arguments: list[str], env: Mapping[str, str]) -> int:
-    """Run the benchmark; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="./dev bench probe", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What ``./dev bench probe`` takes."""
     parser.add_argument("sizes", nargs="*", type=int, metavar="ENDPOINTS", help="how many; 100 and 1000 by default")
-    options = parser.parse_args(arguments)
+
+
+def main(options: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Run the benchmark; returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="virtengine-incident-bench-") as folder:
         directory = Path(folder)
         (directory / "empty.yml").write_text(EMPTY, encoding="utf-8")

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import shutil
 import sys
 import time
+from collections.abc import Callable, Mapping
 
-from tools import children, environment, places, testing
+from tools import bench, bench_probe, children, demo, environment, places, testing
 
 
 def main(arguments: list[str]) -> int:
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
 
     Returns the exit code: 0 done, 1 something failed, 2 wrong use, 3 the machine lacks something, 130 stopped.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         code: int = options.work(options)
     except environment.SetupError as error:
@@ -31,33 +31,41 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dev", description="Commands of the collection virtengine.incident.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, work, text in (
-        ("demo", _demo, "halt a real chain on a fleet on this machine and recover it"),
-        (
-            "bench",
-            _bench,
-            "measure the diagnosis on the fleet against plain Ansible and ssh; with probe, 1,000 endpoints",
-        ),
-    ):
-        program = commands.add_parser(name, help=text, add_help=False)
-        program.add_argument("arguments", nargs=argparse.REMAINDER)
-        program.set_defaults(work=work)
-    test = commands.add_parser("test", help="run all checks and tests, or only some stages")
+def parser() -> argparse.ArgumentParser:
+    """What may be typed behind ``./dev``."""
+    whole = argparse.ArgumentParser(prog="./dev", description="Commands of the collection virtengine.incident.")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, work: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(work=work)
+        return added
+
+    demo.add_options(add("demo", _demo, "halt a real chain on a fleet on this machine and recover it"))
+    measured = add("bench", _bench, "measure the diagnosis on the fleet against plain Ansible and ssh")
+    bench.add_options(measured)
+    text = "without a fleet: measure chain_probe against bare fetching, on 100 and 1,000 endpoints"
+    probe = measured.add_subparsers(metavar="[probe]").add_parser("probe", help=text, description=text)
+    bench_probe.add_options(probe)
+    probe.set_defaults(work=_bench_probe)
+    test = add("test", _test, "run all checks and tests, or only some stages")
     test.add_argument(
         "stages",
         nargs="*",
+        type=_stage,
         metavar="STAGE",
         help=f"any of {', '.join(testing.STAGES)}, {testing.MORE}; all but {testing.MORE} without one",
     )
-    test.set_defaults(work=_test)
-    setup = commands.add_parser("setup", help="only the set-up that the others do by themselves; says how to use it")
-    setup.set_defaults(work=_setup)
-    clean = commands.add_parser("clean", help="take fleets down and remove everything that was cached")
-    clean.set_defaults(work=_clean)
-    return parser
+    add("setup", _setup, "only the set-up that the others do by themselves; says how to use it")
+    add("clean", _clean, "take fleets down and remove everything that was cached")
+    return whole
+
+
+def _stage(name: str) -> str:
+    there = (*testing.STAGES, testing.MORE)
+    if name not in there:
+        raise argparse.ArgumentTypeError(f"unknown stage {name!r}; there are {', '.join(there)}")
+    return name
 
 
 def _setup(options: argparse.Namespace) -> int:
@@ -74,31 +82,30 @@ def _setup(options: argparse.Namespace) -> int:
 
 
 def _test(options: argparse.Namespace) -> int:
-    there = (*testing.STAGES, testing.MORE)
-    unknown = sorted(set(options.stages) - set(there))
-    if unknown:
-        print(f"unknown stage: {', '.join(unknown)}; there are {', '.join(there)}", file=sys.stderr)
-        return 2
+    start = time.monotonic()
     cores = environment.set_up(tests=True)
     if len(cores) < len(environment.CORES):
         print("The newest ansible-core is not tested: no Python 3.12 or newer was found on this machine.", flush=True)
-    return testing.run(tuple(options.stages) or testing.STAGES, cores)
+    return testing.run(tuple(options.stages) or testing.STAGES, cores, time.monotonic() - start)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    return _program("tools.demo", options.arguments)
+    return _with_ansible(demo.main, options)
 
 
 def _bench(options: argparse.Namespace) -> int:
-    return _program("tools.bench", options.arguments)
+    return _with_ansible(bench.main, options)
 
 
-def _program(module: str, arguments: list[str]) -> int:
-    """Run ``main(arguments, env)`` of a module with the ansible-core of the supported floor first on the path."""
+def _bench_probe(options: argparse.Namespace) -> int:
+    return _with_ansible(bench_probe.main, options)
+
+
+def _with_ansible(work: Callable[[argparse.Namespace, Mapping[str, str]], int], options: argparse.Namespace) -> int:
+    """Do it with the ansible-core of the supported floor first on the path."""
     environment.set_up(tests=False)
     with children.ended_with_us():
-        code: int = importlib.import_module(module).main(arguments, environment.variables(environment.FLOOR))
-    return code
+        return work(options, environment.variables(environment.FLOOR))
 
 
 def _clean(options: argparse.Namespace) -> int:

@@ -18,10 +18,8 @@ from tools import places, site
 RIG = "demo"
 FAULT_HOST = "vh1"
 CANNOT_CARRY_HOSTS = 3
-# The verdict calls a chain halted when its newest block is older than 30 s.
-HALTED_S = 33
 RECORDED = "tests/data/recorded/stopped.json"
-DIGEST = re.compile(r"incident_approve=([a-z]+-[0-9a-f]{16})")
+DIGEST = re.compile(r"incident_approve=([a-z_]+-[0-9a-f]{16})")
 
 
 class Failed(Exception):
@@ -97,8 +95,8 @@ def _on_a_fleet(demo: Demo) -> None:
     site.write(demo.directory, _inventory())
     _say(f"2. Halt the chain: stop the node on {FAULT_HOST}, which holds more than a third of the voting power")
     demo.rig("fault", "stop", FAULT_HOST)
-    print(f"Waiting {HALTED_S} s: a chain whose newest block is younger than 30 s is not called halted.", flush=True)
-    time.sleep(HALTED_S)
+    print("Waiting: a chain whose newest block is younger than 30 s is not called halted. It stands at:", flush=True)
+    demo.rig("wait", "halted")
     _say("3. Diagnose and plan: nothing is changed")
     code, output = demo.playbook()
     found = DIGEST.findall(output)
@@ -117,12 +115,14 @@ def _on_a_fleet(demo: Demo) -> None:
     print(f"The report:   {reports[-1] if reports else 'none was written'}")
 
 
-def main(arguments: list[str], env: Mapping[str, str]) -> int:
-    """Run the demo; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What ``./dev demo`` takes."""
     parser.add_argument("--site", type=Path, default=Path("demo-site"), help="the site directory (default: demo-site)")
     parser.add_argument("--keep", action="store_true", help="leave the fleet standing, to try things on it")
-    options = parser.parse_args(arguments)
+
+
+def main(options: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Run the demo; returns the exit code."""
     demo = Demo(options.site.resolve(), env)
     demo.directory.mkdir(parents=True, exist_ok=True)
     carried = False

@@ -65,7 +65,8 @@ def variables(core: Core) -> dict[str, str]:
         "VIRTUAL_ENV": str(core.venv),
         "ANSIBLE_COLLECTIONS_PATH": tree,
         "PYTHONPATH": tree,
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # Compiled once, and not into the checkout: each test worker would else compile everything again.
+        "PYTHONPYCACHEPREFIX": str(places.cache() / "bytecode"),
         "ANSIBLE_DEVEL_WARNING": "false",
     }
 

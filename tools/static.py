@@ -115,7 +115,7 @@ def _sanity() -> Outcome:
         settings.symlink_to(Path.home() / ".config")
     version = next((FLOOR.venv / "lib").glob("python3.*")).name.removeprefix("python")
     env = variables(FLOOR)
-    del env["PYTHONPATH"], env["ANSIBLE_COLLECTIONS_PATH"], env["PYTHONDONTWRITEBYTECODE"]
+    del env["PYTHONPATH"], env["ANSIBLE_COLLECTIONS_PATH"], env["PYTHONPYCACHEPREFIX"]
     env["HOME"] = str(home)
     command = ["ansible-test", "sanity", "--local", "--python", version, "--color", "no"]
     done = children.run(command, env=env, cwd=places.copied_collection(), capture=True)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +19,7 @@ from tools import children, places, static
 from tools.environment import FLOOR, Core, variables
 
 STAGES = ("lint", "sanity", "unit", "deep", "fleet")
-# The long scenarios: run when they are asked for. What a run without names leaves out is counted and printed.
+# The long scenarios: run when they are asked for. What a run without names leaves out is printed by name.
 MORE = "more"
 FLEET_TESTS = "tests/scenarios"
 # What `python3 -m tests.fleet check` answers on a machine that cannot carry hosts.
@@ -28,37 +30,54 @@ NOTHING_SELECTED = 5
 
 @dataclass
 class Tally:
-    """Tests counted over all pytest runs, and the stages that failed for any reason."""
+    """Tests counted over all pytest runs, the stages that failed for any reason, and the seconds of each part."""
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     bad_stages: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def bad(self, stage: str) -> None:
         """Note a stage as failed, once."""
         if stage not in self.bad_stages:
             self.bad_stages.append(stage)
 
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Keep how long this block takes, whatever becomes of it."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[part] = time.monotonic() - start
 
-def run(stages: tuple[str, ...], cores: list[Core]) -> int:
-    """Run the stages, all of them whatever happens. Returns the exit code: 0 when nothing failed, else 1."""
-    tally = Tally()
-    start = time.monotonic()
+
+def run(stages: tuple[str, ...], cores: list[Core], setup_s: float) -> int:
+    """Run the stages, all of them whatever happens. Returns the exit code: 0 when nothing failed, else 1.
+
+    ``setup_s``: how long the set-up took that went before, in seconds.
+    """
+    tally = Tally(seconds={"set-up": setup_s})
     with children.ended_with_us():
         _static(set(stages), tally)
         if "unit" in stages:
-            _unit(cores, tally)
+            with tally.timed("unit"):
+                _unit(cores, tally)
         if "deep" in stages:
             _headline(f"deep tests on {FLOOR.name}")
-            _settle(_pytest("deep", FLOOR, ["tests/unit", "-m", "deep", *_workers()]), tally)
+            with tally.timed("deep"):
+                _settle(_pytest("deep", FLOOR, ["tests/unit", "-m", "deep", *_workers()]), tally)
         if "fleet" in stages:
-            _fleet(cores, tally)
+            _fleet(tally)
         if MORE in stages:
-            _more(tally)
+            with tally.timed(MORE):
+                _more(tally)
         elif "fleet" in stages:
-            print(f"\n{_count_more()} long fleet scenarios were left out: ./dev test {MORE} runs them.", flush=True)
-    print(f"\n{time.monotonic() - start:.0f} s in all", flush=True)
+            _name_more()
+    _headline("seconds of each stage")
+    for part, seconds in (*tally.seconds.items(), ("in all", sum(tally.seconds.values()))):
+        print(f"{seconds:8.0f}  {part}")
     if tally.bad_stages:
         print(f"failed: {', '.join(tally.bad_stages)}")
     print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped", flush=True)
@@ -78,13 +97,14 @@ def _static(stages: set[str], tally: Tally) -> None:
     if not todo:
         return
     _headline("static checks")
-    for check, outcome, seconds in static.run(todo):
-        _say(outcome.passed, f"{check.stage}: {check.name}", seconds)
-        if outcome.note:
-            print(f"       {outcome.note}", flush=True)
-        if not outcome.passed:
-            tally.bad(check.stage)
-            print(outcome.text.rstrip(), flush=True)
+    with tally.timed(" and ".join(sorted({check.stage for check in todo}))):
+        for check, outcome, seconds in static.run(todo):
+            _say(outcome.passed, f"{check.stage}: {check.name}", seconds)
+            if outcome.note:
+                print(f"       {outcome.note}", flush=True)
+            if not outcome.passed:
+                tally.bad(check.stage)
+                print(outcome.text.rstrip(), flush=True)
 
 
 @dataclass(frozen=True)
@@ -161,11 +181,12 @@ def _count(report: Path, tally: Tally) -> int:
     return total
 
 
-def _fleet(cores: list[Core], tally: Tally) -> None:
+def _fleet(tally: Tally) -> None:
     """Tests on real hosts. On a machine that cannot carry them it is said how many did not run, and why."""
     scenarios = sorted(path.parent.name for path in (places.REPO / "molecule").glob("*/molecule.yml"))
     env = variables(FLOOR)
-    check = children.run([sys.executable, "-m", "tests.fleet", "check"], env=env, cwd=places.REPO, capture=True)
+    rig = [sys.executable, "-m", "tests.fleet"]
+    check = children.run([*rig, "check"], env=env, cwd=places.REPO, capture=True)
     if check.returncode == CANNOT_CARRY_HOSTS:
         _not_run(scenarios, check.stdout, tally)
         return
@@ -174,14 +195,21 @@ def _fleet(cores: list[Core], tally: Tally) -> None:
         print(f"python3 -m tests.fleet check failed:\n{check.stdout.rstrip()}", flush=True)
         tally.bad("fleet")
         return
-    for core in cores:
-        marker = "fleet and not more" if core == FLOOR else "fleet and both_cores"
-        _headline(f"fleet tests on {core.name}")
-        _settle(_pytest("fleet", core, [FLEET_TESTS, "-m", marker, "--durations=10"]), tally)
+    # Timed on its own: it takes minutes once, and a second the next time.
+    _headline("what all fleets are made of")
+    with tally.timed("fleet: build"):
+        built = children.run([*rig, "build"], env=env, cwd=places.REPO).returncode == 0
+    if not built:
+        tally.bad("fleet")
+        return
+    _headline(f"fleet tests on {FLOOR.name}")
+    with tally.timed("fleet: scenarios"):
+        _settle(_pytest("fleet", FLOOR, [FLEET_TESTS, "-m", "fleet and not more", "--durations=0"]), tally)
     for scenario in scenarios:
         _headline(f"molecule {scenario}")
         start = time.monotonic()
-        done = children.run(["molecule", "test", "-s", scenario], env=env, cwd=places.REPO)
+        with tally.timed(f"fleet: molecule {scenario}"):
+            done = children.run(["molecule", "test", "-s", scenario], env=env, cwd=places.REPO)
         _say(done.returncode == 0, f"molecule {scenario}", time.monotonic() - start)
         if done.returncode:
             tally.bad(f"molecule {scenario}")
@@ -189,23 +217,32 @@ def _fleet(cores: list[Core], tally: Tally) -> None:
 
 def _more(tally: Tally) -> None:
     _headline(f"long fleet scenarios on {FLOOR.name}")
-    _settle(_pytest("fleet", FLOOR, [FLEET_TESTS, "-m", "fleet and more"]), tally)
+    _settle(_pytest("fleet", FLOOR, [FLEET_TESTS, "-m", "fleet and more", "--durations=0"]), tally)
 
 
-def _count_more() -> int:
-    command = [str(FLOOR.python), "-m", "pytest", "--collect-only", "-q", "-m", "fleet and more", FLEET_TESTS]
+def _selected(marker: str) -> tuple[bool, list[str]]:
+    """Whether the fleet tests could be listed, and the names of those that the marker selects."""
+    command = [str(FLOOR.python), "-m", "pytest", "--collect-only", "-q", "-m", marker, FLEET_TESTS]
     listed = children.run(command, env=variables(FLOOR), cwd=places.REPO, capture=True)
-    return sum("::" in line for line in listed.stdout.splitlines())
+    names = [line.removeprefix(f"{FLEET_TESTS}/") for line in listed.stdout.splitlines() if "::" in line]
+    if listed.returncode not in (0, NOTHING_SELECTED):
+        print(listed.stdout.rstrip(), flush=True)
+        return False, names
+    return True, names
+
+
+def _name_more() -> None:
+    _listed, names = _selected("fleet and more")
+    print(f"\n{len(names)} long fleet scenarios were left out; ./dev test {MORE} runs them:")
+    print("\n".join(f"  {name}" for name in names), flush=True)
 
 
 def _not_run(scenarios: list[str], why: str, tally: Tally) -> None:
     _headline("fleet tests")
-    command = [str(FLOOR.python), "-m", "pytest", "--collect-only", "-q", "-m", "fleet", FLEET_TESTS]
-    listed = children.run(command, env=variables(FLOOR), cwd=places.REPO, capture=True)
-    if listed.returncode:
-        print(listed.stdout.rstrip(), flush=True)
+    listed, names = _selected("fleet and not more")
+    if not listed:
         tally.bad("fleet")
-    number = len(scenarios) + sum("::" in line for line in listed.stdout.splitlines())
+    number = len(scenarios) + len(names)
     tally.skipped += number
     print(f"{number} fleet tests did NOT run, because this machine cannot carry hosts:\n{why.rstrip()}", flush=True)
     if os.environ.get("CI") == "true":

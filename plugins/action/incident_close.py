@@ -59,7 +59,7 @@ class ActionModule(ControllerAction):
             outcome=outcome,
             lines=lines,
             approve_command=self._approve_command(facts, plan, task_vars),
-            record_path=report or record.path,
+            record_path=_from_here(report or record.path),
             head_hash=head,
             advice=registry.incident(facts["incident"]).advice.get(outcome, ()),
         )
@@ -112,6 +112,12 @@ class ActionModule(ControllerAction):
         record.write("verdict.json", json.dumps(verdict, indent=1))
         record.write("report.md", markdown.page(whole))
         return record.write("report.html", html.page(whole))
+
+
+def _from_here(path: str | None) -> str | None:
+    """A path as a person types it who stands where the command was typed."""
+    here = os.path.join(os.getcwd(), "")
+    return path[len(here) :] if path is not None and path.startswith(here) else path
 
 
 def ending(fail_on: str, verdict: dict[str, t.Any] | None, outcome: str, failed_message: str | None) -> str | None:

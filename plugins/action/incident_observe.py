@@ -106,7 +106,10 @@ def _is_evidence(evidence: t.Any) -> bool:
 
 
 def _of_failure(answer: Data) -> dict[str, str]:
-    """The error of an observation from an answer that is no evidence."""
+    """The error of an observation from an answer that is no evidence: the module's own, or what Ansible says."""
+    own = plain(answer.get("error"))
+    if isinstance(own, dict) and {"kind", "text"} <= set(own):
+        return {key: clean(str(own[key])) for key in ("kind", "text")}
     said = [str(answer.get(key) or "").strip() for key in ("msg", "module_stderr", "module_stdout")]
     text = clean(" / ".join(part for part in said if part)) or "the module gave no evidence"
     if answer.get("unreachable"):

@@ -81,8 +81,9 @@ class ActionModule(ControllerAction):
             contacts.check(self._value("incident_contacts"), self._value("incident_dashboards"))
         except Misuse as misuse:
             raise Refusal(f"{misuse} Nothing was done.") from misuse
+        target, observed = "", list[str]()
         if replay:
-            bundle, target, observed = saved_bundle(str(evidence), incident), "", []
+            bundle = saved_bundle(str(evidence), incident)
             # What is said now counts beside evidence of then.
             bundle = dict(bundle, settings={**bundle["settings"], **settings})
         else:

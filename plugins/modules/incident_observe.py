@@ -19,7 +19,9 @@ description:
   - The pause before a later look is counted from the observation of the look before.
 options:
   source:
-    description: The module to run, of this collection, such as V(node_evidence). It returns C(evidence).
+    description:
+      - The module to run, of this collection, such as V(node_evidence). It returns C(evidence), or C(error) with a C(kind) and a C(text).
+      - Where it fails instead, it was given a wrong option, and so does this task.
     type: str
     required: true
   args:

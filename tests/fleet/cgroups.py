@@ -123,7 +123,7 @@ def thaw_all(directory: Path) -> None:
                 Path(path, name).write_text(word, encoding="utf-8")
 
 
-def kill(directories_of_hosts: list[Path], seconds: float = 10) -> set[int]:
+def kill(directories_of_hosts: list[Path], seconds: float = 60) -> set[int]:
     """SIGKILL everything in these cgroups; returns what is still there after ``seconds``."""
     for directory in directories_of_hosts:
         thaw_all(directory)
@@ -140,7 +140,7 @@ def kill(directories_of_hosts: list[Path], seconds: float = 10) -> set[int]:
         time.sleep(0.05)
 
 
-def remove(directory: Path, seconds: float = 5) -> bool:
+def remove(directory: Path, seconds: float = 60) -> bool:
     """Remove an empty cgroup with all below it; the kernel may need a moment after the last process ended."""
     deadline = time.monotonic() + seconds
     while directory.is_dir():

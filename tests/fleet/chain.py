@@ -103,7 +103,7 @@ class Maker:
         return self.directory / host
 
     def command(self, host: str, *arguments: str) -> str:
-        return call(self.binary, *arguments, "--home", str(self.home(host)), timeout=60)
+        return call(self.binary, *arguments, "--home", str(self.home(host)))
 
     def make(self) -> dict[str, Home]:
         names = self.layout.names()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.fleet import cgroups, image, network
 from tests.fleet.names import Names
-from tests.fleet.run import Failed, attempt, call
+from tests.fleet.run import PATIENCE_S, Failed, attempt, call
 
 DISK_BYTES = 2 * 1024**3
 # A node has some hundred files. With few inodes a disk without a free one is made in a moment.
@@ -89,14 +89,15 @@ class Box:
         call("sync", "--file-system", str(self.disk))
         trigger.write_text("1", encoding="utf-8")
         probe = self.disk / "probe"
-        for _attempt in range(50):
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
             try:
                 probe.touch()
             except OSError:
                 return
             probe.unlink()
             time.sleep(0.1)
-        raise Failed(f"{self.name}: its disk still takes files after an error")
+        raise Failed(f"{self.name}: its disk still takes files {PATIENCE_S} s after an error")
 
     def repair_disk(self) -> None:
         """With the power off: check the disk, and mount it as it was made.
@@ -194,7 +195,7 @@ class Box:
             )
         (self.directory / "supervisor.pid").write_text(str(started.pid), encoding="utf-8")
 
-    def power_cut(self, seconds: float = 10) -> None:
+    def power_cut(self, seconds: float = PATIENCE_S) -> None:
         """Kill PID 1, as if the plug were pulled."""
         init = self.init()
         if init is None:
@@ -206,12 +207,12 @@ class Box:
                 raise Failed(f"{self.name}: still runs {seconds:g} s after its PID 1 was killed")
             time.sleep(0.05)
 
-    def wait_ready(self, seconds: float = 90) -> None:
+    def wait_ready(self, seconds: float = PATIENCE_S) -> None:
         """Until sshd takes connections."""
         deadline = time.monotonic() + seconds
         why = f"no sshd after {seconds:g} s"
         while time.monotonic() < deadline:
-            if self.init() is not None and self.run(["systemctl", "is-active", "--quiet", "ssh"], 10).returncode == 0:
+            if self.init() is not None and self.run(["systemctl", "is-active", "--quiet", "ssh"]).returncode == 0:
                 return
             if self._pid("supervisor.pid") is None:
                 why = "its container ended"
@@ -225,7 +226,7 @@ class Box:
 
     # Inside
 
-    def run(self, command: Sequence[str], timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    def run(self, command: Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a program on the host as root through its namespaces, with or without a network."""
         init = self.init()
         if init is None:
@@ -234,7 +235,7 @@ class Box:
         clean = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in ENVIRONMENT.items())]
         return attempt([*enter, "--", *clean, *command], timeout)
 
-    def must(self, *command: str, timeout: float = 30) -> str:
+    def must(self, *command: str, timeout: float = PATIENCE_S) -> str:
         """Standard output of a program on the host that must succeed."""
         done = self.run(command, timeout)
         if done.returncode:
@@ -243,12 +244,12 @@ class Box:
 
     def show(self, *properties: str) -> dict[str, str]:
         """Properties of the node's unit; empty when the host does not answer."""
-        done = self.run(["systemctl", "show", image.UNIT, f"--property={','.join(properties)}"], 10)
+        done = self.run(["systemctl", "show", image.UNIT, f"--property={','.join(properties)}"])
         return (
             dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line) if not done.returncode else {}
         )
 
-    def rpc(self, method: str, timeout: int = 2) -> dict[str, object] | None:
+    def rpc(self, method: str, timeout: int = 10) -> dict[str, object] | None:
         """The ``result`` of an RPC call of the node; ``None`` when there is no good answer."""
         done = self.run(["curl", "-s", "-m", str(timeout), f"http://127.0.0.1:26657/{method}"], timeout + 5)
         try:

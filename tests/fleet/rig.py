@@ -17,7 +17,7 @@ from tests.fleet.host import Box
 from tests.fleet.layout import Layout
 from tests.fleet.names import Names, subnet
 from tests.fleet.record import Record
-from tests.fleet.run import Failed, call, say, stage
+from tests.fleet.run import PATIENCE_S, Failed, call, say, stage
 
 Result = TypeVar("Result")
 
@@ -28,6 +28,15 @@ class CannotCarryHosts(Failed):
     def __init__(self, lacks: list[str]) -> None:
         super().__init__("this machine cannot carry hosts: " + "; ".join(lacks))
         self.lacks = lacks
+
+
+def build() -> tuple[Path, Path]:
+    """The hosts' root and the chain's binary, which all rigs share: made where they are missing."""
+    lacks = machine.missing()
+    if lacks:
+        raise CannotCarryHosts(lacks)
+    machine.install_missing()
+    return image.base(), binary.layer()
 
 
 class Rig:
@@ -71,7 +80,7 @@ class Rig:
         with ThreadPoolExecutor(max_workers=16) as pool:
             return dict(zip(hosts, pool.map(lambda host: action(Box(self.names, host)), hosts)))
 
-    def run(self, host: str, command: Sequence[str], timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    def run(self, host: str, command: Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a program on a host as root, through its namespaces: it needs no network and no ssh.
 
         Ends with 124 when it does not end within ``timeout`` seconds and with 125 when the host is off.
@@ -95,13 +104,13 @@ class Rig:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def wait_for_blocks(self, more: int = 2, timeout: float = 90, hosts: Sequence[str] | None = None) -> int:
+    def wait_for_blocks(self, more: int = 2, timeout: float = PATIENCE_S, hosts: Sequence[str] | None = None) -> int:
         """Until each of ``hosts`` (default: any one host) has ``more`` blocks more than now; the newest height."""
         return watch.wait_for_blocks(self.names, self.record, more, timeout, hosts)
 
-    def wait_halted(self, seconds: float = 33, timeout: float = 120) -> int:
-        """Until no host that answers has seen a new block for ``seconds``; the height the chain stands at."""
-        return watch.wait_halted(self.names, self.record, seconds, timeout)
+    def wait_halted(self, timeout: float = PATIENCE_S, hosts: Sequence[str] | None = None) -> int:
+        """Until the newest block of ``hosts`` (default: all) is old enough to be a halt; the height of that block."""
+        return watch.wait_halted(self.names, self.record, timeout, hosts)
 
     # Power over the whole
 
@@ -111,13 +120,9 @@ class Rig:
         ``layout``: default is the standing rig's own, else the default layout. ``owner``: when this process is gone,
         the rig is cleared by the next ``up`` or ``down --stale`` of anybody.
         """
-        lacks = machine.missing()
-        if lacks:
-            raise CannotCarryHosts(lacks)
         began = time.monotonic()
-        machine.install_missing()
+        base, built = build()
         clear.stale(but=self.names)
-        base, built = image.base(), binary.layer()
         with record.locked(self.names):
             made = not self._reuse(layout, owner, built)
             if made:

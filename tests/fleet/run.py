@@ -11,6 +11,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+# How long a state is waited for, and a command may take: on a machine with much other work everything takes ten times as
+# long as on an idle one. Where the state comes, nothing waits for the end of this.
+PATIENCE_S = 300
 # Before a long command: it ends when the process that began it is killed, and does not write on behind its back.
 BOUND = ("setpriv", "--pdeathsig", "TERM")
 
@@ -19,7 +22,9 @@ class Failed(Exception):
     """The rig cannot do what was asked; the text says why and what to do."""
 
 
-def call(*command: str, timeout: float = 60, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
+def call(
+    *command: str, timeout: float = PATIENCE_S, stdin: str | None = None, env: Mapping[str, str] | None = None
+) -> str:
     """Standard output of a program that must succeed."""
     try:
         done = subprocess.run(
@@ -42,7 +47,7 @@ def call(*command: str, timeout: float = 60, stdin: str | None = None, env: Mapp
     return done.stdout
 
 
-def attempt(command: Sequence[str], timeout: float = 30) -> subprocess.CompletedProcess[str]:
+def attempt(command: Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """A program that may fail; one that does not end in time or does not exist counts as failed with 124 or 127."""
     try:
         return subprocess.run(

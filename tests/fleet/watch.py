@@ -15,7 +15,12 @@ from tests.fleet import cgroups, network
 from tests.fleet.host import Box
 from tests.fleet.names import Names
 from tests.fleet.record import Record
-from tests.fleet.run import Failed
+from tests.fleet.run import PATIENCE_S, Failed
+
+# The verdict calls a chain halted whose newest block is older than 30 s; a little more, for what is read a moment later.
+HALTED_S = 33
+# A poll asks again, so a node that hangs is not waited for.
+POLL_S = 2
 
 
 def seconds_since(text: str, now: datetime) -> float | None:
@@ -37,7 +42,7 @@ def _power_state(box: Box) -> str:
 
 def _sync(box: Box) -> tuple[int | None, str | None]:
     """Height and time of the newest block; of a chain without blocks 0 and ``None``."""
-    answer = box.rpc("status")
+    answer = box.rpc("status", POLL_S)
     if answer is None:
         return None, None
     try:
@@ -48,10 +53,26 @@ def _sync(box: Box) -> tuple[int | None, str | None]:
     return height, str(sync.get("latest_block_time")) if height else None
 
 
+def _newest(names: Names, hosts: Sequence[str]) -> dict[str, tuple[int | None, str | None]]:
+    """Height and time of the newest block on each host; ``None`` where nothing answers."""
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return dict(zip(hosts, pool.map(lambda host: _sync(Box(names, host)), hosts)))
+
+
 def heights(names: Names, hosts: Sequence[str]) -> dict[str, int | None]:
     """Height of the newest block on each host; ``None`` where nothing answers."""
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        return dict(zip(hosts, pool.map(lambda host: _sync(Box(names, host))[0], hosts)))
+    return {host: height for host, (height, _time) in _newest(names, hosts).items()}
+
+
+def height(box: Box) -> int:
+    """Height of the newest block of a node that runs, once it says so."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found = _sync(box)[0]
+        if found is not None:
+            return found
+        time.sleep(0.5)
+    raise Failed(f"{box.name} did not say its height in {PATIENCE_S} s")
 
 
 def _round(box: Box) -> tuple[int | None, int | None]:
@@ -151,7 +172,7 @@ def signers(box: Box) -> set[str]:
 
 
 def wait_for_blocks(
-    names: Names, found: Record, more: int = 2, timeout: float = 90, hosts: Sequence[str] | None = None
+    names: Names, found: Record, more: int = 2, timeout: float = PATIENCE_S, hosts: Sequence[str] | None = None
 ) -> int:
     """See ``Rig.wait_for_blocks``."""
     wanted = list(hosts or found.layout.names())
@@ -170,18 +191,20 @@ def wait_for_blocks(
     raise Failed(f"no {more} new blocks in {timeout:g} s on {', '.join(wanted)}; heights now: {seen}")
 
 
-def wait_halted(names: Names, found: Record, seconds: float = 33, timeout: float = 120) -> int:
+def wait_halted(names: Names, found: Record, timeout: float = PATIENCE_S, hosts: Sequence[str] | None = None) -> int:
     """See ``Rig.wait_halted``."""
+    wanted = list(hosts or found.layout.names())
     deadline = time.monotonic() + timeout
-    highest, since = 0, time.monotonic()
+    newest, age = 0, None
     while time.monotonic() < deadline:
-        seen = [height for height in heights(names, found.layout.names()).values() if height is not None]
-        if seen and max(seen) > highest:
-            highest, since = max(seen), time.monotonic()
-        if highest and seen and time.monotonic() - since >= seconds:
-            return highest
-        time.sleep(1)
-    raise Failed(f"no halt of {seconds:g} s within {timeout:g} s; the highest block is {highest}")
+        seen = [(height, at) for height, at in _newest(names, wanted).values() if height and at]
+        if seen:
+            newest, at = max(seen)
+            age = seconds_since(at, datetime.now(timezone.utc))
+            if age is not None and age >= HALTED_S:
+                return newest
+        time.sleep(0.5)
+    raise Failed(f"no halt within {timeout:g} s: the newest block is {newest}, {age} s old")
 
 
 def unit_is_well(box: Box) -> bool:

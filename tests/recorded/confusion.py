@@ -153,16 +153,21 @@ def faults(all_told: Iterable[Told]) -> list[str]:
     return lines
 
 
-def main() -> int:
-    """Print the matrix and what the losses made of it; see the module."""
-    parser = argparse.ArgumentParser(prog="python3 -m tests.recorded.matrix", description=__doc__)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """What may be typed behind ``python3 -m tests.recorded.matrix``."""
+    found = argparse.ArgumentParser(prog="python3 -m tests.recorded.matrix", description=__doc__)
+    found.add_argument(
         "--losses", type=int, default=200, metavar="N", help="random losses for each bundle (default: 200)"
     )
-    parser.add_argument(
+    found.add_argument(
         "--seed", type=int, default=5, metavar="S", help="of the losses: the same ones again (default: 5)"
     )
-    options = parser.parse_args()
+    return found
+
+
+def main() -> int:
+    """Print the matrix and what the losses made of it; see the module."""
+    options = parser().parse_args()
     bundles = kept()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         all_told = list(pool.map(partial(tell, number=options.losses, seed=options.seed), bundles))

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
+from tests.recorded import losses
 from tests.recorded.case import LAYOUTS, SETTINGS, Case
 from tests.recorded.cases import CASES
 from tests.scenarios.fleet import REPO, Fleet
@@ -89,7 +89,7 @@ def _do(fleet: Fleet, step: tuple[str, ...]) -> None:
     elif kind == "on":
         fleet.on(words[0], words[1])
     elif kind == "halted":
-        fleet.wait_until_halted(words[0], timeout=180)
+        fleet.wait_until_halted(words[0])
     elif kind == "moving":
         fleet.wait_for_blocks(words[0])
     elif kind == "sleep":
@@ -119,20 +119,16 @@ def _stand(layout: str) -> Fleet:
 
 def _judge(bundle: dict[str, Any]) -> dict[str, Any]:
     """Verdict and plan of a bundle, cut to what the index keeps."""
-    checked = _bundle.check(bundle)
-    incident = registry.incident("chain_halt")
-    verdict = incident.assess(checked)
-    plan = incident.plan(checked, verdict, None)
+    verdict, plan = losses.judge(registry.evidence(bundle)[1])
     return {
         "status": verdict["status"],
         "severity": verdict["severity"],
         "confirmed": verdict["confirmed"],
         "causes": {cause["id"]: cause["role"] for cause in verdict["causes"]},
-        "power": verdict["power"],
-        "validators": {row["name"]: row["state"] for row in verdict["validators"]},
-        "plan": [[step["action"], step["host"]] for step in plan["steps"]],
-        "withheld": sorted(entry["host"] for entry in plan["withheld"]),
-        "digest": plan["digest"],
+        "power": verdict["details"]["power"],
+        "validators": {row["name"]: row["state"] for row in verdict["details"]["validators"]},
+        "plan": [[step["action"], host] for step in plan["steps"] for host in step["hosts"]],
+        "withheld": sorted(host for entry in plan["withheld"] for host in entry["hosts"]),
         "summary": verdict["summary"],
     }
 
@@ -177,15 +173,20 @@ def _record(case: Case, fleet: Fleet) -> list[str]:
     return _differences(case, seen)
 
 
+def parser() -> argparse.ArgumentParser:
+    """What may be typed behind ``python3 -m tests.recorded.record``."""
+    found = argparse.ArgumentParser(prog="python3 -m tests.recorded.record", description=__doc__)
+    found.add_argument("cases", nargs="*", metavar="CASE", help="default: all")
+    found.add_argument("--keep", action="store_true", help="leave the fleet standing at the end")
+    return found
+
+
 def main() -> int:
     """Record the named cases; 1 when a verdict is not what its case says."""
-    parser = argparse.ArgumentParser(prog="python3 -m tests.recorded.record", description=__doc__)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="default: all")
-    parser.add_argument("--keep", action="store_true", help="leave the fleet standing at the end")
-    options = parser.parse_args()
+    options = parser().parse_args()
     unknown = sorted(set(options.cases) - {case.name for case in CASES})
     if unknown:
-        parser.error(f"no case is called {', '.join(unknown)}. There are: {', '.join(case.name for case in CASES)}")
+        parser().error(f"no case is called {', '.join(unknown)}. There are: {', '.join(case.name for case in CASES)}")
     meant = [case for case in CASES if not options.cases or case.name in options.cases]
     DATA.mkdir(parents=True, exist_ok=True)
     wrong: dict[str, list[str]] = {}

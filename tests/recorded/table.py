@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python3 -m tests.recorded.table [--check]``: writes docs/causes-of-a-halt.md and the pages it links to."""
+"""``python3 -m tests.recorded.table [--check]``: writes the pages about the causes of a halt."""
 
 from __future__ import annotations
 

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the pages about the causes of a halt from the causes themselves and from the bundles that are kept.
 
-Started by ``tests.recorded.table``. ``docs/causes-of-a-halt.md`` has the table of all bundles, and a page beside it for
-each file of ``halt_causes``. With ``--check`` nothing is written, and the exit code is 1 when a page is out of date.
+Started by ``tests.recorded.table``. ``docs/incidents/chain_halt.md`` begins with what a person wrote, up to a marker; below
+it stands the table of all bundles. In the folder beside it is a page for each file of the incident's causes. With
+``--check`` nothing is written, and the exit code is 1 when a page is out of date.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ from tests.recorded import cases_pairs, losses
 from tests.recorded.kept import Kept, kept, unrecorded
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-INDEX = DOCS / "causes-of-a-halt.md"
-FOLDER = DOCS / "causes-of-a-halt"
+INDEX = DOCS / "incidents" / "chain_halt.md"
+FOLDER = INDEX.with_suffix("")
+WRITTEN_BY_HAND = {FOLDER / "guards.md"}
 COMMAND = "python3 -m tests.recorded.table"
 WIDTH = 119
 
@@ -58,34 +60,51 @@ _PAGE_OF = {cause.id: page for page, (_title, causes) in PAGES.items() for cause
 _ORDER = [cause.id for cause in CAUSES]
 _CODE = re.compile("`[^`]*`")
 _NOTE = f"<!-- Written by `{COMMAND}` from the causes and the kept bundles: change those, not this. -->"
+MARKER = f"<!-- From here on written by `{COMMAND}` from the causes and the kept bundles: change those, not this. -->"
+
+
+class NoMarker(Exception):
+    """The page has lost the line that says where the generated part begins, so nothing is written into it."""
 
 
 def pages() -> dict[Path, str]:
     """Every page with its text."""
     bundles = kept()
-    return {INDEX: _index(bundles), **{FOLDER / f"{page}.md": _page(page, bundles) for page in PAGES}}
+    return {INDEX: _by_hand() + _index(bundles), **{FOLDER / f"{page}.md": _page(page, bundles) for page in PAGES}}
+
+
+def _by_hand() -> str:
+    """What a person wrote: it is kept as it is."""
+    written, marker, _generated = INDEX.read_text(encoding="utf-8").partition(MARKER)
+    if not marker:
+        raise NoMarker(f"{INDEX} has no line: {MARKER}")
+    return written
 
 
 def _index(bundles: list[Kept]) -> str:
     composed = sum(one.composed for one in bundles)
     lines = [
-        "# The causes of a halt, made and diagnosed",
+        MARKER,
         "",
-        _NOTE,
+        "## The causes",
         "",
         *_wrapped(
-            f"`chain_halt` knows {len(CAUSES)} causes. Below, {len(bundles) - composed} bundles that were recorded on a "
-            f"fleet of real hosts and {composed} that were composed: what was made, and what the verdict on the evidence "
-            "is today. The rules by which causes are told are in [causes.md](causes.md)."
+            f"`chain_halt` knows {len(CAUSES)} causes. Behind each link: how it shows, the commands that show the same by "
+            "hand, and what a person decides. The rules by which they are told apart: [causes.md](../causes.md)."
         ),
-        "",
     ]
     for page, (title, causes) in PAGES.items():
-        named = ", ".join(f"[{cause.id}]({FOLDER.name}/{page}.md#{cause.id})" for cause in causes)
-        lines.append(f"* **[{title}]({FOLDER.name}/{page}.md)**: {named}")
+        lines += ["", f"### [{title}]({FOLDER.name}/{page}.md)", ""]
+        lines += ["| Cause | What it says | A plan may | What to do |", "|---|---|---|---|"]
+        lines += [_in_short(cause) for cause in causes]
     lines += [
         "",
-        "## The bundles",
+        "## How each was made and diagnosed",
+        "",
+        *_wrapped(
+            f"{len(bundles) - composed} bundles were recorded on a fleet of real hosts, {composed} were composed. Each line "
+            "says what was made, and what the verdict on the evidence is today."
+        ),
         "",
         *_wrapped(
             "The evidence of a case is `tests/data/recorded/CASE.json`, of a composed one `tests/data/bundles/CASE.json`; "
@@ -122,6 +141,11 @@ def _index(bundles: list[Kept]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _in_short(cause: Cause) -> str:
+    cells = (_listed([cause.id]), f"{cause.statement}.", _quoted(cause.justifies) or "-", _plain(cause.next) or "-")
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
 def _place(one: Kept) -> tuple[bool, int]:
     """Cases of one cause before those of two, each by the first of its causes."""
     roots = _sorted(one.roots - {"not_halted"}) or _sorted(one.roots)
@@ -154,7 +178,7 @@ def _one_root() -> str:
     return (
         f"Of two faults at once both are roots where each costs power that the chain lacks. {_quoted(single)} have one root: "
         "without the second fault the chain would stand all the same, and to mend it alone brings no block, so it is named "
-        f"as a symptom. In {_quoted(untold)} the root is that nobody can tell: seen from inside, another operator's "
+        f"as a symptom. In {_quoted(untold)} the root is that it cannot be told: seen from inside, another operator's "
         "validator that is silent looks the same as our being cut off, and without its power the fault of ours does not "
         "suffice for a halt."
     )
@@ -180,7 +204,7 @@ def _page(page: str, bundles: list[Kept]) -> str:
         _NOTE,
         "",
         *_wrapped(
-            f"[All causes]({'../' + INDEX.name}) · [the rules](../causes.md). The commands are for a node with its RPC at "
+            f"[The chain is halted]({'../' + INDEX.name}) · [the rules](../../causes.md). The commands are for a node with its RPC at "
             "`127.0.0.1:26657`, its home in `~virtengine/.virtengine`, and `jq` at hand. The answer of `/dump_consensus_state` "
             "has its votes under `votes`, that of `/consensus_state` under `height_vote_set`."
         ),
@@ -234,22 +258,27 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 def stale() -> list[Path]:
     """Pages that are not what would be written, and files beside them that nothing writes."""
     wanted = pages()
-    there = set(FOLDER.glob("*"))
+    there = set(FOLDER.glob("*")) - WRITTEN_BY_HAND
     wrong = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     return sorted([*wrong, *(there - set(wanted))])
 
 
+def parser() -> argparse.ArgumentParser:
+    """What may be typed behind ``python3 -m tests.recorded.table``."""
+    found = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    found.add_argument("--check", action="store_true", help="write nothing; 1 when a page is out of date")
+    return found
+
+
 def main() -> int:
     """Write the pages, or with ``--check`` say which are out of date."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 when a page is out of date")
-    options = parser.parse_args()
+    options = parser().parse_args()
     old = stale()
     if options.check:
         print("\n".join(f"out of date: {path.relative_to(DOCS.parent)}" for path in old) or "all pages are up to date")
         return 1 if old else 0
     FOLDER.mkdir(exist_ok=True)
-    for path in set(FOLDER.glob("*")) - set(pages()):
+    for path in set(FOLDER.glob("*")) - set(pages()) - WRITTEN_BY_HAND:
         path.unlink()
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")

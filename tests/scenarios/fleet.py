@@ -8,26 +8,39 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.fleet.run import PATIENCE_S
+from tests.fleet.watch import HALTED_S
+
 REPO = Path(__file__).resolve().parents[2]
-# No block for longer than this is a halt (30 s, see the verdict's rules); a little more, so that every clock agrees.
-HALTED_S = 33
 UNIT = "virtengine.service"
+HOME = "/var/lib/virtengine/.virtengine"
+OURS = ("vh1", "vh2", "vh3", "vh4", "vs1")
+# With 34 of 100 its stop halts the chain.
+HALTS = "vh1"
+# A command may wait for more than one state.
+RIG_S = 4 * PATIENCE_S
 
 
 class Fleet:
-    """A standing rig, through its command line."""
+    """A standing rig, through its command line and by ssh."""
 
     def __init__(self, name: str, state: Path) -> None:
         self.name = name
         self.state = state
+        self._made: dict[str, str] | None = None
 
-    def rig(self, *arguments: str, timeout: int = 300) -> str:
-        command = [sys.executable, "-m", "tests.fleet", *arguments, "--name", self.name]
-        done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=timeout, check=False)
+    def rig(self, *arguments: str) -> str:
+        return self._output([sys.executable, "-m", "tests.fleet", *arguments, "--name", self.name])
+
+    def _output(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command, cwd=REPO, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=RIG_S, check=False
+        )
         if done.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
@@ -42,8 +55,17 @@ class Fleet:
         found: dict[str, Any] = json.loads(self.rig("status", "--json"))
         return found
 
-    def on(self, host: str, command: str, timeout: int = 30) -> str:
-        return self.rig("ssh", host, command, timeout=timeout)
+    def on(self, host: str, command: str) -> str:
+        return self._output(["ssh", "-F", str(self.state / "ssh_config"), host, command])
+
+    def on_each(self, hosts: Sequence[str], command: str) -> dict[str, str]:
+        """The same command on several hosts at once; what each printed."""
+        with ThreadPoolExecutor(len(hosts)) as pool:
+            return dict(zip(hosts, pool.map(lambda host: self.on(host, command), hosts)))
+
+    def until(self, hosts: Sequence[str], condition: str) -> None:
+        """Until a shell command succeeds on each of these hosts."""
+        self.on_each(hosts, f"until {condition}; do sleep 1; done")
 
     def units(self, *hosts: str) -> dict[str, str]:
         """State, process and start of the node on each host: what an act would change."""
@@ -51,34 +73,49 @@ class Fleet:
         command = (
             f"systemctl show {UNIT} -p {shown}; ls -la --time-style=full-iso /run/systemd/system/{UNIT}.d 2>&1 || true"
         )
-        return {host: self.on(host, command) for host in hosts}
+        return self.on_each(hosts, command)
 
-    def height(self, host: str) -> int:
-        answer = self.on(host, "curl -s -m 3 http://127.0.0.1:26657/status || true")
-        try:
-            return int(json.loads(answer)["result"]["sync_info"]["latest_block_height"])
-        except (ValueError, KeyError):
-            return 0
+    def wait_for_blocks(self, host: str, more: int = 2) -> int:
+        """Until the host shows so many new blocks; its height."""
+        return int(self.rig("wait", "blocks", host, "--more", str(more)))
 
-    def wait_for_blocks(self, host: str, more: int = 2, timeout: int = 90) -> int:
-        start, deadline = self.height(host), time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            now = self.height(host)
-            if start and now >= start + more:
-                return now
-            start = start or now
-            time.sleep(1)
-        raise AssertionError(f"{host} saw no {more} new blocks in {timeout} s (height {self.height(host)})")
+    def wait_until_halted(self, host: str) -> int:
+        """Until the newest block of a host is old enough to be a halt; its height."""
+        return int(self.rig("wait", "halted", host))
 
-    def wait_until_halted(self, host: str, timeout: int = 60) -> int:
-        """Until the newest block of a host that answers is old enough to be a halt."""
-        height, since = self.height(host), time.monotonic()
-        deadline = time.monotonic() + timeout + HALTED_S
-        while time.monotonic() < deadline:
-            now = self.height(host)
-            if now != height:
-                height, since = now, time.monotonic()
-            if time.monotonic() - since >= HALTED_S:
-                return height
-            time.sleep(2)
-        raise AssertionError(f"the chain still moves on {host} (height {height})")
+    def forget_runs(self) -> None:
+        """No lock and no used digest is left on a host of ours."""
+        self.on_each(OURS, "rm -rf /run/lock/virtengine-incident /var/lib/virtengine-incident")
+
+    def halt(self) -> None:
+        """The chain halted by one stopped validator; as it stands when it still is as it was made here."""
+        if self._made is not None and self._stands_halted() and self._files() == self._made:
+            return
+        self.heal()
+        self.wait_for_blocks("vh2")
+        self.fault("stop", HALTS)
+        self.wait_until_halted("vh2")
+        self._made = self._files()
+
+    def _stands_halted(self) -> bool:
+        seen = self.status()
+        if [(fault["kind"], fault["where"]) for fault in seen["faults"]] != [("stop", HALTS)]:
+            return False
+        units = {host["host"]: host["unit"] for host in seen["hosts"]}
+        stopped = units.pop(HALTS) == "inactive/dead"
+        heights = {host["height"] for host in seen["hosts"] if host["host"] != HALTS}
+        return (
+            stopped
+            and set(units.values()) == {"active/running"}
+            and len(heights) == 1
+            and (seen["chain_age_s"] or 0) >= HALTED_S
+        )
+
+    def _files(self) -> dict[str, str]:
+        """What a scenario may have left changed: settings and keys of ours, and what the stopped validator signed."""
+        command = (
+            f"cd {HOME} && sha256sum config/*.toml config/*_key.json config/genesis.json && ls /run/systemd/system"
+        )
+        found = self.on_each(OURS, command)
+        found["signed"] = self.on(HALTS, f"sha256sum {HOME}/data/priv_validator_state.json")
+        return found

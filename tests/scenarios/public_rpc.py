@@ -5,29 +5,45 @@
 
 from __future__ import annotations
 
-import socketserver
+import http.client
+import socket
 import subprocess
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ANSWER_S = 30
+from tests.fleet.run import PATIENCE_S
 
 
 @contextmanager
 def public_rpc(state: Path, host: str) -> Iterator[str]:
-    """The URL of an endpoint behind which the node on ``host`` answers. ``state``: the rig's directory."""
-    command = ["ssh", "-F", str(state / "ssh_config"), "-W", "127.0.0.1:26657", host]
+    """The URL of an endpoint behind which the node on ``host`` answers. ``state``: the rig's directory.
 
-    class Through(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            subprocess.run(command, stdin=self.request, stdout=self.request, timeout=ANSWER_S, check=False)
+    One tunnel stands for all requests: a login for each of them takes longer on a busy machine than a probe waits.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    forward = ("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{port}:127.0.0.1:26657")
+    tunnel = subprocess.Popen(["ssh", "-F", str(state / "ssh_config"), *forward, host], stdin=subprocess.DEVNULL)
+    try:
+        _wait_for_an_answer(port, tunnel)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        tunnel.terminate()
+        tunnel.wait()
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Through) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+def _wait_for_an_answer(port: int, tunnel: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and tunnel.poll() is None:
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            asked.request("GET", "/health")
+            asked.getresponse().read()
+            return
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.2)
         finally:
-            server.shutdown()
+            asked.close()
+    raise AssertionError(f"no node answers at port {port} (the tunnel ended with {tunnel.poll()})")

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.votes import DEAD_PEER_S
 
-from tests.scenarios.conftest import OURS
-from tests.scenarios.fleet import Fleet
+from tests.scenarios.fleet import HOME, OURS, UNIT, Fleet
 from tests.scenarios.public_rpc import public_rpc
 from tests.scenarios.responder import Responder, Run
 
@@ -20,15 +20,15 @@ def state_of(run: Run, host: str) -> str:
     return str(row["state"])
 
 
-def test_frozen_process_is_thawed_and_not_restarted(fleet: Fleet, responder: Responder) -> None:
+def test_frozen_process_is_thawed_and_not_restarted(fleet: Fleet, newest: Responder) -> None:
     fleet.fault("freeze", "vh1")
     fleet.wait_until_halted("vh2")
     before = fleet.units("vh1")
-    planned = responder.run()
+    planned = newest.run()
     assert planned.causes == ["processes_down"]
     assert state_of(planned, "vh1") == "frozen"
     assert planned.steps() == [("thaw_node", "vh1")]
-    recovered = responder.run("-e", f"incident_approve={planned.digest}")
+    recovered = newest.run("-e", f"incident_approve={planned.digest}")
     assert recovered.code == 0, recovered.output
     assert fleet.units("vh1") == before, "the frozen process was restarted"
 
@@ -61,6 +61,7 @@ def test_unreachable_host_is_named_and_not_acted_on(fleet: Fleet, responder: Res
     assert run.plan["steps"] == []
 
 
+@pytest.mark.more
 def test_power_missing_on_others_is_told_by_a_node_outside_and_ours_is_started(
     fleet: Fleet, responder: Responder
 ) -> None:
@@ -71,9 +72,11 @@ def test_power_missing_on_others_is_told_by_a_node_outside_and_ours_is_started(
     fleet.wait_until_halted("vh2")
     before = fleet.units(*OURS)
     inside = responder.run()
-    assert inside.causes == ["cannot_tell", "processes_down"]
-    assert inside.steps() == []
-    assert "incident_reference_rpcs" in inside.output
+    # On a slow machine the newest block is so old by now that the peers of our nodes show whose votes they lack.
+    late = inside.verdict["halted_s"] >= DEAD_PEER_S
+    assert sorted(inside.causes) == ["others_missing" if late else "cannot_tell", "processes_down"]
+    assert inside.steps() == ([("start_node", "vh3")] if late else [])
+    assert late or "incident_reference_rpcs" in inside.output
     asked = responder.run("-e", "incident_break_glass_reason='we accept that'")
     assert asked.steps() == [("start_node", "vh3")], "a person may start what no guard speaks against"
     assert fleet.units(*OURS) == before
@@ -98,6 +101,7 @@ def test_power_missing_on_others_is_told_by_a_node_outside_and_ours_is_started(
     assert recovered.code == 0, recovered.output
 
 
+@pytest.mark.more
 def test_double_sign_check_trap_is_relaxed_and_restored(fleet: Fleet, responder: Responder) -> None:
     fleet.fault("dsch", "vh1", "10")
     fleet.fault("stop", "vh1")
@@ -111,15 +115,16 @@ def test_double_sign_check_trap_is_relaxed_and_restored(fleet: Fleet, responder:
     recovered = responder.run("-e", f"incident_approve={planned.digest}")
     assert recovered.code == 0, recovered.output
     assert "virtengine-incident" not in fleet.on("vh1", "ls -R /run/systemd/system")
-    assert "DOUBLE_SIGN" not in fleet.on("vh1", "systemctl show virtengine.service -p Environment")
-    config = fleet.on("vh1", "cat /var/lib/virtengine/.virtengine/config/config.toml")
+    assert "DOUBLE_SIGN" not in fleet.on("vh1", f"systemctl show {UNIT} -p Environment")
+    config = fleet.on("vh1", f"cat {HOME}/config/config.toml")
     assert "double_sign_check_height = 10" in config
 
 
+@pytest.mark.more
 def test_crash_loop_is_named_with_its_reason_and_gets_no_restart(fleet: Fleet, responder: Responder) -> None:
     fleet.fault("panic", "vh1", "+5")
     fleet.wait_until_halted("vh2")
-    fleet.on("vh1", "systemctl restart --no-block virtengine.service")
+    fleet.on("vh1", f"systemctl restart --no-block {UNIT}")
     run = responder.run("-e", "incident_break_glass_reason='I am sure'")
     assert run.code == 0, run.output
     assert run.causes[0] == "application_panics"

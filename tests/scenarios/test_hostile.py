@@ -5,72 +5,31 @@
 
 from __future__ import annotations
 
-import base64
-import shlex
-
 import pytest
 
-from tests.scenarios.conftest import OURS
-from tests.scenarios.fleet import Fleet
+from tests.scenarios import harm
+from tests.scenarios.fleet import OURS, Fleet
 from tests.scenarios.responder import Responder
 
 pytestmark = pytest.mark.fleet
 
-PORT = 9657
-NAME = "{{ lookup('pipe','id') }}<script>alert(1)</script>"
-# What stands where the node's RPC is looked for: an answer without an end, or a page of another service.
-SERVER = f"""
-import socket, sys, threading
-page = b"<html><body>502 Bad Gateway {{{{ 7*7 }}}}</body></html>"
-def serve(conn):
-    conn.recv(4096)
+LIARS = {"vs1": "endless", "vh2": "html"}
+
+
+def test_hostile_answers_and_names_change_nothing(halted: Fleet, responder: Responder) -> None:
+    assert harm.NAME in halted.on("vh4", f"cat {harm.CONFIG}"), "vh4 has no hostile name"
+    inventory = responder.site / "validators"
+    lied = [
+        f"{line} incident_node_rpc=http://127.0.0.1:{harm.PORT}"
+        if line.split(" ")[0] in LIARS and "=" in line
+        else line
+        for line in inventory.read_text(encoding="utf-8").splitlines()
+    ]
+    inventory.write_text("\n".join(lied) + "\n", encoding="utf-8")
     try:
-        if sys.argv[1] == "html":
-            conn.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Type: text/html\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(page) + page)
-        else:
-            conn.sendall(b'HTTP/1.1 200 OK\\r\\n\\r\\n{{"jsonrpc":"2.0","id":-1,"result":["\\x1b[31m')
-            while True:
-                conn.sendall(b"A" * 65536)
-    except OSError:
-        pass
-    conn.close()
-server = socket.create_server(("127.0.0.1", {PORT}))
-while True:
-    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
-"""
-
-
-MONIKER = """
-import re, sys
-path, name = sys.argv[1:]
-text = open(path).read()
-open(path, "w").write(re.sub("(?m)^moniker = .*$", lambda found: 'moniker = "' + name + '"', text))
-"""
-
-
-def _python(source: str, *arguments: str) -> str:
-    """A shell command that runs this source; its text passes through no quoting but base64."""
-    code = base64.b64encode(source.encode()).decode()
-    return shlex.join(["python3", "-c", f"import base64; exec(base64.b64decode('{code}'))", *arguments])
-
-
-def test_hostile_answers_and_names_change_nothing(fleet: Fleet, responder: Responder) -> None:
-    config = "/var/lib/virtengine/.virtengine/config/config.toml"
-    fleet.on("vh4", f"cp -p {config} /root/config.toml")
-    try:
-        fleet.on("vh4", f"{_python(MONIKER, config, NAME)} && systemctl restart virtengine.service")
-        fleet.wait_for_blocks("vh4")
-        for host, kind in (("vs1", "endless"), ("vh2", "html")):
-            fleet.on(host, f"systemd-run --quiet --unit hostile-rpc {_python(SERVER, kind)}")
-        inventory = responder.site / "validators"
-        lied = [
-            f"{line} incident_node_rpc=http://127.0.0.1:{PORT}" if line.startswith(("vs1 ", "vh2 ")) else line
-            for line in inventory.read_text(encoding="utf-8").splitlines()
-        ]
-        inventory.write_text("\n".join(lied) + "\n", encoding="utf-8")
-        fleet.fault("stop", "vh1")
-        fleet.wait_until_halted("vh3")
-        before = fleet.units(*OURS)
+        for host, kind in LIARS.items():
+            harm.answer(halted, host, kind)
+        before = halted.units(*OURS)
         run = responder.run()
         assert run.code == 0, run.output
         assert run.causes == ["processes_down"]
@@ -81,8 +40,8 @@ def test_hostile_answers_and_names_change_nothing(fleet: Fleet, responder: Respo
         assert "<script>alert(1)" not in report.read_text(encoding="utf-8")
         (evidence,) = responder.site.glob("incidents/*/evidence-*.json")
         assert evidence.stat().st_size < 1_000_000
-        assert fleet.units(*OURS) == before
+        assert "<script>alert(1)" in evidence.read_text(encoding="utf-8"), "the name was not seen at all"
+        assert halted.units(*OURS) == before
     finally:
-        fleet.on("vs1", "systemctl stop hostile-rpc || true")
-        fleet.on("vh2", "systemctl stop hostile-rpc || true")
-        fleet.on("vh4", f"cp -p /root/config.toml {config} && systemctl restart virtengine.service")
+        for host in LIARS:
+            harm.answer_no_more(halted, host)

@@ -10,17 +10,35 @@ import json
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
 
-from tests.scenarios.conftest import OURS
-from tests.scenarios.fleet import Fleet
+from tests.scenarios.fleet import OURS, Fleet
 from tests.scenarios.responder import Responder
 
 pytestmark = pytest.mark.fleet
 
+ANY_DIGEST = "chain_halt-0123456789abcdef"
 
-def test_stopped_validator_from_halt_to_record(fleet: Fleet, responder: Responder) -> None:
-    fleet.fault("stop", "vh1")
-    height = fleet.wait_until_halted("vh2")
-    before = fleet.units(*OURS)
+
+def test_the_newest_ansible_core_and_saved_evidence_give_the_same_verdict_and_plan(
+    halted: Fleet, responder: Responder, newest: Responder
+) -> None:
+    live = responder.run()
+    (evidence,) = responder.site.glob("incidents/*/evidence-*.json")
+    assert json.loads(evidence.read_text(encoding="utf-8"))["schema"] == "virtengine.incident.evidence/1"
+    assert len(evidence.read_bytes()) < 1_000_000
+    other = newest.run()
+    assert other.causes == live.causes
+    assert other.digest == live.digest
+    replayed = newest.run("-e", f"incident_evidence={evidence}", inventory="/dev/null")
+    assert replayed.code == 0
+    assert live.verdict["summary"][:60] in " ".join(replayed.output.split())
+    both = responder.run("-e", f"incident_evidence={evidence}", "-e", f"incident_approve={live.digest}")
+    assert both.code != 0
+    assert "incident_evidence and incident_approve" in both.output
+
+
+def test_stopped_validator_from_halt_to_record(halted: Fleet, responder: Responder) -> None:
+    height = halted.wait_until_halted("vh2")
+    before = halted.units(*OURS)
 
     planned = responder.run()
     assert planned.code == 0, planned.output
@@ -30,9 +48,9 @@ def test_stopped_validator_from_halt_to_record(fleet: Fleet, responder: Responde
     assert planned.verdict["height"] == height
     assert planned.verdict["power"]["total"] == 100
     assert planned.steps() == [("start_node", "vh1")]
-    assert fleet.units(*OURS) == before, "a run without approval changed a host"
+    assert halted.units(*OURS) == before, "a run without approval changed a host"
 
-    refused = responder.run("-e", "incident_approve=halt-0123456789abcdef")
+    refused = responder.run("-e", f"incident_approve={ANY_DIGEST}")
     assert refused.code != 0
     assert "Nothing was done" in refused.output
     number = responder.run("-e", '{"incident_approve": 1234567}')
@@ -41,14 +59,18 @@ def test_stopped_validator_from_halt_to_record(fleet: Fleet, responder: Responde
     checked = responder.run("--check", "-e", f"incident_approve={planned.digest}")
     assert checked.code == 0
     assert checked.entries == [], "check mode wrote a record"
-    assert fleet.units(*OURS) == before, "a refused or a check run changed a host"
+    assert halted.units(*OURS) == before, "a refused or a check run changed a host"
 
-    recovered = responder.run("-e", f"incident_approve={planned.digest}")
-    assert recovered.code == 0, recovered.output
-    assert "action_finished" in recovered.kinds()
-    assert recovered.entries[-1]["data"]["outcome"] == "recovered"
-    fleet.wait_for_blocks("vh1")
-    after = fleet.units(*OURS)
+    # Two people approve at the same moment.
+    both = responder.run_twice_at_once("-e", f"incident_approve={planned.digest}")
+    assert any(run.code == 0 for run in both)
+    entries = both[0].entries
+    assert len({entry["run"] for entry in entries if entry["kind"] == "action_started"}) == 1, "two runs acted"
+    (acted,) = [entry["run"] for entry in entries if entry["kind"] == "action_finished"]
+    (ended,) = [entry["data"] for entry in entries if entry["run"] == acted and entry["kind"] == "run_finished"]
+    assert ended["outcome"] == "recovered"
+    halted.wait_for_blocks("vh1")
+    after = halted.units(*OURS)
     assert {host for host in OURS if after[host] != before[host]} == {"vh1"}, "another host than the plan's was changed"
 
     again = responder.run()
@@ -56,11 +78,11 @@ def test_stopped_validator_from_halt_to_record(fleet: Fleet, responder: Responde
     assert "THE CHAIN RUNS ===" in again.output
     assert "NO STEP IS PLANNED" in again.output
     assert again.entries == [], "a healthy chain left a record"
-    assert fleet.units(*OURS) == after, "a second run changed a host"
+    assert halted.units(*OURS) == after, "a second run changed a host"
     used = responder.run("-e", f"incident_approve={planned.digest}")
     assert used.code != 0
     assert "used before" in used.output
-    assert fleet.units(*OURS) == after
+    assert halted.units(*OURS) == after
 
     for journal in responder.site.glob("incidents/*/journal.jsonl"):
         lines = journal.read_text(encoding="utf-8").splitlines()
@@ -71,30 +93,13 @@ def test_stopped_validator_from_halt_to_record(fleet: Fleet, responder: Responde
         assert secret not in text, f"the record holds {secret}"
 
 
-def test_a_digest_of_a_changed_world_is_refused_with_the_difference(fleet: Fleet, responder: Responder) -> None:
-    fleet.fault("stop", "vh1")
-    fleet.wait_until_halted("vh2")
+@pytest.mark.more
+def test_a_digest_of_a_changed_world_is_refused_with_the_difference(halted: Fleet, responder: Responder) -> None:
     planned = responder.run()
-    fleet.fault("stop", "vh3")
-    before = fleet.units(*OURS)
+    halted.fault("stop", "vh3")
+    before = halted.units(*OURS)
     refused = responder.run("-e", f"incident_approve={planned.digest}")
     assert refused.code != 0
     assert "world changed" in refused.output
     assert "vh3" in refused.output
-    assert fleet.units(*OURS) == before
-
-
-@pytest.mark.both_cores
-def test_saved_evidence_gives_the_same_verdict_and_plan_without_a_host(fleet: Fleet, responder: Responder) -> None:
-    fleet.fault("stop", "vh1")
-    fleet.wait_until_halted("vh2")
-    live = responder.run()
-    (evidence,) = responder.site.glob("incidents/*/evidence-*.json")
-    replayed = responder.run("-e", f"incident_evidence={evidence}", inventory="/dev/null")
-    assert replayed.code == 0
-    assert live.verdict["summary"][:60] in " ".join(replayed.output.split())
-    assert json.loads(evidence.read_text(encoding="utf-8"))["schema"] == "virtengine.incident.evidence/1"
-    assert len(evidence.read_bytes()) < 1_000_000
-    both = responder.run("-e", f"incident_evidence={evidence}", "-e", f"incident_approve={live.digest}")
-    assert both.code != 0
-    assert "incident_evidence and incident_approve" in both.output
+    assert halted.units(*OURS) == before

@@ -14,38 +14,49 @@ from hypothesis import settings
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
 
-# ``verdict`` and ``render`` run on both: they show that the other core's Python decides alike. So does what a module or
-# an action plugin is asked by Ansible itself.
+# What runs on hosts runs with their Python and no ansible-core, and what a stranger's text may do is tried in hundreds of
+# ways: one core is enough. ``verdict`` and ``render`` run on both: they show that the other core's Python decides alike.
 ONCE = (
+    "fleet/",
+    "module_utils/",
+    "plugin_utils/_chain/probe/test_fan_out.py",
+    "plugin_utils/_chain/probe/test_probe.py",
+    "plugin_utils/_chain/probe/test_probe_screen.py",
+    "plugin_utils/_chain/test_by_hand.py",
     "plugin_utils/_incidents/chain_halt/causes/",
     "plugin_utils/_incidents/chain_halt/plan/",
-    "recorded/",
-    "plugin_utils/_chain/probe/test_fan_out.py",
-    "module_utils/_host/test_http_many.py",
-    "plugin_utils/_chain/probe/test_probe.py",
-    "module_utils/_cometbft/test_gather.py",
-    "module_utils/_cometbft/test_hostile.py",
-    "module_utils/_host/test_json.py",
-    "module_utils/_node/test_config.py",
-    "module_utils/_node/test_halt_height.py",
-    "module_utils/_host/test_journal.py",
-    "module_utils/_logs/test_old_logs",
-    "module_utils/_node/test_p2p.py",
-    "module_utils/_host/test_systemd.py",
-    "module_utils/_node/test_upgrade.py",
-    "module_utils/_node/test_wal",
     "plugin_utils/_incidents/chain_halt/verdict/test_hostile.py",
+    "plugin_utils/_path/evidence/test_bundle.py",
+    "plugin_utils/_path/render/test_report.py::test_no_text_of_a_stranger_becomes_markup",
+    "recorded/",
+    "tools/",
+)
+# But for a module as Ansible itself calls it.
+BOTH = (
+    "module_utils/_cometbft/test_modules.py",
+    "module_utils/_node/test_acting.py",
+    "module_utils/_node/test_stopping.py",
 )
 # What waits for deadlines, sends megabytes or loses evidence in thousands of ways: the stage ``deep``, once.
 DEEP = (
+    "walk/",
     "plugin_utils/_incidents/chain_halt/causes/test_properties.py",
     "plugin_utils/_incidents/chain_halt/verdict/test_properties.py",
     "plugin_utils/_chain/probe/test_fan_out.py",
     "module_utils/_host/test_http_many.py",
-    "plugin_utils/_incidents/chain_halt/plan/test_cures.py::test_hostile_evidence_never_raises_and_never_stops_a_node",
-    "plugin_utils/_incidents/chain_halt/plan/test_cures.py::test_no_plan_breaks_the_rules",
+    "plugin_utils/_incidents/chain_halt/plan/test_remedies.py::test_hostile_evidence_never_raises_and_never_stops_a_node",
+    "plugin_utils/_incidents/chain_halt/plan/test_remedies.py::test_no_plan_breaks_the_rules",
+    "plugin_utils/_incidents/chain_halt/plan/test_remedies_walk.py::test_a_statement_changes_no_other_plan_and_no_verdict",
+    "plugin_utils/_chain/probe/test_probe.py::test_a_silent_endpoint_changes_nothing_but_the_count",
+    "plugin_utils/_chain/probe/test_action.py::test_wrong_options_fail_with_a_sentence",
     "module_utils/_logs/test_old_logs_packed.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "module_utils/_node/test_wal_copy.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
+    "module_utils/_node/test_node.py::test_the_deadline_holds_when_systemd_and_the_rpc_hang",
+    "module_utils/_cometbft/test_modules.py::test_info_of_a_silent_node_is_no_failure",
+    "module_utils/_cometbft/test_modules.py::test_waiting_for_a_node_that_comes_up_late",
+    "module_utils/_cometbft/test_modules.py::test_waiting_in_vain_is_no_failure",
+    "module_utils/_cometbft/test_hostile.py::test_a_byte_now_and_then_does_not_stretch_the_deadline",
+    "module_utils/_cometbft/test_hostile.py::test_one_hostile_answer_is_one_clear_error",
     "module_utils/_cometbft/test_hostile.py::test_ten_megabytes_in_every_answer_cost_less_than_a_hundred",
     "module_utils/_cometbft/test_hostile.py::test_no_damage_raises_or_hides",
     "plugin_utils/_incidents/chain_halt/verdict/test_hostile.py::test_no_value_anywhere_makes_it_raise_or_heal",
@@ -62,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not item.path.is_relative_to(here):
             continue
         name = f"{item.path.relative_to(here).as_posix()}::{getattr(item, 'originalname', item.name)}"
-        if name.startswith(ONCE):
+        if name.startswith(ONCE) and not name.startswith(BOTH):
             item.add_marker(pytest.mark.one_core)
         if name.startswith(DEEP):
             item.add_marker(pytest.mark.deep)

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tools import role_readmes
+
 REPO = Path(__file__).resolve().parents[2]
 PLUGINS = REPO / "plugins"
 COLLECTION = "virtengine.incident"
@@ -215,7 +217,7 @@ def test_defaults_are_what_the_argument_specs_say(role: str) -> None:
 
 @pytest.mark.parametrize("role", sorted(path.name for path in (REPO / "roles").iterdir()))
 def test_every_entry_point_has_a_specification(role: str) -> None:
-    """A role is entered by its ``main``; what else a specification names has to be there."""
+    """A role is entered by ``main``; what else it specifies exists."""
     specified = set(load(REPO / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"])
     files = {path.stem for path in (REPO / "roles" / role / "tasks").glob("*.yml")}
     assert specified <= files, "a specification of an entry point that does not exist"
@@ -223,11 +225,9 @@ def test_every_entry_point_has_a_specification(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", sorted(path.name for path in (REPO / "roles").iterdir()))
-def test_the_readme_of_a_role_names_every_option(role: str) -> None:
-    text = (REPO / "roles" / role / "README.md").read_text(encoding="utf-8")
-    specs = load(REPO / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]
-    options = {name for spec in specs.values() for name in spec.get("options") or {}}
-    assert not {name for name in options if f"`{name}`" not in text}
+def test_the_readme_of_a_role_is_current(role: str) -> None:
+    """``python3 -m tools.role_readmes`` writes it out of the argument specs."""
+    assert (REPO / "roles" / role / "README.md").read_text(encoding="utf-8") == role_readmes.readme(role)
 
 
 def test_the_action_group_is_complete() -> None:
@@ -273,6 +273,32 @@ def test_what_runs_on_hosts_needs_only_python_39(path: Path) -> None:
         assert name.startswith(allowed) or name.split(".")[0] in sys.stdlib_module_names, f"{path.name} imports {name}"
     if source.strip():
         assert "from __future__ import annotations" in source
+
+
+# The rooms of the hosts' side, and which other rooms each may use: what is below it.
+BELOW: dict[str, set[str]] = {
+    "_host": set(),
+    "_cometbft": {"_host"},
+    "_logs": {"_host"},
+    "_node": {"_host", "_cometbft", "_logs"},
+}
+# Old logs are compressed only where the node is stopped, and beside what belongs to it.
+UPWARDS = {"_logs/compress.py": {"_node"}}
+
+
+def test_rooms_of_the_hosts_side_use_only_what_is_below_them() -> None:
+    root = PLUGINS / "module_utils"
+    own = f"{PACKAGE}.plugins.module_utils."
+    upwards: dict[str, set[str]] = {}
+    for path in root.rglob("*.py"):
+        name, room = path.relative_to(root).as_posix(), path.relative_to(root).parts[0]
+        used = imported(path)
+        assert not {found for found in used if ".plugin_utils" in found}, name
+        rooms = {found.removeprefix(own).split(".")[0] for found in used if found.startswith(own)}
+        above = rooms - {room} - BELOW[room]
+        if above:
+            upwards[name] = above
+    assert upwards == UPWARDS
 
 
 def test_no_check_is_silenced() -> None:

@@ -21,7 +21,7 @@ import time
 import typing as t
 import zlib
 
-from ansible_collections.virtengine.incident.plugins.module_utils._node.halt_height import attributes
+from ansible_collections.virtengine.incident.plugins.module_utils._host.files import attributes
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -11,12 +11,12 @@ import time
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.module_utils._host import gzip as _gzip_in_place
+from ansible_collections.virtengine.incident.plugins.module_utils._host.files import run_name
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
 from ansible_collections.virtengine.incident.plugins.module_utils._logs import find as _old_logs
 from ansible_collections.virtengine.incident.plugins.module_utils._logs import staged as _old_logs_staged
 from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service
-from ansible_collections.virtengine.incident.plugins.module_utils._node.halt_height import run_name
 
 
 class Unfinished(Exception):

@@ -21,6 +21,7 @@ import re
 import stat
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.module_utils._host.files import mounts
 from ansible_collections.virtengine.incident.plugins.module_utils._host.gzip import (
     FILE,
     NEW,
@@ -39,7 +40,6 @@ from ansible_collections.virtengine.incident.plugins.module_utils._host.gzip imp
 )
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import clean
 from ansible_collections.virtengine.incident.plugins.module_utils._logs import find as _old_logs
-from ansible_collections.virtengine.incident.plugins.module_utils._node.wal_copy import mounts
 
 STAGING = "/var/tmp/virtengine-incident-old-logs"
 # What a host forgets when it goes down.

@@ -12,7 +12,8 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import clean, part_error
+from ansible_collections.virtengine.incident.plugins.module_utils._host.files import keep_attributes, run_name
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
 from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
 from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service
@@ -22,19 +23,11 @@ NAMES = ("halt_height", "halt_time")
 # One name for all runs: what a killed run left of its unfinished file is taken away by the next one.
 UNFINISHED = ".app.toml.incident-new"
 
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _PAIR = re.compile(r"""(\s*([A-Za-z0-9_-]+)\s*=\s*)("[^"\\]*"|'[^']*'|[+-]?\d+)(\s*(?:\#.*)?)\Z""", re.DOTALL)
 
 
 class Refused(Exception):
     """The values were not taken away; the text says why."""
-
-
-def run_name(name: str) -> str:
-    """A run's name as part of a file name. Raises ValueError."""
-    if not RUN_NAME.match(name):
-        raise ValueError(f"{clean(name, 80)!r} is not the name of a run")
-    return name
 
 
 def clear(unit: str, home: t.Optional[str], run: str, expected: t.Mapping[str, int], check: bool) -> dict[str, t.Any]:
@@ -186,11 +179,7 @@ class _Folder:
             left = memoryview(content)
             while left:
                 left = left[os.write(new, left) :]
-            old = os.fstat(self._file)
-            os.fchown(new, old.st_uid, old.st_gid)
-            os.fchmod(new, stat.S_IMODE(old.st_mode))
-            for name in attributes(self._file):
-                os.setxattr(new, name, os.getxattr(self._file, name))
+            keep_attributes(self._file, new)
             os.fsync(new)
         except OSError:
             os.unlink(UNFINISHED, dir_fd=self._folder)
@@ -213,13 +202,3 @@ class _Folder:
     def _is_read(self, name: str) -> bool:
         """Whether this name is the file that was read."""
         return os.path.samestat(os.stat(name, dir_fd=self._folder, follow_symlinks=False), os.fstat(self._file))
-
-
-def attributes(number: int) -> list[str]:
-    """Names of the extended attributes of an open file; none where the file system has none. Raises OSError."""
-    try:
-        return os.listxattr(number)
-    except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.ENOSYS):
-            return []
-        raise

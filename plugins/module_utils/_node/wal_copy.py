@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 import time
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.module_utils._host.files import mounts, run_name, sync_folder
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
 from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal
-from ansible_collections.virtengine.incident.plugins.module_utils._node.halt_height import run_name
-
-# In /proc/self/mountinfo a space, a tab, a newline and a backslash of a path are written as octal numbers.
-_MOUNTS = "/proc/self/mountinfo"
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 # Reading up to nine logs of two files each; on the disks of validators a second is enough.
 READ_S = 20.0
@@ -140,21 +135,6 @@ def _refuse_other_disk(log: Log, copy: str, there: bool) -> None:
             raise Refused(f"{path} is mounted from elsewhere: it cannot be renamed. Nothing was done.")
 
 
-def mounts() -> dict[str, str]:
-    """Where something is mounted, and of what kind it is: the last one where several lie upon each other.
-
-    A folder of the same file system that is bound somewhere has no other device number.
-    """
-    found = {}
-    with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
-        for line in stream:
-            fields, _dash, source = line.partition(" - ")
-            if fields.count(" ") >= 5:
-                point = _OCTAL.sub(lambda octal: chr(int(octal[1], 8)), fields.split(" ", 5)[4])
-                found[point] = source.split(" ", 1)[0]
-    return found
-
-
 def _exchange(log: Log, copy: str, aside: t.Optional[str]) -> None:
     """The log out of its place, the copy into it. Where the copy cannot go there, the log comes back. Raises OSError."""
     if aside:
@@ -172,8 +152,4 @@ def _exchange(log: Log, copy: str, aside: t.Optional[str]) -> None:
 def _rename(log: Log, old: str, new: str) -> None:
     """Rename, and have it on the disk before anything follows from it."""
     os.rename(os.path.join(log.parent, old), os.path.join(log.parent, new))
-    folder = os.open(log.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(log.parent)

@@ -35,10 +35,11 @@ def pause_left_s(state: RunState, source: str, by: str) -> float:
     ``by``: whose notes to look for: the host, or of a source outside the inventory its own name.
     """
     look = current(state)
+    pause_s: float = look["pause_s"]
     before = [entry for noted in state.noted(f"look{look['number'] - 1}").get(by, []) for entry in noted]
     taken = max((seconds(entry["at"]) or 0.0 for entry in before if entry["source"] == source), default=None)
     passed = 0.0 if taken is None else max(0.0, (seconds(now()) or taken) - taken)
-    return max(0.0, min(look["pause_s"], look["pause_s"] - passed))
+    return max(0.0, min(pause_s, pause_s - passed))
 
 
 def note(state: RunState, by: str, observations: list[Data]) -> None:
@@ -93,14 +94,16 @@ def locks_of(part: t.Any) -> Data:
     not ``ok``, which is never taken for "no lock".
     """
     data = part.get("data") if isinstance(part, dict) and part.get("ok") is True else None
-    locks, used = (data.get(key) if isinstance(data, dict) else None for key in ("locks", "used"))
-    if not _all_are(locks, dict) or not _all_are(used, str):
+    known = data if isinstance(data, dict) else {}
+    locks, used = _list_of(dict, known.get("locks")), _list_of(str, known.get("used"))
+    if locks is None or used is None:
         return {"ok": False, "locks": [], "used": []}
-    return {"ok": True, "locks": [_lock(entry) for entry in locks], "used": list(used)}
+    return {"ok": True, "locks": [_lock(entry) for entry in locks], "used": used}
 
 
-def _all_are(values: t.Any, kind: type) -> bool:
-    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+def _list_of(kind: type, values: t.Any) -> list[t.Any] | None:
+    """The values where they are a list of this kind only, else None."""
+    return values if isinstance(values, list) and all(isinstance(value, kind) for value in values) else None
 
 
 def _lock(entry: Data) -> Data:

@@ -73,10 +73,11 @@ class Incident:
 
     ``assess(bundle)`` gives the verdict. ``plan(bundle, verdict, break_glass_reason)`` gives a draft, see
     ``_path/plan/plan.py``. ``check_step(bundle, plan, step)`` says whether a step may be taken now, from a look that is
-    seconds old. ``recovered(bundle, plan, verdict_before)`` says whether it is over. ``settings(values)`` checks the
-    variables named in ``variables`` and returns what the evidence keeps of them, by the same names; what it returns is
-    accepted again, so that saved evidence is checked by the same function. ``declared(host, values)`` does that for
-    ``host_variables``. Both raise Misuse.
+    seconds old; the plan says under ``begun`` which steps any run under its digest began, as [action, host].
+    ``recovered(bundle, plan, verdict_before)`` says whether it is over. ``settings(values)`` checks the variables named in
+    ``variables`` and returns what the evidence keeps of them, by the same names; what it returns is accepted again, so
+    that saved evidence is checked by the same function. ``declared(host, values)`` does that for ``host_variables``. Both
+    raise Misuse.
     """
 
     name: str  # of playbook and role as well

@@ -24,6 +24,11 @@ OF_THE_WHOLE = (
 )
 
 
+def kinds() -> list[str]:
+    """Every kind of fault."""
+    return [*KINDS, *(kind for kind, _where, _about in OF_THE_WHOLE)]
+
+
 def usage() -> list[str]:
     """One line per kind of fault."""
     lines = [(f"{fault.kind} {fault.usage}", fault.about) for fault in KINDS.values()]

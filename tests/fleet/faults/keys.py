@@ -23,7 +23,7 @@ BEHIND = 5
 SIGNER_PORT = 36659
 # A validator that misses half of so many blocks is out of the set within two minutes.
 LONGEST_WINDOW = 100
-JAILED_WITHIN_S = 240
+JAILED_WITHIN_S = 600
 
 
 def _own_key_aside(box: Box, holder_name: str, kind: str) -> Box:

@@ -47,10 +47,11 @@ def height(box: Box, text: str) -> int:
     """A height; ``+N`` means N blocks from now."""
     if not text.startswith("+"):
         return number(text)
-    now = watch.heights(box.names, [box.name])[box.name]
-    if now is None:
-        raise NotMade(f"{box.name} does not say its height: give the height itself")
-    return now + number(text[1:])
+    more = number(text[1:])
+    try:
+        return watch.height(box) + more
+    except Failed as error:
+        raise NotMade(f"{error}: give the height itself") from error
 
 
 def choose(kind: str, text: str, known: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ def _kill(box: Box, arguments: Sequence[str]) -> Saved:
     box.must("systemctl", "kill", "--signal=SIGKILL", image.UNIT)
     if arguments:
         # The unit has to look as it always does once its process is dead.
-        wait = f"for i in $(seq 50); do systemctl is-failed -q {image.UNIT} && break; sleep 0.1; done"
+        wait = f"until systemctl is-failed -q {image.UNIT}; do sleep 0.1; done"
         box.must("sh", "-c", f"{wait}; rm -r {directory} && systemctl daemon-reload")
     return {}
 

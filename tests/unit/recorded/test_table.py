@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import CAUSES
@@ -35,13 +35,25 @@ def test_every_cause_says_how_it_shows(cause: Cause) -> None:
     assert cause.signs.endswith((".", '".'))
 
 
-def test_every_line_that_the_pages_link_to_is_there() -> None:
-    pages = tabulator.pages()
-    for page, text in pages.items():
-        for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text):
-            path = (page.parent / target).resolve()
-            assert path in pages or path.is_file(), f"{page.name} links to {target}"
-            assert not anchor or f"\n## {anchor}\n" in pages[path], f"{page.name} links to {target}#{anchor}"
+def test_what_a_person_wrote_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "chain_halt.md"
+    monkeypatch.setattr(tabulator, "INDEX", page)
+    monkeypatch.setattr(tabulator, "kept", list)
+    page.write_text(f"# By hand\n\nA line.\n{tabulator.MARKER}\nold\n", encoding="utf-8")
+    text = tabulator.pages()[page]
+    assert text.startswith(f"# By hand\n\nA line.\n{tabulator.MARKER}\n\n## The causes\n")
+    assert "\nold\n" not in text
+    page.write_text(text, encoding="utf-8")
+    assert tabulator.pages()[page] == text, "written a second time it is another page"
+
+
+def test_a_page_without_its_marker_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "chain_halt.md"
+    monkeypatch.setattr(tabulator, "INDEX", page)
+    monkeypatch.setattr(tabulator, "kept", list)
+    page.write_text("# By hand\n", encoding="utf-8")
+    with pytest.raises(tabulator.NoMarker, match="has no line"):
+        tabulator.pages()
 
 
 def test_a_run_that_said_something_else_is_shown() -> None:

@@ -172,8 +172,8 @@ def invalid_digest(given: t.Any) -> t.Optional[str]:
 
 def describe(made: Step) -> str:
     """One step in a few words, for lists of differences."""
-    values = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in made["parameters"].items())
-    return made["what"] + (f" ({values})" if values else "") + (" [break-glass]" if made["overrides"] else "")
+    values = _named({name: value for name, value in made["parameters"].items() if value is not None})
+    return f"{made['what']}{f' ({values})' if values else ''}{' [break-glass]' if made['overrides'] else ''}"
 
 
 def difference(approved: Plan, fresh: Plan) -> list[str]:
@@ -198,6 +198,9 @@ def difference(approved: Plan, fresh: Plan) -> list[str]:
     lines.extend(f"new: {describe(made)}" for made in fresh["steps"] if identity(made) not in before)
     if not lines and before != after:
         lines.append("the steps come in another order or number")
+    was, is_now = ([identity(made) for made in plan["put_back"]] for plan in (approved, fresh))
+    if not lines and was != is_now:
+        lines.append("what is put back at the end is not the same")
     if not lines and approved["attempt"] != fresh["attempt"]:
         lines.append("the steps are the same, but a digest was used up in between")
     if not lines and approved["expires_at"] != fresh["expires_at"]:
@@ -244,7 +247,13 @@ def _same_act(entry: Step, made: Step) -> bool:
     return entry["action"] == made["action"] and bool(set(entry["hosts"]) & set(made["hosts"]))
 
 
+def _named(values: dict[str, t.Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in values.items())
+
+
 def _shown(value: t.Any) -> str:
     if value is None:
         return "unknown"
+    if isinstance(value, dict):
+        return _named(value)
     return ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)

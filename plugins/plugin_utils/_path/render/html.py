@@ -10,6 +10,7 @@ import itertools
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import chart, content
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
 
 _STYLE = """
 body{font:15px/1.45 sans-serif;color:#111;background:#fff;max-width:1080px;margin:1.5em auto;padding:0 1em}
@@ -72,7 +73,7 @@ def _block(block: content.Block) -> str:
     return f"<p>{_escaped(block.text)}</p>"
 
 
-def _item(item: content.Item) -> str:
+def _item(item: Item) -> str:
     lead = f"<b>{_escaped(item.lead)}:</b> " if item.lead else ""
     return lead + _escaped(item.text)
 

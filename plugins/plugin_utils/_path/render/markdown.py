@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import content
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
 
 # Everything that starts something inside a line, in CommonMark and in what forges add to it: emphasis, code, links,
 # tables, strikes, mentions, numbers of issues, formulas, templates.
@@ -60,7 +61,7 @@ def _address(url: str) -> str:
     return url.replace("(", "%28").replace(")", "%29")
 
 
-def _item(item: content.Item) -> str:
+def _item(item: Item) -> str:
     return f"**{escaped(item.lead)}:** {escaped(item.text)}" if item.lead else escaped(item.text)
 
 

@@ -66,7 +66,8 @@ def lines(table: dict[str, t.Any]) -> list[str]:
 
 
 def _cells(row: Row) -> list[t.Any]:
-    return row["short"] or row["cells"]
+    cells: list[t.Any] = row["short"] or row["cells"]
+    return cells
 
 
 def _width(column: dict[str, t.Any], cells: list[t.Any]) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils._host import files as _host_files
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal, wal_copy
 
 from tests.unit.module_utils._host.killing import killed_before_each_call
@@ -230,7 +231,7 @@ def test_where_only_the_way_to_the_disk_fails_the_copy_stays(host: Host, monkeyp
 def test_what_is_mounted_is_not_renamed(host: Host, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"36 35 98:0 / / rw - ext4 /dev/a rw\n37 36 98:0 /x {host.data / name} rw - ext4 /dev/a rw\n")
-    monkeypatch.setattr(wal_copy, "_MOUNTS", str(mounts))
+    monkeypatch.setattr(_host_files, "MOUNTS", str(mounts))
     before = host.logs()
     with pytest.raises(wal_copy.Refused, match=f"{name} is mounted from elsewhere"):
         host.back()
@@ -250,13 +251,6 @@ def test_another_file_system_is_not_renamed(host: Host, monkeypatch: pytest.Monk
         host.back()
     monkeypatch.undo()
     assert host.logs() == before
-
-
-def test_a_mounted_folder_has_its_name_as_it_is_written_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text("36 35 98:0 / /a\\040b\\134c rw - ext4 /dev/a rw\nshort\n")
-    monkeypatch.setattr(wal_copy, "_MOUNTS", str(mounts))
-    assert wal_copy.mounts() == {"/a b\\c": "ext4"}
 
 
 def test_a_node_that_starts_while_the_logs_are_read_keeps_its_log(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,4 +16,4 @@ if __name__ == "__main__":
         with open(module.params["api"], encoding="utf-8") as stream:
             module.exit_json(evidence=json.load(stream))
     except OSError as error:
-        module.fail_json(msg=f"no answer: {error.strerror}", exception="")
+        module.exit_json(error={"kind": "refused", "text": f"no answer: {error.strerror}"})

@@ -67,14 +67,18 @@ def assess(bundle: Data) -> Data:
         summary=f"The lamp in the hall: {status}.",
         next_lines=["Look at the lamp."] if status == "unknown" else [],
         started_at=lamp["since"] if lamp and status == "incident" else None,
-        view=verdicts.View("THE LAMP IS OFF" if status == "incident" else status.upper(), tables=(table,), gauges=(gauge,)),
+        view=verdicts.View(
+            "THE LAMP IS OFF" if status == "incident" else status.upper(), tables=(table,), gauges=(gauge,)
+        ),
         details={"boot": lamp and lamp["boot"]},
         hand_over=[{"incident": "mains", "because": "the mains are off"}] if lamp and not lamp["mains"] else [],
     )
 
 
 def _step(action: str, **more: t.Any) -> Data:
-    return step(action, f"{ACTIONS[action].words} api", ["api"], why="it is dark", undo=f"see {DIGEST_MARK}", risk="", **more)
+    return step(
+        action, f"{ACTIONS[action].words} api", ["api"], why="it is dark", undo=f"see {DIGEST_MARK}", risk="", **more
+    )
 
 
 def plan(bundle: Data, verdict: Data, reason: t.Optional[str]) -> Data:
@@ -83,7 +87,13 @@ def plan(bundle: Data, verdict: Data, reason: t.Optional[str]) -> Data:
     watts = {"watts": bundle["settings"].get("lamp_watts", 5)}
     steps = [_step(OPEN_PANEL), _step(TURN_ON, parameters=watts, impact=impact), _step(CLOSE_PANEL)] if wanted else []
     draft = {"scopes": ["lamp:hall"], "basis": {"boot": verdict["details"]["boot"]}, "steps": steps}
-    return {**draft, "withheld": [], "messages": [], "decision": None, "put_back": [_step(CLOSE_PANEL)] if wanted else []}
+    return {
+        **draft,
+        "withheld": [],
+        "messages": [],
+        "decision": None,
+        "put_back": [_step(CLOSE_PANEL)] if wanted else [],
+    }
 
 
 def check_step(bundle: Data, plan: Data, wanted: Data) -> Data:
@@ -99,7 +109,10 @@ def check_step(bundle: Data, plan: Data, wanted: Data) -> Data:
 
 def recovered(bundle: Data, plan: Data, before: Data) -> Data:
     lamp = newest(bundle)
-    return {"recovered": bool(lamp and lamp["on"]), "because": "The lamp is on." if lamp and lamp["on"] else "It is dark."}
+    return {
+        "recovered": bool(lamp and lamp["on"]),
+        "because": "The lamp is on." if lamp and lamp["on"] else "It is dark.",
+    }
 
 
 def settings(values: t.Mapping[str, t.Any]) -> Data:
