@@ -363,7 +363,7 @@ def path_of_all() -> list[Path]:
 def test_the_path_knows_no_incident(path: Path) -> None:
     name = path.relative_to(REPO).as_posix()
     text = path.read_text(encoding="utf-8")
-    documented = name.startswith("plugins/modules/") or path.suffix == ".md"
+    documented = name.startswith("plugins/modules/") or path.name in ("README.md", "argument_specs.yml")
     for phrase in SAID_OF_A_RECORD + (SAMPLES if documented else ()):
         text = text.replace(phrase, "")
     found = {word.lower() for word in OF_ONE_INCIDENT.findall(text)}

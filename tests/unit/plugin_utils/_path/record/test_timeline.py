@@ -124,7 +124,8 @@ def test_how_it_ended_is_what_the_newest_run_says() -> None:
 KINDS = [*timeline._WORDS, "other", 7, None]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
 )
 KEYS = [
     *("because", "held_on", "taken_on", "steps", "withheld", "digest", "who", "hosts", "step", "what", "ok", "needed"),
@@ -132,7 +133,10 @@ KEYS = [
 ]
 
 
-@given(st.lists(st.tuples(st.sampled_from(KINDS), JSON | st.dictionaries(st.sampled_from(KEYS), JSON), JSON)))
+BODY = JSON | st.dictionaries(st.sampled_from(KEYS), JSON, max_size=6)
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), BODY, JSON), max_size=6))
 def test_entries_of_another_shape_are_told_all_the_same(told: list[tuple[t.Any, t.Any, t.Any]]) -> None:
     entries = [{"kind": kind, "data": body, "run": run, "at": run} for kind, body, run in told]
     for one in entries:
