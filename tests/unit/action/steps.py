@@ -88,9 +88,9 @@ class Run:
         known = {"declared": {}, "target": True, "observed": True, "groups": ["lamps"]}
         self.state.keep("bundle", bundles.new(incident, now(), {host: dict(known) for host in hosts}))
 
-    def call(self, module: t.Any, variables: Data | None = None, answer: t.Any = None, /, **args: t.Any) -> Data:
+    def call(self, plugin_module: t.Any, variables: Data | None = None, answer: t.Any = None, /, **args: t.Any) -> Data:
         """Run one step. ``answer``: of the module that it runs on a host, as a value or a function of its arguments."""
-        step = plugin(module, {"run_dir": self.state.path, **args}, variables)
+        step = plugin(plugin_module, {"run_dir": self.state.path, **args}, variables)
 
         def execute(module_name: str, module_args: Data, task_vars: t.Any) -> Data:
             found: Data = answer(module_name, module_args) if callable(answer) else answer

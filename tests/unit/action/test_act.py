@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils._internal._datatag import AnsibleTaggedObject
 from ansible_collections.virtengine.incident.plugins.action import incident_act
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import Action, Call
@@ -275,5 +276,5 @@ def test_templates_in_arguments_and_answers_stay_text(run: Run) -> None:
     template = "{{ lookup('pipe', 'id') }}"
     answer = {"lit": True, "msg": template}
     result = run.act("lamp_switch", {"state": "on", "note": template}, "api-1", answer, ISSUED)
-    assert result["answer"]["msg"] == template and type(result["answer"]["msg"]) is str
+    assert result["answer"]["msg"] == template and not isinstance(result["answer"]["msg"], AnsibleTaggedObject)
     assert run.state.noted("step1")["api-1"][0]["args"]["note"] == template

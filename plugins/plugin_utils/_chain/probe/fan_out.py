@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import answers as cometbft_answers
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import dialable, rpc
-from ansible_collections.virtengine.incident.plugins.module_utils._host import http as _http
+from ansible_collections.virtengine.incident.plugins.module_utils._host import http_one as _http
 from ansible_collections.virtengine.incident.plugins.module_utils._host import json as _rpc_json
 from ansible_collections.virtengine.incident.plugins.module_utils._host.http_many import Many, Question, Reply
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, failed, stamp

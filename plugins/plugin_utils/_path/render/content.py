@@ -14,7 +14,12 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import timeline
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import contacts, runbook, why
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import plan as plan_view
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import bar, moment, number, tidy
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
+    gauge_bar,
+    moment,
+    number,
+    tidy,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.table import (
     own_gauges,
@@ -262,7 +267,7 @@ def _check(record: Record) -> list[Block]:
 
 def gauge_text(picture: Picture) -> str:
     """A gauge where nothing can be drawn."""
-    return f"{bar(picture.gauge)}\n{tidy(picture.gauge['legend'])}"
+    return f"{gauge_bar(picture.gauge)}\n{tidy(picture.gauge['legend'])}"
 
 
 def _time(stamp: t.Any) -> str:

@@ -202,7 +202,7 @@ def clock(stamp: t.Any, day: t.Any = None) -> str | None:
     return found[2] if same else f"{found[1]} {found[2]}"
 
 
-def bar(gauge: dict[str, t.Any]) -> str:
+def gauge_bar(gauge: dict[str, t.Any]) -> str:
     """``[#####??...|......] 32 of 100 ...``: a gauge of a verdict in one line, with its words behind it.
 
     ``#`` counts, ``?`` cannot be told, ``|`` is what is needed. Rounding never lets a bar reach the line that the value

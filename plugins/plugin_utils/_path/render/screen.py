@@ -17,10 +17,10 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render i
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
     COLUMNS,
     INDENT,
-    bar,
     command,
     cut,
     fitted,
+    gauge_bar,
     tidy,
     typed,
     width,
@@ -115,7 +115,7 @@ def _pictures(verdict: Verdict) -> list[str]:
 
 def _bar(gauge: dict[str, t.Any]) -> list[str]:
     """The gauge; words that do not fit behind its bar stand below it, for half a number would be misread."""
-    return wrap(bar(gauge), INDENT, most=3)
+    return wrap(gauge_bar(gauge), INDENT, most=3)
 
 
 def _items(items: t.Sequence[Item]) -> list[str]:

@@ -82,7 +82,7 @@ def gauge(total: int, needed: int, value: int, unknown: int = 0) -> dict[str, ob
     ],
 )
 def test_the_bar_never_lies_about_the_line(total: int, needed: int, value: int, unknown: int, start: str) -> None:
-    drawn = layout.bar(gauge(total, needed, value, unknown))
+    drawn = layout.gauge_bar(gauge(total, needed, value, unknown))
     assert drawn.startswith(start)
     assert drawn[52:] == "] in words"
 
@@ -90,14 +90,14 @@ def test_the_bar_never_lies_about_the_line(total: int, needed: int, value: int, 
 @given(st.integers(1, 2**64), st.data())
 def test_the_bar_reaches_the_line_exactly_when_the_value_does(total: int, data: st.DataObject) -> None:
     needed, value = data.draw(st.integers(1, 2 * total)), data.draw(st.integers(0, total))
-    drawn = layout.bar(gauge(total, needed, value, data.draw(st.integers(0, total - value))))
+    drawn = layout.gauge_bar(gauge(total, needed, value, data.draw(st.integers(0, total - value))))
     assert ("#|" in drawn) == (value >= needed)
     assert drawn.index("]") == 52
 
 
 @pytest.mark.parametrize("total", [0, -1, None, "many"])
 def test_without_a_total_only_the_words_are_left(total: object) -> None:
-    assert layout.bar({**gauge(1, 1, 1), "total": total}) == "in words"
+    assert layout.gauge_bar({**gauge(1, 1, 1), "total": total}) == "in words"
 
 
 @pytest.mark.parametrize(
