@@ -19,7 +19,7 @@ RIG = "demo"
 FAULT_HOST = "vh1"
 CANNOT_CARRY_HOSTS = 3
 RECORDED = "tests/data/recorded/stopped.json"
-DIGEST = re.compile(r"incident_approve=([a-z]+-[0-9a-f]{16})")
+DIGEST = re.compile(r"incident_approve=([a-z_]+-[0-9a-f]{16})")
 
 
 class Failed(Exception):

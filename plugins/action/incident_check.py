@@ -7,201 +7,223 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import looks
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
     ControllerAction,
     Refusal,
     plain,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.looks import (
-    add_look,
-    answered_hosts,
-    lock_result,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import undo
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import screen
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as bundles
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import timeline
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import plan as plan_view
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
-# Each look waits 3 s and takes 2 or 3 more: a little over a minute, the time that a block has to come after quorum.
-MOST_LOOKS = 12
+Data = dict[str, t.Any]
 
 
 class ActionModule(ControllerAction):
-    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+    ARGUMENTS: t.ClassVar[Data] = {
         "run_dir": {"type": "path", "required": True},
-        "phase": {"type": "str", "required": True, "choices": ["lock_first", "lock", "before", "after", "recovered"]},
-        "look": {"type": "int"},
+        "phase": {
+            "type": "str",
+            "required": True,
+            "choices": ["lock_first", "lock", "before", "after", "recovered", "put_back"],
+        },
         "step": {"type": "dict"},
     }
 
-    def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def step(self, args: Data, task_vars: Data) -> Data:
         state = RunState(args["run_dir"])
-        phase = getattr(self, f"_{args['phase']}")
-        answer: dict[str, t.Any] = phase(state, args, task_vars)
-        return answer
+        incident = registry.incident(state.facts["incident"])
+        step = plain(args["step"]) if args["step"] is not None else {}
+        phase: t.Callable[[RunState, Incident, Data], Data] = getattr(self, f"_{args['phase']}")
+        return phase(state, incident, step)
 
-    def _lock_first(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _lock_first(self, state: RunState, incident: Incident, step: Data) -> Data:
         """One host decides between runs that come at the same moment: the loser takes the lock nowhere."""
-        return self._took(state, task_vars, [state.read("gate")["lock_first"]])
+        return taken(state, [state.read("gate")["lock_first"]])
 
-    def _lock(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _lock(self, state: RunState, incident: Incident, step: Data) -> Data:
         """All hosts that answered in the last look must have given us the lock."""
-        answer = self._took(state, task_vars, answered_hosts(state.read("bundle")))
+        answer = taken(state, bundles.answered(state.read("bundle"), incident.sources))
         # Only now is the digest used: a run that met another's lock did nothing, and may come back with it.
         gate = state.read("gate")
         used = {key: gate[key] for key in ("digest", "resumed", "break_glass_reason")}
-        state.keep("gate", {**gate, "locked_on": answer["taken_on"]})
         state.record().append("approved", {"who": state.facts["who"], **used})
+        state.keep("gate", {**gate, "locked_on": answer["taken_on"]})
         return answer
 
-    @staticmethod
-    def _took(state: RunState, task_vars: dict[str, t.Any], hosts: list[str]) -> dict[str, t.Any]:
-        missing, held, taken = [], [], []
-        for host in hosts:
-            result = lock_result(task_vars["hostvars"][host])
-            answer = result.get("answer") or {}
-            if answer.get("spent") and not state.read("gate")["resumed"]:
-                raise Refusal(
-                    f"The digest was used before, as {host} knows. Nothing was done. Approve the plan of now."
-                )
-            if result.get("ok") and answer.get("held"):
-                taken.append(host)
-            elif answer.get("held_by"):
-                held.append((host, answer["held_by"]))
-            else:
-                missing.append(f"{host}: {(result.get('error') or {}).get('text', 'no answer')}")
-        state.record().append("lock", {"taken_on": taken, "held_on": held, "not_taken": missing})
-        if held:
-            owner = held[0][1]
-            raise Refusal(
-                f"Another responder holds the lock of this chain on {', '.join(name for name, _who in held)}: "
-                f"{owner.get('owner')} ({owner.get('who')}, {owner.get('age_s')} s ago). Nothing was done. If that run is "
-                f"dead, run again with -e incident_break_lock={owner.get('owner')}"
-            )
-        if missing:
-            raise Refusal("The lock could not be taken, nothing was done. " + "; ".join(missing))
-        return {"taken_on": taken}
-
-    def _before(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _before(self, state: RunState, incident: Incident, step: Data) -> Data:
         """Guards, from an observation of all hosts that is seconds old."""
         plan, gate = state.read("plan"), state.read("gate")
         state.keep("gate", {**gate, "cleared": None})
-        step = approved_step(gate, plain(args["step"]))
-        if step["host"] not in gate["locked_on"]:
+        step = approved_step(gate, step)
+        unlocked = sorted(set(step["hosts"]) - set(gate["locked_on"]))
+        if unlocked:
             raise Refusal(
-                f"{step['host']} did not answer when the lock was taken, so it is not locked: it gets no step."
+                f"{', '.join(unlocked)} did not answer when the lock was taken, so it is not locked: it gets no step."
             )
         try:
-            still_locked(state.facts["run"], gate["locked_on"], task_vars["hostvars"])
+            still_locked(state, gate)
         except Refusal:
             # Nothing of this run may touch a host any more, not even to put back what it changed.
-            state.keep("gate", {**gate, "cleared": None, "locked_on": []})
+            state.keep("gate", {**gate, "cleared": None, "locked_on": [], "lost_on": gate["locked_on"]})
             raise
-        bundle = add_look(state.read("bundle"), args["look"], task_vars)
-        state.keep("bundle", bundle)
-        told = {**plan, "begun": undo.begun(state.record().entries(), gate["digest"])}
-        checked = registry.incident(state.facts["incident"]).check_step(bundle, told, step)
-        next_look = args["look"] + 1
-        if checked["needed"] and not checked["ok"] and checked["wait"] and self._may_look_again(state, step["number"]):
-            return {"wait": True, "needed": False, "next_look": next_look}
+        bundle = looks.add_look(state, incident)
+        begun = timeline.begun(state.record().entries(), gate["digest"])
+        checked = incident.check_step(bundle, {**plan, "begun": begun}, step)
+        if checked["needed"] and not checked["ok"] and checked["wait"] and self._may_look_again(state, incident, step):
+            return self._look_again(state, incident, wait=True, needed=False)
         record = state.record()
-        answer = {"wait": False, "moving": checked["moving"], "height": checked["height"], "next_look": next_look}
-        record.append("guard", {"step": step["number"], "host": step["host"], "action": step["action"], **checked})
+        named = {"step": step["number"], **{key: step[key] for key in ("action", "what", "hosts")}}
+        record.append("guard", {**named, **checked})
         if not checked["needed"]:
-            self.say([screen.step_line(step, "not needed any more", plan)])
-            return {"needed": False, **answer}
+            self.say([plan_view.step_line(step, "not needed any more", plan)])
+            return self._look_again(state, incident, wait=False, needed=False, give=checked["give"])
         if not checked["ok"]:
             raise Refusal(f"Step {step['number']} was not taken: {checked['because']}")
         # The guards are those of this action: what is cleared is that and nothing else.
-        cleared = {"step": step["number"], "host": step["host"], "action": step["action"]}
-        state.keep("gate", {**gate, "cleared": cleared})
-        record.append("action_started", {**cleared, "undo": step.get("undo")})
-        self.say([screen.step_line(step, "begun", plan)])
-        return {"needed": True, **answer}
+        state.keep("gate", {**gate, "cleared": {**named, "noted": f"step{step['number']}"}})
+        record.append("action_started", {**named, "undo": step["undo"]})
+        self.say([plan_view.step_line(step, "begun", plan)])
+        return self._look_again(state, incident, wait=False, needed=True, give=checked["give"])
 
     @staticmethod
-    def _may_look_again(state: RunState, occasion: int | str) -> bool:
-        """Count the looks of one occasion; False when they are used up."""
-        looks = state.read("looks") or {}
-        taken = looks.get(str(occasion), 0) + 1
-        state.keep("looks", {**looks, str(occasion): taken})
-        return bool(taken < MOST_LOOKS)
+    def _look_again(state: RunState, incident: Incident, *, wait: bool, **answer: t.Any) -> Data:
+        """The answer of a check that used up a look: the next one has another number, and a pause where it waits."""
+        looks.turn(state, incident.timing.wait_s if wait else 0)
+        return {"give": {}, **answer, "wait": wait, "next_look": looks.current(state)["number"]}
 
-    def _after(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """What the step did: every answer its action registered, and whether the chain moves where it should."""
-        step, plan = plain(args["step"]), state.read("plan")
-        variables = task_vars["hostvars"][step["host"]]
-        # The incident's own action files register these, under the incident's name.
-        acted = plain(variables.get(f"_{state.facts['incident']}_acted") or {})
-        waited = plain(variables.get(f"_{state.facts['incident']}_waited") or {})
-        if str(waited.get("started_at") or "") < str(acted.get("finished_at") or ""):
-            # Of an earlier step on this host: a step without a wait leaves the old answer standing.
-            waited = {}
-        state.keep("gate", {**state.read("gate"), "cleared": None})
-        waiting = waited.get("answer") or {}
-        problem = None
-        if not acted.get("ok"):
-            problem = (acted.get("error") or {}).get("text", "the step gave no answer")
-        elif not waited.get("skipped") and waited and not (waited.get("ok") and waiting.get("reached")):
-            text = (waited.get("error") or {}).get("text") or str(waiting.get("msg") or "no new block was seen")
-            problem = f"the chain did not go on as it should: {text}. Stop here and diagnose again"
+    @staticmethod
+    def _may_look_again(state: RunState, incident: Incident, step: Data) -> bool:
+        """Count the looks of one occasion (a step; no step: the recovery); False when they are used up."""
+        counts, occasion = state.read("looks") or {}, str(step.get("number"))
+        count = counts.get(occasion, 0) + 1
+        state.keep("looks", {**counts, occasion: count})
+        return bool(count < incident.timing.most_looks)
+
+    def _after(self, state: RunState, incident: Incident, step: Data) -> Data:
+        """What the step came to: every call of its action on each of its hosts."""
+        plan, gate = state.read("plan"), state.read("gate")
+        step = approved_step(gate, step)
+        state.keep("gate", {**gate, "cleared": None})
+        calls = state.noted(f"step{step['number']}")
+        problem = problem_of(step, calls)
+        times = sorted(call[key] for done in calls.values() for call in done for key in ("started_at", "finished_at"))
         state.record().append(
             "action_finished",
             {
                 "step": step["number"],
-                "host": step["host"],
-                "action": step["action"],
+                **{key: step[key] for key in ("action", "what", "hosts")},
                 "ok": problem is None,
                 "problem": problem,
-                "started_at": acted.get("started_at"),
-                "finished_at": waited.get("finished_at") or acted.get("finished_at"),
-                "did": (acted.get("answer") or {}).get("actions"),
+                "started_at": times[0] if times else None,
+                "finished_at": times[-1] if times else None,
+                "did": {host: [call["answer"].get("actions") for call in done] for host, done in calls.items()},
             },
         )
-        self.say([screen.step_line(step, "done" if problem is None else "FAILED", plan)])
+        self.say([plan_view.step_line(step, "done" if problem is None else "FAILED", plan)])
         if problem:
-            raise Refusal(f"Step {step['number']} ({step['action']} on {step['host']}) failed: {problem}.")
+            raise Refusal(f"Step {step['number']} ({step['what']}) failed: {problem}. Stop here and diagnose again.")
         return {}
 
-    def _recovered(self, state: RunState, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Blocks come and every validator that was acted on signs."""
-        bundle = add_look(state.read("bundle"), args["look"], task_vars)
-        state.keep("bundle", bundle)
-        incident = registry.incident(state.facts["incident"])
+    def _put_back(self, state: RunState, incident: Incident, step: Data) -> Data:
+        """At the end: what the plan says is put back, on the hosts that are locked. It never fails the closing."""
+        gate = state.read("gate")
+        hosts = sorted(set(step["hosts"]) & set(gate.get("locked_on", [])))
+        known = any(step["action"] == entry["action"] and step["hosts"] == entry["hosts"] for entry in gate["put_back"])
+        cleared = {"step": "at the end", "action": step["action"], "hosts": hosts if known else [], "noted": "put_back"}
+        state.keep("gate", {**gate, "cleared": None, "putting_back": cleared})
+        return {"hosts": cleared["hosts"]}
+
+    def _recovered(self, state: RunState, incident: Incident, step: Data) -> Data:
+        """Is it over, by a fresh look."""
+        bundle = looks.add_look(state, incident)
         state.keep("verdict_after", incident.assess(bundle))
         recovery = incident.recovered(bundle, state.read("plan"), state.read("verdict"))
         state.keep("recovery", recovery)
-        again = not recovery["recovered"] and self._may_look_again(state, "recovered")
-        return {
-            **{key: recovery[key] for key in ("recovered", "because")},
-            "wait": again,
-            "next_look": args["look"] + 1,
-        }
+        again = not recovery["recovered"] and self._may_look_again(state, incident, {})
+        return self._look_again(
+            state, incident, wait=again, recovered=recovery["recovered"], because=recovery["because"]
+        )
 
 
-def approved_step(gate: dict[str, t.Any], step: dict[str, t.Any]) -> dict[str, t.Any]:
+def taken(state: RunState, hosts: list[str]) -> Data:
+    """The hosts on which all scopes are locked by this run. Refusal where one of ``hosts`` is missing."""
+    gate = state.read("gate")
+    noted = state.noted("lock_acquired")
+    missing, held, ours = [], [], []
+    for host in hosts:
+        results = noted.get(host, [])
+        if any(result["answer"].get("used") for result in results) and not gate["resumed"]:
+            raise Refusal(
+                f"The digest was used before, as {host} knows. Nothing was done. Approve the plan printed now."
+            )
+        others = [by for result in results if isinstance(by := result["answer"].get("held_by"), dict)]
+        got = {result["args"]["scope"] for result in results if result["ok"] and result["answer"].get("held")}
+        if others:
+            held.append((host, others[0]))
+        elif got >= set(gate["scopes"]):
+            ours.append(host)
+        else:
+            wrong = next((result["error"]["text"] for result in results if result["error"]), "no answer")
+            missing.append(f"{host}: {wrong}")
+    state.record().append("lock", {"scopes": gate["scopes"], "taken_on": ours, "held_on": held, "not_taken": missing})
+    if held:
+        owner, who, age = (clean(held[0][1].get(key)) for key in ("owner", "who", "age_s"))
+        raise Refusal(
+            f"Another responder holds the lock of {', '.join(gate['scopes'])} on {', '.join(name for name, _who in held)}: "
+            f"{owner or 'an unreadable lock file'} ({who or 'unknown'}, {age or '?'} s ago). Nothing was done. "
+            + (f"If that run is dead, run again with -e incident_break_lock={owner}" if owner else "Look at that file.")
+        )
+    if missing:
+        raise Refusal("The lock could not be taken, nothing was done. " + "; ".join(missing))
+    return {"taken_on": ours}
+
+
+def approved_step(gate: Data, step: Data) -> Data:
     """The step of the approved plan that ``step`` claims to be. Raises Refusal where it is none of them."""
     for approved in gate["steps"]:
-        if all(step.get(key) == approved[key] for key in ("number", "action", "host")):
+        if all(step.get(key) == approved[key] for key in ("number", "action", "hosts")):
             return dict(approved)
+    hosts = step.get("hosts")
+    on = ", ".join(str(host) for host in hosts) if isinstance(hosts, list) else str(hosts)
     raise Refusal(
-        f"{step.get('action')} on {step.get('host')} (step {step.get('number')}) is no step of the approved plan. Nothing "
-        "was done."
+        f"{step.get('action')} on {on} (step {step.get('number')}) is no step of the approved plan. Nothing was done."
     )
 
 
-def still_locked(run: str, hosts: list[str], hostvars: t.Mapping[str, t.Any]) -> None:
-    """Raise Refusal unless the lock is still held by ``run`` on all ``hosts`` that answer, and one answers.
+def problem_of(step: Data, calls: dict[str, list[Data]]) -> str | None:
+    """Why a step has not succeeded, or None: every call that was made has an answer without an error, on all its hosts."""
+    for host in step["hosts"]:
+        if not calls.get(host):
+            return f"{host} gave no answer"
+        wrong = next((call["error"]["text"] for call in calls[host] if not call["ok"]), None)
+        if wrong is not None:
+            return wrong if len(step["hosts"]) == 1 else f"{host}: {wrong}"
+    return None
+
+
+def still_locked(state: RunState, gate: Data) -> None:
+    """Raise Refusal unless this run still holds every lock on all its hosts that answer in this look, and one answers.
 
     A lock can be broken by name while its run still lives: that run must not act beside the other one.
     """
+    answers = looks.locks_of_look(state, looks.current(state)["number"])
     lost, seen = [], 0
-    for host in hosts:
-        result = plain(hostvars[host].get("_incident_lock_now") or {})
-        holder = (result.get("answer") or {}).get("held_by") or {}
-        if result.get("ok") and holder.get("owner") != run:
-            lost.append(f"{host} (now held by {holder.get('owner') or 'nobody'})")
-        seen += bool(result.get("ok"))
+    for host in gate["locked_on"]:
+        answer = answers.get(host)
+        if answer is None or not answer["ok"]:
+            continue
+        seen += 1
+        owners = {lock["scope"]: lock["owner"] for lock in answer["locks"]}
+        gone = [scope for scope in gate["scopes"] if owners.get(scope) != state.facts["run"]]
+        lost += [f"{host} (now held by {owners.get(scope) or 'nobody'})" for scope in gone]
     if lost or not seen:
         where = ", ".join(lost) or "any host that answers"
-        raise Refusal(f"The lock of this chain is no longer ours on {where}. Somebody broke it: nothing more is done.")
+        raise Refusal(
+            f"The lock of {', '.join(gate['scopes'])} is no longer ours on {where}. Somebody broke it: nothing more is done."
+        )

@@ -6,73 +6,72 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
+    SCREEN_LAST,
     ControllerAction,
     Refusal,
-    plain,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.looks import lock_result
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import command as _command
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import report as _report
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import screen as _screen
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import command, html, markdown, screen
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.screen import Ended
+
+Data = dict[str, t.Any]
 
 
 class ActionModule(ControllerAction):
-    ARGUMENTS: t.ClassVar[dict[str, t.Any]] = {
+    ARGUMENTS: t.ClassVar[Data] = {
         "run_dir": {"type": "path", "required": True},
         "failed_message": {"type": "str"},
         "fail_on": {"type": "str", "choices": ["never", "incident", "degraded", "unknown"], "default": "never"},
     }
 
-    def step(self, args: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def step(self, args: Data, task_vars: Data) -> Data:
         state = RunState(args["run_dir"])
-        facts, record = state.facts, state.record()
-        broken: list[str] = []
-        verdict, plan = state.read("verdict"), state.read("plan")
-        recovery, gate = state.read("recovery"), state.read("gate")
+        facts, record, gate = state.facts, state.record(), state.read("gate")
+        verdict, plan, recovery = state.read("verdict"), state.read("plan"), state.read("recovery")
         outcome, lines = outcome_of(state, args["failed_message"])
-        left = locks_left(task_vars) if gate else []
-        stays = put_back_failed(facts["incident"], task_vars) if gate else []
+        left, back, stays = (locks_left(state), *put_back(state, gate)) if gate else ([], [], [])
         entries = [("verified", recovery)] if recovery is not None else []
-        entries += [("note", {"lock_left_on": left})] if left else []
-        entries += [("note", {"not_put_back_on": stays})] if stays else []
+        notes = {"put_back_on": back, "not_put_back_on": stays, "lock_left_on": left}
+        entries += [("note", {name: hosts}) for name, hosts in notes.items() if hosts]
         entries.append(("run_finished", {"outcome": outcome, "because": list(lines)}))
+        head, report = None, None
         try:
             for kind, data in entries:
                 record.append(kind, data)
             head = record.head()
-            report = self._report(record, verdict, plan, head)
+            report = self._report(state, verdict, plan, head)
         except (Refusal, OSError, hash_chain.BrokenRecord) as error:
             # The screen is what the engineer waits for: it comes out whatever became of the record.
-            head, report = None, None
-            broken = [f"The record could not be ended: {error}"]
-        shown = state.read("verdict_after") if outcome in ("recovered", "not_recovered") else verdict
-        shown = shown or verdict
-        if verdict:
-            lines += broken
-            # A run that acted held the lock itself, and one that was refused has said who holds it.
-            lines += (state.read("holders") or []) if outcome in ("planned", "diagnosed") else []
-            lines += [f"What a step changed for a time is not put back on {', '.join(stays)}."] if stays else []
-            lines += [f"The lock could not be given back on {', '.join(left)}."] if left else []
-            screen = _screen.final(
-                shown,
-                plan,
-                approve_command=self._approve_command(facts, plan, task_vars),
-                record_path=report or (record.path if record.kept else None),
-                head_hash=head,
-                outcome=outcome,
-                lines=lines,
-            )
-            self.say(screen)
+            lines = [*lines, f"The record could not be ended: {error}"]
+        shown = (state.read("verdict_after") if outcome in ("recovered", "not_recovered") else None) or verdict
+        # A run that acted held the lock itself, and one that was refused has said who holds it.
+        lines += (state.read("holders") or []) if outcome in ("planned", "diagnosed") else []
+        lines += [f"What a step changed for a time is not put back on {', '.join(stays)}."] if stays else []
+        lines += [f"The lock could not be given back on {', '.join(left)}."] if left else []
+        ended = Ended(
+            outcome=outcome,
+            lines=lines,
+            approve_command=self._approve_command(facts, plan, task_vars),
+            record_path=_from_here(report or record.path),
+            head_hash=head,
+            advice=registry.incident(facts["incident"]).advice.get(outcome, ()),
+        )
+        page = screen.final(shown, plan, ended) if verdict else []
+        # The callback beside the playbooks prints it below Ansible's own recap; without it, it is printed here.
+        if not os.environ.get(SCREEN_LAST):
+            self.say(page)
         state.remove()
         return {
             "stats": {
                 "incident": facts["incident"],
+                "subject": (shown or {}).get("subject"),
                 "status": (shown or {}).get("status", "unknown"),
                 "severity": (shown or {}).get("severity"),
                 "summary": (shown or {}).get("summary"),
@@ -81,34 +80,44 @@ class ActionModule(ControllerAction):
                 "record": record.path,
                 "record_head": head,
             },
+            "screen": page,
             "record_path": record.path,
             "outcome": outcome,
             "ending": ending(args["fail_on"], verdict, outcome, args["failed_message"]),
         }
 
     @staticmethod
-    def _approve_command(facts: dict[str, t.Any], plan: t.Any, task_vars: dict[str, t.Any]) -> str | None:
+    def _approve_command(facts: Data, plan: t.Any, task_vars: Data) -> str | None:
         """Nothing is approved without steps, and nothing that was planned from saved evidence."""
         if facts["replay"] or not plan or not plan["steps"]:
             return None
         awx = any(name in task_vars for name in ("awx_job_id", "tower_job_id"))
-        return _command.approve(plan["digest"], sys.argv, awx)
+        return command.approve(plan["digest"], sys.argv, awx)
 
     @staticmethod
-    def _report(record: t.Any, verdict: t.Any, plan: t.Any, head: str | None) -> str | None:
-        if not record.kept or verdict is None:
+    def _report(state: RunState, verdict: t.Any, plan: t.Any, head: str | None) -> str | None:
+        """Verdict and report beside the journal; the path of the page, None where no record is kept."""
+        record = state.record()
+        if record.path is None or verdict is None:
             return None
         whole = {
-            "id": record.path.rsplit("/", 1)[-1],
+            "id": os.path.basename(record.path),
             "entries": record.entries(),
             "verdict": verdict,
             "plan": plan,
             "head": head,
+            "contacts": state.facts["contacts"],
+            "dashboards": state.facts["dashboards"],
         }
         record.write("verdict.json", json.dumps(verdict, indent=1))
-        record.write("report.md", _report.markdown(whole))
-        page: str | None = record.write("report.html", _report.html(whole))
-        return page
+        record.write("report.md", markdown.page(whole))
+        return record.write("report.html", html.page(whole))
+
+
+def _from_here(path: str | None) -> str | None:
+    """A path as a person types it who stands where the command was typed."""
+    here = os.path.join(os.getcwd(), "")
+    return path[len(here) :] if path is not None and path.startswith(here) else path
 
 
 def ending(fail_on: str, verdict: dict[str, t.Any] | None, outcome: str, failed_message: str | None) -> str | None:
@@ -117,9 +126,7 @@ def ending(fail_on: str, verdict: dict[str, t.Any] | None, outcome: str, failed_
     Schedules and CI want the verdict as an exit code (``incident_fail_on``); a run that recovered is no failure.
     """
     if outcome in ("not_recovered", "refused"):
-        return (
-            failed_message or "The chain is not proven to have recovered: the screen above says what stands in the way."
-        )
+        return failed_message or "The recovery is not proven: the screen says what stands in the way."
     if fail_on == "never" or outcome == "recovered":
         return None
     status = (verdict or {}).get("status", "unknown")
@@ -143,23 +150,25 @@ def outcome_of(state: RunState, failed_message: str | None) -> tuple[str, list[s
     return "diagnosed", []
 
 
-def put_back_failed(incident: str, task_vars: dict[str, t.Any]) -> list[str]:
-    """Hosts on which what the steps changed only for a time could not be put back."""
-    failed = []
-    for host in task_vars["ansible_play_hosts_all"]:
-        result = plain(task_vars["hostvars"][host].get(f"_{incident}_put_back") or {})
-        if result and not result.get("skipped") and not result.get("ok"):
-            failed.append(host)
-    return failed
+def put_back(state: RunState, gate: Data) -> tuple[list[str], list[str]]:
+    """Hosts on which what the steps changed only for a time was put back, and those on which it stays as it is.
+
+    It stays as well where the lock was lost: another run acts there then, but whoever reads the screen has to know.
+    """
+    done = state.noted("put_back")
+    locked = {*gate.get("locked_on", []), *gate.get("lost_on", [])}
+    due = {host for entry in gate["put_back"] for host in entry["hosts"]} & locked
+    back = {host for host in due if done.get(host) and all(call["ok"] for call in done[host])}
+    return sorted(back), sorted(due - back)
 
 
-def locks_left(task_vars: dict[str, t.Any]) -> list[str]:
-    """Hosts on which the lock was taken and not given back."""
+def locks_left(state: RunState) -> list[str]:
+    """Hosts on which a lock was taken and not given back."""
+    taken, released = state.noted("lock_acquired"), state.noted("lock_released")
     left = []
-    for host in task_vars["ansible_play_hosts_all"]:
-        variables = task_vars["hostvars"][host]
-        taken = lock_result(variables)
-        released = plain(variables.get("_incident_unlock") or {})
-        if (taken.get("answer") or {}).get("held") and not released.get("ok"):
+    for host, results in sorted(taken.items()):
+        held = {result["args"]["scope"] for result in results if result["answer"].get("held")}
+        given = {result["args"]["scope"] for result in released.get(host, []) if result["ok"]}
+        if held - given:
             left.append(host)
     return left

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.deadline import bounded
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 
 class ActionModule(ActionBase):
@@ -39,6 +40,6 @@ class ActionModule(ActionBase):
         )
         answer, error = bounded(self._connection, args["deadline"], lambda: copy.run(task_vars=task_vars))
         if error is None and (answer.get("failed") or answer.get("unreachable")):
-            error = {"kind": "failed", "text": str(answer.get("msg") or "the copy failed without a message")}
+            error = {"kind": "failed", "text": clean(str(answer.get("msg") or "the copy failed without a message"))}
         result.update(changed=bool(answer.get("changed")), ok=error is None, error=error)
         return result

@@ -23,7 +23,7 @@ import time
 import typing as t
 
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import text as _text
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path import text as _text
 
 
 class CallbackModule(CallbackBase):

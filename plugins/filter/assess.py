@@ -10,15 +10,13 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 
 def assess(evidence: t.Any) -> dict[str, t.Any]:
     """The verdict of a bundle; AnsibleFilterError where it is no bundle or of an incident nobody knows."""
     try:
         # A round through JSON takes off what Ansible wraps around values: nothing in it is a template any more.
-        bundle = _bundle.check(json.loads(json.dumps(evidence, default=str)))
-        incident = registry.incident(bundle["incident"])
+        incident, bundle = registry.evidence(json.loads(json.dumps(evidence, default=str)))
     except (ValueError, KeyError, RecursionError) as error:
         raise AnsibleFilterError(f"virtengine.incident.assess: this is no evidence to judge: {error}") from error
     return incident.assess(bundle)

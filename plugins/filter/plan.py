@@ -10,19 +10,19 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.plan import finish
 
 
 def plan(evidence: t.Any, break_glass_reason: str | None = None) -> dict[str, t.Any]:
     """The plan for a bundle; AnsibleFilterError where it is no bundle or of an incident nobody knows."""
-    # A round through JSON takes off what Ansible wraps around values, so that nothing in it is a template any more.
-    plain = json.loads(json.dumps(evidence, default=str))
     try:
-        bundle = _bundle.check(plain)
-        incident = registry.incident(bundle["incident"])
-    except (_bundle.BadEvidence, KeyError) as error:
+        # A round through JSON takes off what Ansible wraps around values: nothing in it is a template any more.
+        incident, bundle = registry.evidence(json.loads(json.dumps(evidence, default=str)))
+    except (ValueError, KeyError, RecursionError) as error:
         raise AnsibleFilterError(f"virtengine.incident.plan: this is no evidence to plan from: {error}") from error
-    return incident.plan(bundle, incident.assess(bundle), (break_glass_reason or "").strip() or None)
+    verdict = incident.assess(bundle)
+    draft = incident.plan(bundle, verdict, (break_glass_reason or "").strip() or None)
+    return finish(incident, verdict, draft, bundle["taken_at"])
 
 
 class FilterModule:

@@ -73,20 +73,11 @@ options:
   ca_path:
     description: A file with the certificates of the authorities to trust instead of those of the system.
     type: path
-  look:
+  run_dir:
     description:
-      - Number of this look. Copied into the observations.
-    type: int
-    default: 1
-  delay:
-    description:
-      - Seconds to wait before asking, from 0 to 300. They are not part of O(deadline).
-    type: int
-    default: 0
-  after:
-    description:
-      - A time from which O(delay) is counted, such as RV(at) of an earlier look, so that two looks lie a known time apart.
-    type: str
+      - The state of a run, as M(virtengine.incident.incident_open) returned it. The observations are kept there, as those of the current
+        look, after the pause that this look has to have from the one before.
+    type: path
   show:
     description:
       - Whether to print RV(summary).
@@ -128,24 +119,12 @@ EXAMPLES = r"""
     discover_limit: 500
     deadline: 30
   register: probe
-
-- name: Look again, six seconds or more after the first look
-  virtengine.incident.chain_probe:
-    endpoints: [https://rpc.example.org]
-    look: 2
-    delay: 6
-    after: "{{ probe.at }}"
-  register: probe_again
-
-- name: Stop where two blocks exist for one height
-  ansible.builtin.assert:
-    that: probe.disagreements | selectattr('what', 'eq', 'block_hash') | length == 0
 """
 
 RETURN = r"""
 observations:
   description:
-    - One for each endpoint, those that were listed first. C(host) is its URL.
+    - One for each endpoint, those that were listed first. With O(run_dir) they are kept there and not returned. C(host) is its URL.
     - Where C(ok) is true, C(data) has parts of RV(virtengine.incident.cometbft_info#module:rpc); C(status) and C(abci_info) are always among them.
     - Where it is false, C(error) has a C(kind), one of V(refused), V(late), V(unreachable), V(malformed), V(too_large), V(http), V(rpc), V(absent), V(failed),
       and a C(text).
@@ -312,9 +291,7 @@ def main() -> None:
             "parallel": {"type": "int", "default": 64, "aliases": ["forks"]},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},
-            "look": {"type": "int", "default": 1},
-            "delay": {"type": "int", "default": 0},
-            "after": {"type": "str"},
+            "run_dir": {"type": "path"},
             "show": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

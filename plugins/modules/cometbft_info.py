@@ -267,7 +267,7 @@ rpc:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
-from ansible_collections.virtengine.incident.plugins.module_utils._host import http as _http
+from ansible_collections.virtengine.incident.plugins.module_utils._host import http_one as _http
 
 
 def main() -> None:

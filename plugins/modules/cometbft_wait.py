@@ -124,7 +124,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import goal as _cometbft_goal
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc
-from ansible_collections.virtengine.incident.plugins.module_utils._host import http as _http
+from ansible_collections.virtengine.incident.plugins.module_utils._host import http_one as _http
 
 PAUSE_S = 1.0  # blocks come every second or slower; the RPC of a node in trouble is not to be hammered
 LOOK_S = 5.0  # for one look: a node that answers later than that is asked again

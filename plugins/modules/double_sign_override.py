@@ -87,8 +87,9 @@ actions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils._host import dropin, systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._node import dropin
 
 
 def main() -> None:

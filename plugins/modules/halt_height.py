@@ -18,15 +18,15 @@ description:
     the next start.
   - A halt height is most often a coordinated halt that all operators agreed on. Whether it is over is not decided here.
   - Every other byte of the file is kept, and so are its owner, its mode and its extended attributes. The file is
-    replaced by a rename, and the old one stays beside it as C(app.toml.incident-RUN), with O(run) for C(RUN). The undo
+    replaced by a rename, and the old one stays beside it as C(app.toml.incident-DIGEST), with O(digest) for C(DIGEST). The undo
     is to rename it back.
   - Refuses where the unit is not down, or any process of the node runs on the host; where a value comes from a flag or
     a variable of the unit; where the file is a link or of a form that cannot be read for certain; and where it does not
     name the expected values.
 options:
-  run:
+  digest:
     description:
-      - Name of the run, for the name of the file that is kept.
+      - The digest of the approved plan, for the name of the file that is kept.
     type: str
     required: true
   expected:
@@ -61,7 +61,7 @@ seealso:
 EXAMPLES = r"""
 - name: Take the halt height out of the configuration
   virtengine.incident.halt_height:
-    run: run-5f0c2b9a
+    digest: halt-0123456789abcdef
     expected: 221
 """
 
@@ -75,7 +75,7 @@ backup:
   description: The file as it was. Null where nothing is changed.
   returned: success
   type: str
-  sample: /var/lib/virtengine/.virtengine/config/app.toml.incident-run-5f0c2b9a
+  sample: /var/lib/virtengine/.virtengine/config/app.toml.incident-halt-0123456789abcdef
 before:
   description: The values that a start would have taken.
   returned: success
@@ -92,7 +92,7 @@ actions:
   type: list
   elements: str
   sample:
-    - keep app.toml as app.toml.incident-run-5f0c2b9a
+    - keep app.toml as app.toml.incident-halt-0123456789abcdef
     - set halt-height to 0 in app.toml
 """
 
@@ -108,7 +108,7 @@ def main() -> None:
         argument_spec={
             "unit": {"type": "str", "default": "virtengine.service"},
             "home": {"type": "path"},
-            "run": {"type": "str", "required": True},
+            "digest": {"type": "str", "required": True},
             "expected": {"type": "int", "required": True},
             "expected_time": {"type": "int", "default": 0},
         },
@@ -118,7 +118,7 @@ def main() -> None:
     expected = {"halt_height": params["expected"], "halt_time": params["expected_time"]}
     try:
         unit = systemd.unit_name(params["unit"])
-        result = halt_height.clear(unit, params["home"], params["run"], expected, module.check_mode)
+        result = halt_height.clear(unit, params["home"], params["digest"], expected, module.check_mode)
     except (halt_height.Refused, service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     lines = result.pop("lines")

@@ -15,16 +15,19 @@ author:
 description:
   - Runs one of the collection's acting modules on the host, with a deadline, when this run's gate issued O(token) and its plan names the host.
   - Of the modules only what belongs to the action of the step that the guards cleared on the host runs, in that action's state.
+  - What it came to is kept in the state of the run, where M(virtengine.incident.incident_check) looks for it.
   - A host that cannot be reached or does not answer in time is an answer with RV(ok=false), so that the record can still be written.
 options:
   token:
-    description: What M(virtengine.incident.incident_gate) issued. Only asking who holds the lock goes without it.
-    type: str
-  module:
-    description: The acting module.
+    description: What M(virtengine.incident.incident_gate) issued.
     type: str
     required: true
-    choices: [cometbft_wait, double_sign_override, halt_height, incident_lock, node_service, old_logs, wal_copy]
+  module:
+    description:
+      - The acting module, with its collection unless it is of this one.
+      - It has to belong to the action that the guards cleared; C(incident_lock) belongs to every run that the gate lets act.
+    type: str
+    required: true
   args:
     description: The arguments of the module.
     type: dict

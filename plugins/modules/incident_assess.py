@@ -8,22 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: incident_assess
-short_description: Turn the observations of a look into a verdict
+short_description: Add a look to the evidence of a run and assess it
 version_added: 0.1.0
 author:
   - The virtengine.incident authors (@virtengine)
 description:
-  - Gathers what M(virtengine.incident.node_evidence) registered on every host, adds it to the run's evidence and assesses it.
-  - After the first look it prints a first answer. With O(final=true) it keeps evidence and verdict in the record, before anything can act.
-options:
-  look:
-    description: The number of the look, from 1.
-    type: int
-    required: true
-  final:
-    description: Whether this is the verdict that a plan may be built on.
-    type: bool
-    default: false
+  - Adds what M(virtengine.incident.incident_observe) kept in this look to the run's evidence and assesses all of it.
+  - After the first look it prints a first answer. RV(more) says whether the incident needs another look.
 attributes:
   check_mode:
     support: full
@@ -39,11 +30,10 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Confirm the verdict and keep the evidence
+- name: Say what this look means
   virtengine.incident.incident_assess:
     run_dir: "{{ incident_run.run_dir }}"
-    look: 2
-    final: true
+  register: assessed
 """
 
 RETURN = r"""
@@ -62,9 +52,19 @@ summary:
   returned: success
   type: str
   sample: The chain stands at block 61 since 42 s.
-chain_id:
-  description: The chain's id, or null where nobody could tell.
+subject:
+  description: What the verdict is about.
   returned: success
   type: str
-  sample: virtengine-rig-1
+  sample: chain virtengine-1
+more:
+  description: Whether another look is needed before a plan can be made.
+  returned: success
+  type: bool
+  sample: true
+next_look:
+  description: The number of the look that comes next.
+  returned: success
+  type: int
+  sample: 2
 """

@@ -22,15 +22,13 @@ options:
       - V(lock) sees that the lock is ours on every host that answers.
       - V(before) evaluates the guards of O(step).
       - V(after) sees what O(step) did.
-      - V(recovered) sees whether blocks come and every validator that was acted on signs.
+      - V(recovered) sees whether the incident is over.
+      - V(put_back) clears what the plan says is put back at the end.
     type: str
     required: true
-    choices: [lock_first, lock, before, after, recovered]
-  look:
-    description: The number of the look that was just taken, for V(before) and V(recovered).
-    type: int
+    choices: [lock_first, lock, before, after, recovered, put_back]
   step:
-    description: The step of the plan, for V(before) and V(after).
+    description: The step of the plan, for V(before), V(after) and V(put_back).
     type: dict
 attributes:
   check_mode:
@@ -51,7 +49,6 @@ EXAMPLES = r"""
   virtengine.incident.incident_check:
     run_dir: "{{ incident_run.run_dir }}"
     phase: before
-    look: 3
     step: "{{ incident_step }}"
   register: guard
 """
@@ -67,16 +64,11 @@ wait:
   returned: with O(phase=before) and O(phase=recovered)
   type: bool
   sample: false
-moving:
-  description: Whether the chain moves again.
+give:
+  description: Values for the step's tasks that only this look knows.
   returned: with O(phase=before)
-  type: bool
-  sample: false
-height:
-  description: The newest block's height.
-  returned: with O(phase=before)
-  type: int
-  sample: 61
+  type: dict
+  sample: {}
 recovered:
   description: Whether the incident is over.
   returned: with O(phase=recovered)
@@ -86,7 +78,7 @@ because:
   description: What shows it, or what still stands in the way.
   returned: with O(phase=recovered)
   type: str
-  sample: Blocks come again and vh1 signed 5 of the last 5.
+  sample: All that was acted on serves again.
 next_look:
   description: The number of the look that would follow.
   returned: with O(phase=before) and O(phase=recovered)

@@ -52,12 +52,18 @@ stats:
   description: Verdict, plan digest, outcome, record and its head hash.
   returned: success
   type: dict
-  sample: {incident: chain_halt, status: incident, severity: SEV-1, plan_digest: halt-0f3c9a1b2c3d4e5f, outcome: planned}
+  sample: {incident: chain_halt, status: incident, severity: SEV-1, plan_digest: chain_halt-0f3c9a1b2c3d4e5f, outcome: planned}
+screen:
+  description: The one screen, line by line. Printed here, or below the recap where the callback of the playbooks is loaded.
+  returned: success
+  type: list
+  elements: str
+  sample: ["== DIAGNOSIS: THE CHAIN RUNS =="]
 record_path:
   description: The directory of the record, or null where none was kept.
   returned: success
   type: str
-  sample: incidents/virtengine-rig-1-61-0EF05C27
+  sample: incidents/chain_halt-chain_virtengine-1-20261130T171400Z
 outcome:
   description: How the run ended.
   returned: success

@@ -14,12 +14,13 @@ author:
   - The virtengine.incident authors (@virtengine)
 description:
   - Makes the plan from the confirmed verdict and compares its digest with the one a person gave back.
-  - A digest of another world is refused with the difference. A digest is used once.
+  - If anything changed since, the digest no longer matches and the run refuses, showing the difference. A digest is used once.
+  - Opens the record, with evidence and verdict in it, before anything can act.
   - A killed run goes on under it when what remains is the end of the recorded plan.
   - Issues the token without which M(virtengine.incident.incident_act) does nothing.
 options:
   approve:
-    description: The digest of the plan that may be carried out, as a text such as V(halt-0f3c9a1b2c3d4e5f).
+    description: The digest of the plan that may be carried out, as a text such as V(chain_halt-0f3c9a1b2c3d4e5f).
     type: raw
   break_glass_reason:
     description: Why steps may be taken that the guards leave to a person. It is written into the record.
@@ -61,23 +62,35 @@ digest:
   description: The digest of the plan.
   returned: success
   type: str
-  sample: halt-0f3c9a1b2c3d4e5f
+  sample: chain_halt-0f3c9a1b2c3d4e5f
 steps:
   description: The approved steps, in order. Empty without an approval.
   returned: success
   type: list
   elements: dict
   sample: []
-height:
-  description: The height of the last block that the plan was made for. Null where none is known.
+put_back:
+  description: What is put back at the end of the run, whatever becomes of the steps.
   returned: success
-  type: int
-  sample: 4711
+  type: list
+  elements: dict
+  sample: []
+scopes:
+  description: What the run locks.
+  returned: success
+  type: list
+  elements: str
+  sample: ["chain:virtengine-1"]
+basis:
+  description: What the plan was made for. If it changes, the digest no longer matches.
+  returned: success
+  type: dict
+  sample: {height: 4711, last_block_hash: 8B010233}
 record_path:
   description: The directory of the record, null where none is kept.
   returned: success
   type: str
-  sample: /srv/site/incidents/virtengine-1-4711-8B010233
+  sample: /srv/site/incidents/chain_halt-chain_virtengine-1-20261130T171400Z
 lock_first:
   description: The host on which the lock is taken first, so that one of two runs wins.
   returned: when RV(act) is true

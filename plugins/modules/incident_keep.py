@@ -49,7 +49,7 @@ seealso:
 EXAMPLES = r"""
 - name: Keep the record on another host
   virtengine.incident.incident_keep:
-    src: /srv/site/incidents/virtengine-1-4711-8B010233
+    src: /srv/site/incidents/chain_halt-chain_virtengine-1-20261130T171400Z
     dest: /var/lib/virtengine-incident/records/run-5f0c3f9a/
   delegate_to: vs1
   run_once: true

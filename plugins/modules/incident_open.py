@@ -14,56 +14,14 @@ author:
   - The virtengine.incident authors (@virtengine)
 description:
   - First step of every incident. Decides whether this run may go on, and over which hosts.
+  - Reads the variables of the run and of the incident itself, and refuses a misspelt C(incident_*) variable or a wrong value.
   - Refuses C(--limit), C(--tags), C(--skip-tags) and C(--start-at-task), which would cut evidence or the gate out of the run.
-  - Refuses an empty target, a misspelt C(incident_*) variable, and evidence of the past together with an approval.
-  - What a person states about a halt height goes into the evidence, so that a plan made from the evidence is the same later.
+  - Refuses an empty target, and evidence of the past together with an approval.
 options:
   incident:
-    description: The incident's name, such as V(chain_halt).
+    description: The name of the incident or fleet action, such as V(chain_halt).
     type: str
     required: true
-  target:
-    description: The host pattern that was given, for messages.
-    type: str
-    required: true
-  hosts:
-    description: The hosts of that pattern. Only these may be acted on.
-    type: list
-    elements: str
-    required: true
-  observed:
-    description: The hosts that are observed. The more are observed, the truer the verdict.
-    type: list
-    elements: str
-    required: true
-  record_dir:
-    description:
-      - The directory under which each incident has a directory with its record. By default C(incidents) in the working directory of
-        C(ansible-playbook).
-    type: path
-  evidence:
-    description: A saved evidence bundle. With it no host is asked and nothing can be acted on.
-    type: path
-  approve:
-    description: The digest given back with C(incident_approve), only to refuse it together with O(evidence).
-    type: raw
-  halt_is_over:
-    description: The halt height of which a person says with C(incident_halt_is_over) that its halt is over. Only together with O(halt_is_over_reason).
-    type: raw
-  halt_is_over_reason:
-    description: Who called that halt over, in a few words. It is written into the record.
-    type: raw
-  endpoints:
-    description:
-      - RPC endpoints, for a run that asks these only and logs into no host. Then O(hosts) and O(observed) are not used, and nothing can be
-        approved.
-    type: list
-    elements: str
-  chain_id:
-    description:
-      - The chain that is meant, as its genesis file has it. Hosts and endpoints of another chain are set aside, however many they are.
-      - By default it is the one that most hosts that answer name.
-    type: str
 attributes:
   check_mode:
     support: full
@@ -84,10 +42,6 @@ EXAMPLES = r"""
 - name: May this run go on, and over which hosts
   virtengine.incident.incident_open:
     incident: chain_halt
-    target: validators
-    hosts: "{{ groups['validators'] }}"
-    observed: "{{ groups['validators'] }}"
-    record_dir: incidents
   register: incident_run
 """
 
@@ -107,11 +61,12 @@ replay:
   returned: success
   type: bool
   sample: false
-rpc_only:
-  description: Whether only RPC endpoints are asked and no host is.
+observed:
+  description: The hosts that are asked. Empty for saved evidence, and for an incident that asks no host.
   returned: success
-  type: bool
-  sample: false
+  type: list
+  elements: str
+  sample: [vh1, vh2, vh3, vh4, vs1]
 play_hosts:
   description: The hosts of the play that follows.
   returned: success

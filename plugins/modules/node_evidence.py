@@ -14,8 +14,8 @@ author:
   - the virtengine.incident authors (@virtengine)
 description:
   - Looks at the unit, the process, the program, the configuration, the genesis, the signer, the disk, the upgrade that
-    waits, the write-ahead log, old log files, the journal, the RPC and the persistent peers of the node on one host, in
-    one call. Changes nothing.
+    waits, the write-ahead log, old log files, the journal, the RPC and the persistent peers of the node on one host, and
+    at the locks of the host, in one call. Changes nothing.
   - Whatever cannot be read is a part of the answer with the reason, never a failure of the task. A host that cannot be
     reached, that hangs after login, that answers late or that refuses privilege gives an observation that says so, and
     later tasks still run on that host. The task fails only on wrong options.
@@ -62,7 +62,9 @@ extends_documentation_fragment:
   - virtengine.incident.unit
   - virtengine.incident.unit.home
 notes:
-  - Without root some parts are missing (with kind C(privilege)). Whether to use C(become) is the user's choice.
+  - Without root, every part that this user may not read has the kind C(privilege). The RPC is asked all the same; where
+    the configuration that names its address may not be read, at V(http://127.0.0.1:26657). Whether to use C(become) is
+    the user's choice.
   - Hosts need Python 3.9 or newer, systemd and nothing else.
 seealso:
   - module: virtengine.incident.cometbft_info
@@ -231,15 +233,8 @@ observation:
         old_logs:
           data:
             bytes: 412090368
+            compressible_bytes: 143654912
             files: 3
-            largest:
-              - bytes: 268435456
-                path: "/var/log/syslog.1"
-              - bytes: 134217728
-                path: "/var/log/messages-20261108"
-              - bytes: 9437184
-                path: "/var/log/virtengine/node-20261101.log"
-            oldest_at: "2026-11-01T00:00:03.118203Z"
           ok: true
         p2p:
           data:
@@ -267,6 +262,18 @@ observation:
                 text: "virtengine.service: Main process exited, code=exited, status=2/INVALIDARGUMENT"
             since: "2026-11-24T20:00:23.227819Z"
             truncated: false
+          ok: true
+        locks:
+          data:
+            locks:
+              - age_s: 5112
+                at: "2026-11-24T19:35:11.123456Z"
+                digest: "chain_halt-0f3c9a2b11d4e5f6"
+                owner: "run-1a2b77c1"
+                scope: "chain:host-1"
+                who: "awx@awx-7f"
+            used:
+              - "chain_halt-0f3c9a2b11d4e5f6"
           ok: true
 """
 

@@ -17,17 +17,17 @@ description:
     at a later round. It then signs nothing, and where enough validators do so the chain stands still for good. The old
     log cures that.
   - Looks beside the log's folder for folders whose names begin like it, C(cs.wal.bak) for one. The only one whose last
-    C(#ENDHEIGHT) is of O(height) is put in the log's place; the log that is there is kept as C(cs.wal.incident-RUN),
-    with O(run) for C(RUN). The undo is to rename both back.
+    C(#ENDHEIGHT) is of O(height) is put in the log's place; the log that is there is kept as C(cs.wal.incident-DIGEST),
+    with O(digest) for C(DIGEST). The undo is to rename both back.
   - Two renames. A run that is killed between them leaves the log's place empty, and the next run finishes. Where
     the second fails, the first is taken back.
   - Deletes and copies nothing. Refuses where the unit is not down, or any process of the node runs on the host; where
     no copy or more than one fits; where the copy belongs to another user than the log; and where the copy or the log is
     a link or mounted from elsewhere.
 options:
-  run:
+  digest:
     description:
-      - Name of the run, for the name under which the log that is there is kept.
+      - The digest of the approved plan, for the name under which the log that is there is kept.
     type: str
     required: true
   height:
@@ -57,7 +57,7 @@ seealso:
 EXAMPLES = r"""
 - name: Put the lost log back
   virtengine.incident.wal_copy:
-    run: run-5f0c2b9a
+    digest: halt-0123456789abcdef
     height: 286
 """
 
@@ -76,7 +76,7 @@ aside:
   description: Name under which the log that was there is kept. Null where there was none.
   returned: success
   type: str
-  sample: cs.wal.incident-run-5f0c2b9a
+  sample: cs.wal.incident-halt-0123456789abcdef
 last_end_height:
   description: The last height whose end the log marks.
   returned: success
@@ -88,7 +88,7 @@ actions:
   type: list
   elements: str
   sample:
-    - rename cs.wal to cs.wal.incident-run-5f0c2b9a
+    - rename cs.wal to cs.wal.incident-halt-0123456789abcdef
     - rename cs.wal.bak to cs.wal
 """
 
@@ -104,7 +104,7 @@ def main() -> None:
         argument_spec={
             "unit": {"type": "str", "default": "virtengine.service"},
             "home": {"type": "path"},
-            "run": {"type": "str", "required": True},
+            "digest": {"type": "str", "required": True},
             "height": {"type": "int", "required": True},
         },
         supports_check_mode=True,
@@ -114,7 +114,7 @@ def main() -> None:
         module.fail_json(msg="height must be 1 or more")
     try:
         unit = systemd.unit_name(params["unit"])
-        result = wal_copy.put_back(unit, params["home"], params["run"], params["height"], module.check_mode)
+        result = wal_copy.put_back(unit, params["home"], params["digest"], params["height"], module.check_mode)
     except (wal_copy.Refused, service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

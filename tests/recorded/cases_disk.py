@@ -82,7 +82,7 @@ CASES = (
         "no byte is free on its disk, where 300 MB of old log files lie",
         (("fault", "old-logs", "vh1"), ("fault", "disk-full", "vh1")),
         causes={"disk_full": ROOT, "consensus_failure": SYMPTOM},
-        plan=(("stop_node", "vh1"), ("free_space", "vh1"), ("start_node", "vh1")),
+        withheld=VH1,
     ),
     halted(
         "signing-state-missing",

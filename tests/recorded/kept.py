@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
 
 from tests.recorded.cases import CASES
 from tests.recorded.composed import COMPOSED
@@ -40,7 +40,7 @@ class Kept:
     then: tuple[str, dict[str, str]] | None = None
 
     def bundle(self) -> dict[str, Any]:
-        return _bundle.check(json.loads(self.path.read_text(encoding="utf-8")))
+        return registry.evidence(json.loads(self.path.read_text(encoding="utf-8")))[1]
 
     @property
     def roots(self) -> set[str]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.plan import finish
 
 Data = dict[str, Any]
 Steps = set[tuple[str, str]]
@@ -45,7 +46,7 @@ class Judged(NamedTuple):
 def judge(bundle: Data, reason: str | None = None) -> Judged:
     """Verdict and plan of a bundle."""
     verdict = HALT.assess(bundle)
-    return Judged(verdict, HALT.plan(bundle, verdict, reason))
+    return Judged(verdict, finish(HALT, verdict, HALT.plan(bundle, verdict, reason), bundle["taken_at"]))
 
 
 def hosts_of(bundle: Data) -> list[str]:
@@ -67,7 +68,7 @@ def without(bundle: Data, losses: Iterable[Loss], how: str = LATE) -> Data:
         parts = lost.get((entry["host"], entry["look"]), set())
         if WHOLE not in parts:
             kept.append(_less(entry, parts, how) if parts and entry["ok"] else entry)
-    return _bundle.check(dict(bundle, observations=kept))
+    return _bundle.check(dict(bundle, observations=kept), HALT)
 
 
 def _less(entry: Data, parts: set[str], how: str) -> Data:
@@ -84,13 +85,63 @@ def _less(entry: Data, parts: set[str], how: str) -> Data:
     return dict(entry, data=data)
 
 
+# What a user who is not root and not the node's own reads of a node in a home of its own.
+_ROOT_READS = ("genesis", "signer", "disk", "upgrade", "wal", "old_logs", "journal")
+
+
+def without_privilege(bundle: Data, rpc: bool, hosts: Iterable[str] = ()) -> Data:
+    """The bundle as a user who is not root would have taken it, of these hosts or of all.
+
+    ``rpc``: whether the RPC is asked all the same; its address stands in a file that this user does not read.
+    """
+    mine = set(hosts) or set(bundle["inventory"])
+    seen = [
+        _unprivileged(entry, rpc) if entry["host"] in mine and entry["ok"] else entry
+        for entry in bundle["observations"]
+    ]
+    return _bundle.check(dict(bundle, observations=seen), HALT)
+
+
+def _unprivileged(entry: Data, rpc: bool) -> Data:
+    data = dict(entry["data"], access={"uid": 1000, "privileged": False})
+    for part in _ROOT_READS:
+        data[part] = {
+            "ok": False,
+            "error": {"kind": "privilege", "text": f"{part}: permission denied; run with become"},
+        }
+    why = "config.toml: permission denied; run with become"
+    unread = {"value": None, "source": None, "why": why}
+    if data["config"]["ok"]:
+        data["config"] = {"ok": True, "data": dict.fromkeys(data["config"]["data"], unread)}
+    nowhere = {"ok": False, "error": {"kind": "cannot_tell", "text": why}}
+    data["p2p"] = nowhere
+    if not rpc:
+        data["paths"] = dict(data["paths"], rpc=None, rpc_source=None)
+        data["rpc"] = dict.fromkeys(data["rpc"], nowhere)
+    return dict(entry, data=data)
+
+
+def refused_root(bundle: Data) -> Data:
+    """The bundle of a run whose login user may not become root: no host gives evidence."""
+    error = {"kind": "privilege", "text": "Missing sudo password"}
+    seen = [
+        {**{key: entry[key] for key in ("source", "host", "look", "at")}, "ok": False, "error": error}
+        if entry["source"] == "node_evidence"
+        else entry
+        for entry in bundle["observations"]
+    ]
+    return _bundle.check(dict(bundle, observations=seen), HALT)
+
+
 def steps(plan: Data) -> Steps:
-    return {(step["action"], step["host"]) for step in plan["steps"]}
+    return {(step["action"], host) for step in plan["steps"] for host in step["hosts"]}
 
 
 def refused(plan: Data) -> Steps:
     """What is withheld whatever a person says."""
-    return {(entry["action"], entry["host"]) for entry in plan["withheld"] if not entry["break_glass"]}
+    return {
+        (entry["action"], host) for entry in plan["withheld"] if not entry["break_glass"] for host in entry["hosts"]
+    }
 
 
 def named(verdict: Data, kind: str = "causes") -> set[str]:

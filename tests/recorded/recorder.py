@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
+from tests.recorded import losses
 from tests.recorded.case import LAYOUTS, SETTINGS, Case
 from tests.recorded.cases import CASES
 from tests.scenarios.fleet import REPO, Fleet
@@ -119,20 +119,16 @@ def _stand(layout: str) -> Fleet:
 
 def _judge(bundle: dict[str, Any]) -> dict[str, Any]:
     """Verdict and plan of a bundle, cut to what the index keeps."""
-    checked = _bundle.check(bundle)
-    incident = registry.incident("chain_halt")
-    verdict = incident.assess(checked)
-    plan = incident.plan(checked, verdict, None)
+    verdict, plan = losses.judge(registry.evidence(bundle)[1])
     return {
         "status": verdict["status"],
         "severity": verdict["severity"],
         "confirmed": verdict["confirmed"],
         "causes": {cause["id"]: cause["role"] for cause in verdict["causes"]},
-        "power": verdict["power"],
-        "validators": {row["name"]: row["state"] for row in verdict["validators"]},
-        "plan": [[step["action"], step["host"]] for step in plan["steps"]],
-        "withheld": sorted(entry["host"] for entry in plan["withheld"]),
-        "digest": plan["digest"],
+        "power": verdict["details"]["power"],
+        "validators": {row["name"]: row["state"] for row in verdict["details"]["validators"]},
+        "plan": [[step["action"], host] for step in plan["steps"] for host in step["hosts"]],
+        "withheld": sorted(host for entry in plan["withheld"] for host in entry["hosts"]),
         "summary": verdict["summary"],
     }
 

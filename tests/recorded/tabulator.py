@@ -41,6 +41,7 @@ from tests.recorded.kept import Kept, kept, unrecorded
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 INDEX = DOCS / "incidents" / "chain_halt.md"
 FOLDER = INDEX.with_suffix("")
+WRITTEN_BY_HAND = {FOLDER / "guards.md"}
 COMMAND = "python3 -m tests.recorded.table"
 WIDTH = 119
 
@@ -177,7 +178,7 @@ def _one_root() -> str:
     return (
         f"Of two faults at once both are roots where each costs power that the chain lacks. {_quoted(single)} have one root: "
         "without the second fault the chain would stand all the same, and to mend it alone brings no block, so it is named "
-        f"as a symptom. In {_quoted(untold)} the root is that nobody can tell: seen from inside, another operator's "
+        f"as a symptom. In {_quoted(untold)} the root is that it cannot be told: seen from inside, another operator's "
         "validator that is silent looks the same as our being cut off, and without its power the fault of ours does not "
         "suffice for a halt."
     )
@@ -257,7 +258,7 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 def stale() -> list[Path]:
     """Pages that are not what would be written, and files beside them that nothing writes."""
     wanted = pages()
-    there = set(FOLDER.glob("*"))
+    there = set(FOLDER.glob("*")) - WRITTEN_BY_HAND
     wrong = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     return sorted([*wrong, *(there - set(wanted))])
 
@@ -277,7 +278,7 @@ def main() -> int:
         print("\n".join(f"out of date: {path.relative_to(DOCS.parent)}" for path in old) or "all pages are up to date")
         return 1 if old else 0
     FOLDER.mkdir(exist_ok=True)
-    for path in set(FOLDER.glob("*")) - set(pages()):
+    for path in set(FOLDER.glob("*")) - set(pages()) - WRITTEN_BY_HAND:
         path.unlink()
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")

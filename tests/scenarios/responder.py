@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-DIGEST = re.compile(r"incident_approve=(halt-[0-9a-f]{16})")
+DIGEST = re.compile(r"incident_approve=(chain_halt-[0-9a-f]{16})")
 # A run over dead hosts waits for each deadline; one that verifies looks at most 15 times. On a busy machine.
 LONGEST_RUN_S = 1200
 
@@ -47,7 +47,7 @@ class Run:
         return [entry["kind"] for entry in self.entries]
 
     def steps(self) -> list[tuple[str, str]]:
-        return [(step["action"], step["host"]) for step in self.plan["steps"]]
+        return [(step["action"], host) for step in self.plan["steps"] for host in step["hosts"]]
 
 
 class Responder:

@@ -23,6 +23,8 @@ NO_PEERS = """curl -s -m 10 http://127.0.0.1:26657/net_info | grep -q '"n_peers"
 BACKS_OFF = f"journalctl -u {UNIT} --since @SINCE | grep -q 'Beginning exponential backoff'"
 # Then it waits 3, 9, 27 and 81 s between two dials, and after that four minutes.
 PAUSES_S = 140
+# What fills the disk.
+STUFFING = "/var/lib/virtengine/stuffing"
 
 
 def cut_off_and_resumed(responder: Responder, planned: Run, *arguments: str) -> None:
@@ -89,12 +91,17 @@ def test_a_full_disk_gets_room_from_its_old_logs_and_the_node_comes_back(fleet: 
     before = fleet.on("vh1", f"cd {LOGS} && sha256sum * && stat -c '%n %Y %U %a' *")
     fleet.fault("disk-full", "vh1")
     fleet.wait_until_halted("vh2")
+    without_room = responder.run()
+    assert without_room.causes[0] == "disk_full" and without_room.steps() == []
+    assert "there is room to compress 0 MB of them" in " ".join(without_room.output.split())
+
+    fleet.on("vh1", f"truncate --size=-20M {STUFFING}")
     planned = responder.run()
     assert planned.causes[0] == "disk_full"
     assert planned.steps() == [("stop_node", "vh1"), ("free_space", "vh1"), ("start_node", "vh1")]
 
     cut_off_and_resumed(responder, planned)
-    assert ".incident-run-" in fleet.on("vh1", f"ls {LOGS}")
+    assert f".incident-{planned.digest}.gz" in fleet.on("vh1", f"ls {LOGS}")
 
     # What fills the disk is away again, so that what was compressed has room.
     fleet.heal("vh1", "disk-full")

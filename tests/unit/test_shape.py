@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tools import role_readmes
 
 REPO = Path(__file__).resolve().parents[2]
 PLUGINS = REPO / "plugins"
@@ -214,21 +217,17 @@ def test_defaults_are_what_the_argument_specs_say(role: str) -> None:
 
 @pytest.mark.parametrize("role", sorted(path.name for path in (REPO / "roles").iterdir()))
 def test_every_entry_point_has_a_specification(role: str) -> None:
-    """Each tasks file at the top of a role that another role or playbook enters by name is an entry point."""
+    """A role is entered by ``main``; what else it specifies exists."""
     specified = set(load(REPO / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"])
     files = {path.stem for path in (REPO / "roles" / role / "tasks").glob("*.yml")}
     assert specified <= files, "a specification of an entry point that does not exist"
     assert "main" in specified
-    for stage in ("diagnose", "remediate", "verify"):
-        assert stage not in files or stage in specified
 
 
 @pytest.mark.parametrize("role", sorted(path.name for path in (REPO / "roles").iterdir()))
-def test_the_readme_of_a_role_names_every_option(role: str) -> None:
-    text = (REPO / "roles" / role / "README.md").read_text(encoding="utf-8")
-    specs = load(REPO / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]
-    options = {name for spec in specs.values() for name in spec.get("options") or {}}
-    assert not {name for name in options if f"`{name}`" not in text}
+def test_the_readme_of_a_role_is_current(role: str) -> None:
+    """``python3 -m tools.role_readmes`` writes it out of the argument specs."""
+    assert (REPO / "roles" / role / "README.md").read_text(encoding="utf-8") == role_readmes.readme(role)
 
 
 def test_the_action_group_is_complete() -> None:
@@ -276,6 +275,32 @@ def test_what_runs_on_hosts_needs_only_python_39(path: Path) -> None:
         assert "from __future__ import annotations" in source
 
 
+# The rooms of the hosts' side, and which other rooms each may use: what is below it.
+BELOW: dict[str, set[str]] = {
+    "_host": set(),
+    "_cometbft": {"_host"},
+    "_logs": {"_host"},
+    "_node": {"_host", "_cometbft", "_logs"},
+}
+# Old logs are compressed only where the node is stopped, and beside what belongs to it.
+UPWARDS = {"_logs/compress.py": {"_node"}}
+
+
+def test_rooms_of_the_hosts_side_use_only_what_is_below_them() -> None:
+    root = PLUGINS / "module_utils"
+    own = f"{PACKAGE}.plugins.module_utils."
+    upwards: dict[str, set[str]] = {}
+    for path in root.rglob("*.py"):
+        name, room = path.relative_to(root).as_posix(), path.relative_to(root).parts[0]
+        used = imported(path)
+        assert not {found for found in used if ".plugin_utils" in found}, name
+        rooms = {found.removeprefix(own).split(".")[0] for found in used if found.startswith(own)}
+        above = rooms - {room} - BELOW[room]
+        if above:
+            upwards[name] = above
+    assert upwards == UPWARDS
+
+
 def test_no_check_is_silenced() -> None:
     silent = {".py": ("# no" + "qa", "# type: " + "ignore"), ".yml": ("ignore_errors:", "failed_when: false", "noqa")}
     found = [
@@ -287,3 +312,102 @@ def test_no_check_is_silenced() -> None:
     ]
     assert not found
     assert not list((REPO / "tests" / "sanity").glob("ignore-*"))
+
+
+# The path, and what of it Ansible calls. No word of one incident may stand in it.
+PATH_OF_ALL = (
+    "plugins/plugin_utils/_path",
+    "plugins/plugin_utils/_controller",
+    "plugins/action/incident_*.py",
+    "plugins/modules/incident_*.py",
+    "playbooks/shared",
+    "playbooks/callback_plugins",
+    "roles/incident",
+)
+OF_ONE_INCIDENT = re.compile(
+    r"(?i)chain|validator|voting|cometbft|consensus|quorum|database|postgres|slurm|kubernetes"
+    r"|(?<![a-z])(?:blocks?|heights?|rpcs?|sentr(?:y|ies)|votes?)(?![a-z])"
+)
+# A record is a chain of hashes.
+SAID_OF_A_RECORD = ("hash_chain", "hash chain", "hash-chained")
+# What the documentation of modules and of the role takes for an example.
+SAMPLES = (
+    "chain_halt-chain_virtengine-1-20261130T171400Z",
+    "chain_halt-0f3c9a1b2c3d4e5f",
+    "chain_halt",
+    "chain:virtengine-1",
+    "chain virtengine-1",
+    "postgresql:7412059318123098762",
+    "{height: 4711, last_block_hash: 8B010233}",
+    "The chain stands at block 61 since 42 s.",
+    "THE CHAIN RUNS",
+)
+# Words that mean something else there: of the hash chain, of a drawing, of a report's parts, of Ansible.
+MEANT_OTHERWISE = {
+    "plugins/plugin_utils/_path/record/hash_chain.py": {"chain"},
+    "plugins/plugin_utils/_path/render/chart.py": {"height"},
+    "plugins/plugin_utils/_path/render/content.py": {"block", "blocks"},
+    "plugins/plugin_utils/_path/render/html.py": {"block", "blocks"},
+    "plugins/plugin_utils/_path/render/markdown.py": {"block", "blocks"},
+    "roles/incident/tasks/main.yml": {"block"},
+}
+
+
+def path_of_all() -> list[Path]:
+    found = [path for pattern in PATH_OF_ALL for path in REPO.glob(pattern)]
+    inside = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
+    return sorted(file for file in inside if file.is_file() and file.suffix in WRITTEN_BY_HAND)
+
+
+@pytest.mark.parametrize("path", path_of_all(), ids=lambda path: str(path.relative_to(REPO)))
+def test_the_path_knows_no_incident(path: Path) -> None:
+    name = path.relative_to(REPO).as_posix()
+    text = path.read_text(encoding="utf-8")
+    documented = name.startswith("plugins/modules/") or path.name in ("README.md", "argument_specs.yml")
+    for phrase in SAID_OF_A_RECORD + (SAMPLES if documented else ()):
+        text = text.replace(phrase, "")
+    found = {word.lower() for word in OF_ONE_INCIDENT.findall(text)}
+    assert not found - MEANT_OTHERWISE.get(name, set())
+
+
+def test_no_exception_outlives_its_word() -> None:
+    for name, words in MEANT_OTHERWISE.items():
+        text = (REPO / name).read_text(encoding="utf-8").lower()
+        assert all(word in text for word in words), name
+    documented = "".join(path.read_text(encoding="utf-8") for path in path_of_all())
+    assert not [phrase for phrase in SAMPLES if phrase not in documented]
+
+
+# Which rooms of ``plugin_utils`` a room may import; the arrows run one way only.
+FLOORS = {
+    "_path": {"_path"},
+    "_controller": {"_controller", "_path"},
+    "_chain": {"_chain", "_path", "module_utils"},
+    "_incidents": {"_incidents", "_chain", "_path"},
+    "_actions": {"_actions", "_chain", "_path"},
+}
+# What may know the incidents: the steps of a run, and the filters that show a verdict without one.
+KNOW_INCIDENTS = {"action", "filter"}
+
+
+def rooms(names: t.Iterable[str]) -> set[str]:
+    """The rooms that these imports are of: of ``plugin_utils`` its folders, else the folder of ``plugins``."""
+    parts = [name.removeprefix(f"{PACKAGE}.plugins.").split(".") for name in names if name.startswith(PACKAGE)]
+    return {part[1] if part[0] == "plugin_utils" else part[0] for part in parts}
+
+
+@pytest.mark.parametrize("room", sorted(path.name for path in (PLUGINS / "plugin_utils").iterdir() if path.is_dir()))
+def test_a_room_imports_what_is_below_it(room: str) -> None:
+    wrong = {
+        str(path.relative_to(PLUGINS)): sorted(above)
+        for path in (PLUGINS / "plugin_utils" / room).rglob("*.py")
+        if (above := rooms(imported(path)) - FLOORS[room])
+    }
+    assert not wrong
+
+
+def test_only_steps_and_filters_know_the_incidents() -> None:
+    others = [path for path in PLUGINS.iterdir() if path.name not in {*KNOW_INCIDENTS, "plugin_utils"}]
+    files = [file for folder in (*others, REPO / "playbooks") for file in folder.rglob("*.py")]
+    assert files
+    assert not [str(file.relative_to(REPO)) for file in files if {"_incidents", "_actions"} & rooms(imported(file))]

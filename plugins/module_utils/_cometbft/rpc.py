@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import answers, consensus, slashing
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft.fields import INT64, nanoseconds, whole
-from ansible_collections.virtengine.incident.plugins.module_utils._host import http as _http
+from ansible_collections.virtengine.incident.plugins.module_utils._host import http_one as _http
 from ansible_collections.virtengine.incident.plugins.module_utils._host import json as _rpc_json
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, failed, stamp
 

@@ -59,7 +59,8 @@ def part_error(error: BaseException, what: str) -> PartError:
     if isinstance(error, PartError):
         return error
     if isinstance(error, PermissionError):
-        return PartError("privilege", f"{what}: permission denied; run with become")
+        where = f"{what}: {error.filename}" if error.filename and str(error.filename) not in what else what
+        return PartError("privilege", f"{where}: permission denied; run with become")
     if isinstance(error, (FileNotFoundError, NotADirectoryError, ProcessLookupError)):
         return PartError("absent", f"{what}: {getattr(error, 'filename', None) or 'it'} does not exist")
     if isinstance(error, subprocess.TimeoutExpired):

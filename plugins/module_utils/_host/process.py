@@ -17,11 +17,14 @@ _READ_CAP = 256 * 1024
 
 
 class Seen(t.NamedTuple):
-    """A process of a node. ``facts`` is the contract's proc; argv and environ never leave the host."""
+    """A process of a node. ``facts`` is the contract's proc; argv and environ never leave the host.
+
+    ``environ`` is None without the right to see it.
+    """
 
     facts: dict[str, t.Any]
     argv: list[str]
-    environ: dict[str, str]
+    environ: dict[str, str] | None
 
 
 class UnitOf(t.NamedTuple):
@@ -136,7 +139,7 @@ def look(pid: int, of_unit: bool, argv: list[str], groups: dict[str, str], roots
         "started_at": stamp(started(int(fields[19]))),
         "in_unit": of_unit,
     }
-    return Seen(facts, argv, dict(_pairs(os.path.join(base, "environ"))))
+    return Seen(facts, argv, _environ(os.path.join(base, "environ")))
 
 
 def started(ticks: int) -> float:
@@ -228,15 +231,24 @@ def _executable(proc: str, pid: int) -> tuple[str | None, bool | None]:
 
 def _words(path: str) -> list[str]:
     try:
-        with open(path, "rb") as stream:
-            raw = stream.read(_READ_CAP)
+        return _split(path)
     except OSError:
         return []
+
+
+def _environ(path: str) -> dict[str, str] | None:
+    """The variables a process was started with; None where they may not be read. None of a process that has gone."""
+    try:
+        pairs = [word.partition("=") for word in _split(path)]
+    except PermissionError:
+        return None
+    except OSError:
+        return {}
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def _split(path: str) -> list[str]:
+    """What the kernel shows as words that end with a zero byte. Raises OSError."""
+    with open(path, "rb") as stream:
+        raw = stream.read(_READ_CAP)
     return [word.decode("utf-8", "replace") for word in raw.rstrip(b"\0").split(b"\0")] if raw else []
-
-
-def _pairs(path: str) -> t.Iterator[tuple[str, str]]:
-    for word in _words(path):
-        name, equals, value = word.partition("=")
-        if equals:
-            yield name, value

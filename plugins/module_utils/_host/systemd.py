@@ -54,6 +54,8 @@ _SPAN_SECONDS = {
     "ms": 0.001,
     "us": 0.000001,
 }
+# What the bus, the kernel and SELinux say to a user without rights.
+_DENIED = re.compile(r"(?:Access|Permission) denied|Operation not permitted")
 _MOMENT = re.compile(r"(?:\w{3} )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,6}))? UTC\Z")
 
 
@@ -79,7 +81,7 @@ def unit_name(name: str) -> str:
 def show(name: str, timeout: float) -> dict[str, list[str]]:
     """The properties of a unit, each a list (some are printed once per value).
 
-    Raises PartError ``absent`` where systemd does not run, ``late``, ``failed``.
+    Raises PartError ``absent`` where systemd does not run, ``privilege``, ``late``, ``failed``.
     """
     base = ["systemctl", "show", name, "--no-pager", "-p", ",".join(PROPERTIES)]
     answer = command([*base, "--timestamp=us+utc"], timeout)
@@ -89,7 +91,8 @@ def show(name: str, timeout: float) -> dict[str, list[str]]:
     if "not been booted with systemd" in answer.err:
         raise PartError("absent", "systemd does not run on this host")
     if answer.code != 0:
-        raise PartError("failed", f"systemctl show {name}: {answer.err or 'no message'}")
+        kind = "privilege" if _DENIED.search(answer.err) else "failed"
+        raise PartError(kind, f"systemctl show {name}: {answer.err or 'no message'}")
     return properties(answer.out)
 
 

@@ -1,189 +1,167 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Old log files, compressed until enough is free. PRIVATE to the collection."""
+"""Old logs, compressed in place until enough is free. PRIVATE to the collection.
+
+A copy is written under an unfinished name, read back, and renamed to its own; only then the log goes. Whoever is killed
+in between leaves the log, or its proven copy, or both, and the next run finishes.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import gzip
 import os
-import shlex
+import shutil
 import time
 import typing as t
+import zlib
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host import gzip as _gzip_in_place
+from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
-from ansible_collections.virtengine.incident.plugins.module_utils._logs import find as _old_logs
-from ansible_collections.virtengine.incident.plugins.module_utils._logs import staged as _old_logs_staged
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
+from ansible_collections.virtengine.incident.plugins.module_utils._logs import find as _find
+from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _places
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service
-from ansible_collections.virtengine.incident.plugins.module_utils._node.halt_height import run_name
+
+# Five times what chain_halt asks for before it starts a node.
+ENOUGH_BYTES = 500_000_000
+# After so many seconds no other log is begun: the node waits.
+TIME_S = 120
+UNFINISHED = ".incident-new"
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+# The disk is full, or fails: the next log would fare no better.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
-class Unfinished(Exception):
-    """The work ended when files had been compressed already. The text says why, ``result`` what was done."""
-
-    def __init__(self, why: str, result: dict[str, t.Any]) -> None:
-        why = why.replace(" Nothing was done", "").rstrip(".")
-        done, staged = len(result["files"]), len(result["staged"])
-        waiting = f", and {staged} copies wait for their places" if staged else ""
-        super().__init__(f"{why}. Before that, {done} old logs were compressed{waiting}; the next run goes on")
-        self.result = result
+class Kept(Exception):
+    """This log stays as it is; the text says why."""
 
 
-def compress(
-    unit: str,
-    home: t.Optional[str],
-    run: str,
-    enough: int,
-    seconds: float,
-    check: bool,
-) -> dict[str, t.Any]:
-    """Compress old logs, smallest first, until ``enough`` bytes are free for the node or ``seconds`` have passed.
+class Stopped(Kept):
+    """This log stays as it is, and so do all that follow."""
 
-    Smallest first: on a full disk the copy of a small file fits where that of a large one does not, and makes room for
-    the next. Where the copy of one does not fit on its disk, it is made on another. What a killed run left there is
-    finished first. Returns ``changed``, ``folder``, ``free_bytes_before``, ``free_bytes_after``,
-    ``enough``, ``files``, ``left``, ``staged``, ``undo`` and ``actions`` as the module documents them.
-    Raises Unfinished; and, where nothing was changed, Refused, service.Refused, PartError, ValueError, OSError.
+
+def compress(unit: str, home: t.Optional[str], digest: str, check: bool) -> dict[str, t.Any]:
+    """Compress old logs, smallest first, until ENOUGH_BYTES are free for the node.
+
+    Returns what the module documents. Raises service.Refused, PartError, ValueError, OSError.
     """
-    suffix = f".incident-{run_name(run)}.gz"
-    cap = _old_logs.SUFFIX_CAP
-    if len(suffix) > cap:
-        raise ValueError(f"{run!r} is too long: gzip could not undo {suffix}, a suffix of more than {cap} characters")
-    until = time.monotonic() + seconds
-    down = service.at_rest(unit)
-    places = _node_places.find(down, None, home, None, None)
+    suffix = kept_name("", digest) + ".gz"
+    until = time.monotonic() + TIME_S
+    places = _places.find(service.at_rest(unit), None, home, None, None)
     if places["home"] is None:
-        raise _old_logs.Refused(
-            f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done."
-        )
-    folder = _old_logs.data_folder(places["home"])
-    before = _old_logs.free(folder)
-    reach = _old_logs.Reach(places["home"], places["wal_file"])
-    with _old_logs_staged.Staging(reach) as staging:
-        work = _Work()
+        raise PartError("absent", f"The home of the node of {unit} is not known. Give it with the option home.")
+    folder = _find.data_folder(places["home"])
+    free = shutil.disk_usage(folder).free
+    logs = _find.find(places["home"], places["wal_file"], time.time()) if free < ENOUGH_BYTES else []
+    done, left = [], []
+    for log in logs:
         try:
-            work.take(staging.finish(suffix, check))
-            if (_old_logs.free(folder) if work.done else before) < enough:
-                files = _old_logs.find(places["home"], places["wal_file"], time.time(), until)
-                if check:
-                    work.done += [(file, None) for file in files]
-                else:
-                    _pack(work, files, suffix, until, lambda: _old_logs.free(folder) >= enough, staging)
-            after = None if check and work.done else _old_logs.free(folder)
-        except (_old_logs.Refused, PartError, OSError) as error:
-            if check or not work.changed:
-                raise
-            result = _result(work, places["home"], suffix, folder, before, None, enough)
-            raise Unfinished(clean(error).rstrip("."), result) from error
-    return _result(work, places["home"], suffix, folder, before, after, enough)
+            if not check:
+                pack(log, suffix)
+                free = shutil.disk_usage(folder).free
+            done.append(f"compress {clean(log.path)} to {clean(os.path.basename(log.path))}{suffix}")
+        except Kept as why:
+            left.append(f"{clean(log.path)}: {why}")
+            if isinstance(why, Stopped):
+                break
+        if free >= ENOUGH_BYTES or time.monotonic() > until:
+            break
+    return {"changed": bool(done), "free_bytes": free, "actions": done, "left": left}
 
 
-def _result(
-    work: _Work, home: str, suffix: str, folder: str, before: int, after: t.Optional[int], enough: int
-) -> dict[str, t.Any]:
-    """What ``compress`` returns; ``after`` is None where nobody can tell."""
-    done = [_shown(file, suffix, size) for file, size in work.done]
-    actions = [f"take away the staged copy of {clean(path)}, which is there" for path in work.spare]
-    actions += [f"compress {file['path']} to {os.path.basename(file['compressed'])}" for file in done]
-    return {
-        "changed": work.changed,
-        "folder": clean(folder),
-        "free_bytes_before": before,
-        "free_bytes_after": after,
-        "enough": None if after is None else after >= enough,
-        "files": done,
-        "left": _left(work.rest, work.kept, work.ended),
-        "staged": work.waiting,
-        "undo": _undo(home, suffix) if done else None,
-        "actions": actions,
-    }
-
-
-def failure(result: t.Mapping[str, t.Any]) -> t.Optional[str]:
-    """What to say where nothing was compressed though not enough is free; None else."""
-    if result["enough"] or result["files"]:
-        return None
-    reasons = [*result["left"]["because"], *result["staged"]] or ["there are no old logs"]
-    return f"Nothing was compressed: {'; '.join(reasons)}."
-
-
-class _Work:
-    """Files with the bytes of their copies, those that stay each for a reason, and those not reached, all for one.
-
-    ``spare`` and ``waiting`` are as of what was finished in the staging folder. ``staged``: a file went there.
-    """
-
-    def __init__(self) -> None:
-        self.done: list[tuple[_gzip_in_place.File, t.Optional[int]]] = []
-        self.kept: list[tuple[_gzip_in_place.File, str]] = []
-        self.rest: list[_gzip_in_place.File] = []
-        self.ended = ""
-        self.spare: list[str] = []
-        self.waiting: list[str] = []
-        self.staged = False
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was done, or in check mode would be."""
-        return bool(self.done or self.spare or self.staged)
-
-    def take(self, finished: _old_logs_staged.Finished) -> None:
-        """Count what was finished; what waits is what waits now."""
-        self.done += finished.done
-        self.spare += finished.spare
-        self.waiting = finished.waiting
-
-
-def _pack(
-    work: _Work,
-    files: t.Sequence[_gzip_in_place.File],
-    suffix: str,
-    until: float,
-    enough: t.Callable[[], bool],
-    staging: _old_logs_staged.Staging,
-) -> None:
-    work.rest, work.ended = list(files), "enough is free"
-    while work.rest and not enough():
-        file = work.rest[0]
+def pack(log: _find.Log, suffix: str) -> None:
+    """Replace a log by its compressed copy, named with ``suffix``. Raises Kept, Stopped."""
+    parent, name = os.path.split(log.path)
+    try:
+        folder = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            try:
-                work.done.append((file, _gzip_in_place.pack(file, suffix, until)))
-            except _gzip_in_place.Full:
-                staging.stage(file, until)
-                work.staged = True
-        except _gzip_in_place.Kept as why:
-            work.kept.append((file, str(why)))
-        except _gzip_in_place.Stopped as why:
-            work.ended = str(why)
-            return
-        del work.rest[0]
-        # Of one that others left no room for, another try: each file makes some.
-        work.take(staging.finish(suffix, False))
+            with os.fdopen(os.open(name, _READ, dir_fd=folder), "rb") as stream:
+                _Place(folder, name, stream, log).replace(name + suffix)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise (Stopped if error.errno in _DISK else Kept)(f"the system said: {error.strerror}") from error
 
 
-def _shown(file: _gzip_in_place.File, suffix: str, size: t.Optional[int]) -> dict[str, t.Any]:
-    path = clean(file.path)
-    return {"path": path, "bytes": file.size, "compressed": f"{path}{suffix}", "compressed_bytes": size}
+class _Place(t.NamedTuple):
+    """A log, open, in its folder, open: nobody exchanges them under our hands."""
 
+    folder: int
+    name: str
+    stream: t.IO[bytes]
+    log: _find.Log
 
-def _left(
-    files: t.Sequence[_gzip_in_place.File], kept: t.Sequence[tuple[_gzip_in_place.File, str]], ended: str
-) -> dict[str, t.Any]:
-    """What stays as it is, and the reasons, each with the number of files."""
-    reasons: dict[str, int] = {}
-    for _file, why in kept:
-        reasons[why] = reasons.get(why, 0) + 1
-    if files:
-        reasons[ended] = len(files)
-    return {
-        "files": len(files) + len(kept),
-        "bytes": sum(file.size for file in files) + sum(file.size for file, _why in kept),
-        "because": [f"{clean(why)} ({number})" for why, number in reasons.items()],
-    }
+    def replace(self, final: str) -> None:
+        """Put a copy named ``final`` in place of the log. Raises OSError, Kept."""
+        self._refuse_changed()
+        copy = self.name + UNFINISHED
+        try:
+            if final not in os.listdir(self.folder):
+                self._write(copy)
+                os.rename(copy, final, src_dir_fd=self.folder, dst_dir_fd=self.folder)
+            elif not self._is_copy(final):
+                # It may be all that is left of an older log of that name.
+                raise Kept("the name of its copy is taken")
+            copy = final
+            # The name of the copy must be on the disk before that of the log goes.
+            os.fsync(self.folder)
+            self._refuse_changed()
+            os.unlink(self.name, dir_fd=self.folder)
+        except (OSError, Kept):
+            # Where the log has no name any more, its copy is all that is left.
+            if os.fstat(self.stream.fileno()).st_nlink:
+                self._remove(copy)
+            raise
 
+    def _refuse_changed(self) -> None:
+        """Raises Kept where the open log, or what has its name, is not the log that was found, as it was found."""
+        listed = os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        if not self.log.state == _find.state(os.fstat(self.stream.fileno())) == _find.state(listed):
+            raise Kept("changed meanwhile")
 
-def _undo(home: str, suffix: str) -> str:
-    """One command for all files, which also reaches those whose names cannot be typed."""
-    roots = " ".join(shlex.quote(root) for root in _old_logs.roots(home) if os.path.isdir(root))
-    return f"find {roots} -name '*{suffix}' -exec gzip -d -S {suffix} {{}} +"
+    def _write(self, name: str) -> None:
+        """A copy that holds what the log holds, and is on the disk. Raises OSError, Kept."""
+        self._remove(name)
+        with os.fdopen(os.open(name, _NEW, 0o600, dir_fd=self.folder), "wb") as copy:
+            # Level 1: the node waits. With the log's name, which gzip -dN restores; without its time, which gzip then
+            # takes from the copy, to the nanosecond.
+            with gzip.GzipFile(os.fsencode(self.name), "wb", 1, copy, mtime=0) as packed:
+                shutil.copyfileobj(self.stream, packed)
+            copy.flush()
+            if os.fstat(copy.fileno()).st_size > 0.9 * self.log.size:
+                raise Kept("not smaller by a tenth when compressed")
+            os.fsync(copy.fileno())
+            # Then it is read from the disk, not from memory, as far as the kernel follows the advice.
+            os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if not self._is_copy(name):
+            self._refuse_changed()
+            raise Stopped("a compressed copy did not hold what was written: the disk or the memory fails")
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.folder)
+
+    def _is_copy(self, name: str) -> bool:
+        """Whether a file unpacks to the bytes of the log; then it gets its owner, mode and times. Raises OSError."""
+        self.stream.seek(0)
+        with os.fdopen(os.open(name, _READ, dir_fd=self.folder), "rb") as copy:
+            unpacked = gzip.GzipFile(fileobj=copy, mode="rb")
+            chunks = iter(lambda: self.stream.read(2**20), b"")
+            with contextlib.suppress(EOFError, gzip.BadGzipFile, zlib.error):
+                if all(unpacked.read(len(chunk)) == chunk for chunk in chunks) and not unpacked.read(1):
+                    self._dress(copy.fileno())
+                    return True
+        return False
+
+    def _dress(self, copy: int) -> None:
+        log = self.stream.fileno()
+        os.fchown(copy, os.fstat(log).st_uid, os.fstat(log).st_gid)
+        # A new file may inherit an access list from its folder that the log itself does not have.
+        with contextlib.suppress(OSError):
+            os.removexattr(copy, "system.posix_acl_access")
+        shutil.copystat(f"/proc/self/fd/{log}", f"/proc/self/fd/{copy}")
+        os.fsync(copy)

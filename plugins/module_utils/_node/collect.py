@@ -10,8 +10,10 @@ import os
 import time
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import marks
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
 from ansible_collections.virtengine.incident.plugins.module_utils._host import journal as _journal
+from ansible_collections.virtengine.incident.plugins.module_utils._host import lock as _host_lock
 from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import (
@@ -63,15 +65,15 @@ def collect(options: Options) -> dict[str, t.Any]:
     # The places of everything else follow from the process and the configuration: they come first, and fast.
     scanned = gather({"process": functools.partial(_scan, options, unit)}, _share(until, 0.4))["process"]
     private = scanned["data"].pop("launch") if scanned["ok"] else None
-    place = functools.partial(_node_places.find, unit, private, options.home, options.rpc_url, options.binary)
+    own = (options.home, options.rpc_url, options.binary)
+    place = functools.partial(_node_places.find, unit, private, *own, _hidden(unit_part, scanned))
     placed = gather({"config": place}, _share(until, 0.4))["config"]
-    places = placed["data"] if placed["ok"] else _node_places.nowhere(options.home, options.rpc_url)
+    places = placed["data"] if placed["ok"] else _node_places.nowhere(options.home, options.rpc_url, placed["error"])
     parts = gather(_slow_parts(options, unit, scanned, places, clock), until)
     journal = parts["journal"]
     if journal["ok"]:
         _complete_unit(unit_part, journal["data"])
     network = parts["rpc"]["data"] if parts["rpc"]["ok"] else None
-    home_known = places["home"] is not None
     return {
         "schema": 1,
         "clock": {"now": stamp(clock.now), "boot_at": stamp(_process.boot_time()), "boot_id": clock.boot_id},
@@ -80,15 +82,16 @@ def collect(options: Options) -> dict[str, t.Any]:
         "process": scanned,
         "paths": {key: places[key] for key in ("home", "home_source", "rpc", "rpc_source")},
         "binary": parts["binary"],
-        "config": {"ok": True, "data": places["config"]} if placed["ok"] else placed,
-        "genesis": parts["genesis"] if home_known else _no_home("genesis", placed),
-        "signer": parts["signer"] if home_known else _no_home("signer", placed),
-        "disk": parts["disk"] if home_known else _no_home("disk", placed),
-        "upgrade": parts["upgrade"] if home_known else _no_home("upgrade", placed),
-        "wal": parts["wal"] if home_known else _no_home("wal", placed),
-        "old_logs": parts["old_logs"] if home_known else _no_home("old_logs", placed),
+        "config": _config_part(placed),
+        "genesis": parts["genesis"],
+        "signer": parts["signer"],
+        "disk": parts["disk"],
+        "upgrade": parts["upgrade"],
+        "wal": parts["wal"],
+        "old_logs": parts["old_logs"],
         "p2p": network["p2p"] if network else parts["rpc"],
         "journal": journal,
+        "locks": parts["locks"],
         "rpc": network["rpc"] if network else dict.fromkeys(_cometbft.PARTS, parts["rpc"]),
     }
 
@@ -118,7 +121,7 @@ def _scan(options: Options, unit: systemd.Unit | None) -> dict[str, t.Any]:
     if source is not None:
         launch = {
             "flags": _config.flags_of(source.argv),
-            "variables": _config.known_variables(source.environ),
+            "variables": None if source.environ is None else _config.known_variables(source.environ),
             "of_unit": found.main is not None,
             "exe": source.facts["exe"],
         }
@@ -136,29 +139,49 @@ def _slow_parts(
     places: dict[str, t.Any],
     clock: Clock,
 ) -> dict[str, t.Callable[[], t.Any]]:
+    home, wal_file, genesis = places["home"], places["wal_file"], places["genesis_file"]
+    key_file, state_file, laddr = (
+        places["config"][name]["value"]
+        for name in ("priv_validator_key_file", "priv_validator_state_file", "priv_validator_laddr")
+    )
     work: dict[str, t.Callable[[], t.Any]] = {
         "rpc": functools.partial(_network, places, _halted_by(unit, scanned), _runs(scanned), clock.until),
         "journal": functools.partial(_read_journal, options, unit, clock),
-        "binary": functools.partial(files.binary, places, scanned["data"] if scanned["ok"] else None),
+        "locks": _host_lock.seen,
     }
-    home = places["home"]
-    if home is not None:
-        values = {key: setting["value"] for key, setting in places["config"].items()}
-        genesis = places["genesis_file"]
-        path = os.path.join(home, genesis) if genesis else None
-        work["genesis"] = functools.partial(files.genesis, path, clock.until)
-        work["disk"] = functools.partial(files.disk, home)
-        work["upgrade"] = functools.partial(upgrade.read, home, places["cosmovisor"], places["upgrades"])
-        work["wal"] = functools.partial(wal.read, home, places["wal_file"], clock.until)
-        work["old_logs"] = functools.partial(_old_logs.read, home, places["wal_file"], clock.now, clock.until)
-        work["signer"] = functools.partial(
-            _signer.read,
-            home,
-            values["priv_validator_key_file"],
-            values["priv_validator_state_file"],
-            values["priv_validator_laddr"],
-        )
+    program = functools.partial(files.binary, places, scanned["data"] if scanned["ok"] else None)
+    work["binary"] = functools.partial(_where_known, places, "binary", (places["binary"],), program)
+
+    def at_home(name: str, read: t.Callable[[], dict[str, t.Any]], *needed: str | None) -> None:
+        known = functools.partial(_where_known, places, name, (home, *needed), read)
+        work[name] = functools.partial(_no_home, name) if home is None and places["unknown"] is None else known
+
+    at_home("genesis", lambda: files.genesis(genesis and os.path.join(home, genesis), clock.until), genesis)
+    at_home("disk", lambda: files.disk(home))
+    at_home("upgrade", lambda: upgrade.read(home, places["cosmovisor"], places["upgrades"]))
+    at_home("wal", lambda: wal.read(home, wal_file, clock.until), wal_file)
+    at_home("old_logs", lambda: _old_logs.read(home, wal_file, clock.now), wal_file)
+    at_home("signer", lambda: _signer.read(home, key_file, state_file, laddr), key_file, state_file)
     return work
+
+
+def _where_known(
+    places: dict[str, t.Any], name: str, needed: tuple[str | None, ...], read: t.Callable[[], dict[str, t.Any]]
+) -> dict[str, t.Any]:
+    """What ``read`` gives. Raises PartError where a place it needs is unknown: the error that made it so."""
+    if None in needed and places["unknown"] is not None:
+        raise PartError(places["unknown"]["kind"], f"{name}: {places['unknown']['text']}")
+    return read()
+
+
+def _no_home(name: str) -> t.NoReturn:
+    raise PartError("cannot_tell", f"{name}: the home of the node is not known; set the option home")
+
+
+def _hidden(*parts: dict[str, t.Any]) -> str | None:
+    """Why this user may not see the unit or its processes; None where it may."""
+    errors = (part["error"] for part in parts if not part["ok"])
+    return next((error["text"] for error in errors if error["kind"] == "privilege"), None)
 
 
 def _halted_by(unit: systemd.Unit | None, scanned: dict[str, t.Any]) -> str | None:
@@ -181,7 +204,8 @@ def _network(places: dict[str, t.Any], halted_by: str | None, runs: bool | None,
     rpc = _rpc(places, halted_by, until)
     try:
         laddr = places["config"]["p2p_laddr"]["value"]
-        p2p = {"ok": True, "data": _node_p2p.read(laddr, places["peers"], rpc, runs, until)}
+        read = functools.partial(_node_p2p.read, laddr, places["peers"], rpc, runs, until)
+        p2p = {"ok": True, "data": _where_known(places, "p2p", (places["peers"]["value"],), read)}
     except Exception as error:
         p2p = part_error(error, "p2p").part()
     return {"rpc": rpc, "p2p": p2p}
@@ -205,7 +229,8 @@ def _read_journal(options: Options, unit: systemd.Unit | None, clock: Clock) -> 
     if started is not None:
         since = min(since, started - 1)
     invocation = unit.facts["invocation_id"] if unit else None
-    return _journal.read(options.unit, since, _journal.Reader(invocation, clock.boot_id), _share(clock.until, 0.7))
+    reader = _journal.Reader(marks.NODE, invocation, clock.boot_id)
+    return _journal.read(options.unit, since, reader, _share(clock.until, 0.7))
 
 
 def _complete_unit(unit_part: dict[str, t.Any], journal: dict[str, t.Any]) -> None:
@@ -223,10 +248,14 @@ def _complete_unit(unit_part: dict[str, t.Any], journal: dict[str, t.Any]) -> No
         unit["invocation_id"] = invocation
 
 
-def _no_home(name: str, placed: dict[str, t.Any]) -> dict[str, t.Any]:
+def _config_part(placed: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The ``config`` part. It fails where this user may not read one of its files: become is what gives all of it."""
     if not placed["ok"]:
         return placed
-    return failed("cannot_tell", f"{name}: the home of the node is not known; set the option home")
+    unknown = placed["data"]["unknown"]
+    if unknown is not None:
+        return failed(unknown["kind"], f"config: {unknown['text']}")
+    return {"ok": True, "data": placed["data"]["config"]}
 
 
 def _boot_id() -> str | None:

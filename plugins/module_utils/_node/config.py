@@ -24,6 +24,14 @@ INT64_MAX = 2**63 - 1
 class Unreadable(Exception):
     """A value is there but cannot be read safely; the text is the contract's ``why``."""
 
+    kind = "cannot_tell"
+
+
+class Denied(Unreadable):
+    """A value may not be read by this user."""
+
+    kind = "privilege"
+
 
 class Key(t.NamedTuple):
     """One setting: where the node looks for it, and what it is without being set."""
@@ -94,12 +102,12 @@ _ARRAY_TEXT = re.compile(r'"[^"\\]*"|\'[^\']*\'|#.*')
 
 
 class Launch(t.NamedTuple):
-    """What is said beside the files: flags and variables by allow-list. ``why`` tells why flags are unknown."""
+    """What is set beside the files: flags and variables by allow-list, and why not all of them are known."""
 
     flags: dict[str, str]
     variables: dict[str, str]
-    why_flags: str | None = None
-    why_variables: str | None = None
+    why_flags: Unreadable | None = None
+    why_variables: Unreadable | None = None
 
 
 def flags_of(argv: list[str]) -> dict[str, str]:
@@ -191,6 +199,8 @@ class Files:
         if key.file not in self._read:
             self._read[key.file] = self._load(key.file)
         content = self._read[key.file]
+        if isinstance(content, Denied):
+            raise content
         if isinstance(content, Unreadable):
             raise Unreadable(f"{key.file}: {content}")
         value = content.get((key.section, key.name))
@@ -205,6 +215,8 @@ class Files:
                 raw = stream.read(FILE_CAP + 1)
         except FileNotFoundError:
             return {}
+        except PermissionError as error:
+            return Denied(part_error(error, path).text)
         except OSError as error:
             return Unreadable(part_error(error, path).text)
         if len(raw) > FILE_CAP:
@@ -228,15 +240,24 @@ def setting(key: Key, launch: Launch, files: Files) -> dict[str, t.Any]:
         return {"value": None, "source": None, "why": clean(why)}
 
 
+def denied(key: Key, launch: Launch, files: Files) -> str | None:
+    """Why a setting may not be read by this user; None where it may, or something else keeps it from being read."""
+    try:
+        _lookup(key, launch, files)
+    except Unreadable as why:
+        return clean(why) if isinstance(why, Denied) else None
+    return None
+
+
 def _lookup(key: Key, launch: Launch, files: Files) -> tuple[t.Any, str]:
     if key.flag and key.flag in launch.flags:
         return launch.flags[key.flag], "flag"
     if launch.why_flags:
-        raise Unreadable(launch.why_flags)
+        raise launch.why_flags
     if key.variable in launch.variables:
         return launch.variables[key.variable], "env"
     if launch.why_variables:
-        raise Unreadable(launch.why_variables)
+        raise launch.why_variables
     value = files.get(key)
     if value is not None:
         return value, key.file

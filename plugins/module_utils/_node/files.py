@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import time
 import typing as t
 
@@ -148,10 +149,14 @@ class TopLevel:
 def disk(home: str) -> dict[str, t.Any]:
     """The contract's ``disk`` data of the data directory; free is what a user without privilege may use.
 
-    Raises OSError.
+    Raises OSError, also where it may not be seen: the disk around it may be another one.
     """
-    data = os.path.join(home, "data")
-    path = data if os.path.isdir(data) else home
+    path = os.path.join(home, "data")
+    try:
+        if not stat.S_ISDIR(os.stat(path).st_mode):
+            path = home
+    except FileNotFoundError:
+        path = home
     shown = os.statvfs(path)
     return {
         "path": clean(path),

@@ -12,7 +12,9 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import clean, part_error
+from ansible_collections.virtengine.incident.plugins.module_utils._host.files import keep_attributes
+from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
 from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
 from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service
@@ -22,7 +24,6 @@ NAMES = ("halt_height", "halt_time")
 # One name for all runs: what a killed run left of its unfinished file is taken away by the next one.
 UNFINISHED = ".app.toml.incident-new"
 
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _PAIR = re.compile(r"""(\s*([A-Za-z0-9_-]+)\s*=\s*)("[^"\\]*"|'[^']*'|[+-]?\d+)(\s*(?:\#.*)?)\Z""", re.DOTALL)
 
 
@@ -30,21 +31,16 @@ class Refused(Exception):
     """The values were not taken away; the text says why."""
 
 
-def run_name(name: str) -> str:
-    """A run's name as part of a file name. Raises ValueError."""
-    if not RUN_NAME.match(name):
-        raise ValueError(f"{clean(name, 80)!r} is not the name of a run")
-    return name
-
-
-def clear(unit: str, home: t.Optional[str], run: str, expected: t.Mapping[str, int], check: bool) -> dict[str, t.Any]:
+def clear(
+    unit: str, home: t.Optional[str], digest: str, expected: t.Mapping[str, int], check: bool
+) -> dict[str, t.Any]:
     """Set both values to 0, for the next start of the unit, and keep the file as it was beside it.
 
     ``expected``: what the file must name, by the names of NAMES; the values that the plan was made for. Returns
     ``changed``, ``file``, ``backup`` (None where nothing changes), ``before`` and ``after`` (value by name), ``lines``
-    (each changed line before and after) and ``actions``. Raises Refused, service.Refused, PartError, OSError.
+    (each changed line before and after) and ``actions``. Raises Refused, service.Refused, PartError, ValueError, OSError.
     """
-    backup = f"{FILE}.incident-{run_name(run)}"
+    backup = kept_name(FILE, digest)
     places = _node_places.find(service.at_rest(unit), None, home, None, None)
     if places["home"] is None:
         raise Refused(f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done.")
@@ -186,11 +182,7 @@ class _Folder:
             left = memoryview(content)
             while left:
                 left = left[os.write(new, left) :]
-            old = os.fstat(self._file)
-            os.fchown(new, old.st_uid, old.st_gid)
-            os.fchmod(new, stat.S_IMODE(old.st_mode))
-            for name in attributes(self._file):
-                os.setxattr(new, name, os.getxattr(self._file, name))
+            keep_attributes(self._file, new)
             os.fsync(new)
         except OSError:
             os.unlink(UNFINISHED, dir_fd=self._folder)
@@ -213,13 +205,3 @@ class _Folder:
     def _is_read(self, name: str) -> bool:
         """Whether this name is the file that was read."""
         return os.path.samestat(os.stat(name, dir_fd=self._folder, follow_symlinks=False), os.fstat(self._file))
-
-
-def attributes(number: int) -> list[str]:
-    """Names of the extended attributes of an open file; none where the file system has none. Raises OSError."""
-    try:
-        return os.listxattr(number)
-    except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.ENOSYS):
-            return []
-        raise

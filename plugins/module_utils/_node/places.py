@@ -24,14 +24,15 @@ _LADDR = re.compile(r"(?:tcp://|http://)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]*):(\d{
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
-def nowhere(home: str | None, rpc_url: str | None) -> dict[str, t.Any]:
-    """The places when the configuration could not be looked at: only what the user said."""
+def nowhere(home: str | None, rpc_url: str | None, error: dict[str, str]) -> dict[str, t.Any]:
+    """The places when the configuration could not be looked at, for this ``error``: only what the user set."""
     return {
         "home": home,
         "home_source": "option" if home else None,
         "rpc": rpc_url,
         "rpc_source": "option" if rpc_url else None,
         "rpc_why": "the configuration of the node could not be read; set the option rpc_url",
+        "unknown": error,
         "binary": None,
         "cosmovisor": False,
         "genesis_file": None,
@@ -48,24 +49,28 @@ def find(
     home: str | None,
     rpc_url: str | None,
     binary: str | None,
+    hidden: str | None = None,
 ) -> dict[str, t.Any]:
-    """Home, RPC, program and settings.
+    """Home, RPC, program and settings; under ``unknown`` the error of what this user may not read, None: it may.
 
-    ``process`` holds ``flags``, ``variables``, ``exe`` of the running node and ``of_unit``: whether the unit started
-    it. It speaks for the unit where the unit's own command line cannot be read, and alone where there is no unit.
+    ``process`` holds ``flags``, ``variables`` (None: may not be read), ``exe`` of the running node and ``of_unit``:
+    whether the unit started it. It speaks for the unit where the unit's own command line cannot be read, and alone
+    where there is no unit. ``hidden``: why this user may not see the unit or the processes.
     """
-    launch = launch_of(unit, process)
+    launch = launch_of(unit, process, hidden)
     home, home_source = _home(unit, launch, process, home)
     files = _config.Files(home, "the home of the node is not known; set the option home")
     rpc, rpc_source, rpc_why = _rpc(launch, files, rpc_url)
     genesis = _config.setting(_config.PLACES["genesis_file"], launch, files)
     program, cosmovisor = _binary(unit, launch, process, binary)
+    denied = _denied(launch, files)
     return {
         "home": home,
         "home_source": home_source,
         "rpc": rpc,
         "rpc_source": rpc_source,
         "rpc_why": rpc_why,
+        "unknown": {"kind": "privilege", "text": denied} if denied else None,
         "binary": program,
         "cosmovisor": cosmovisor,
         "genesis_file": genesis["value"],
@@ -76,38 +81,47 @@ def find(
     }
 
 
-def launch_of(unit: Unit | None, process: dict[str, t.Any] | None) -> _config.Launch:
+def _denied(launch: _config.Launch, files: _config.Files) -> str | None:
+    keys = (*_config.KEYS.values(), *_config.PLACES.values())
+    return next(filter(None, (_config.denied(key, launch, files) for key in keys)), None)
+
+
+def launch_of(unit: Unit | None, process: dict[str, t.Any] | None, hidden: str | None = None) -> _config.Launch:
     """Flags and variables of a start: the unit's; the process's where the unit runs a script or there is no unit."""
+    unseen = _config.Denied(hidden) if hidden else None
     if unit is None:
-        if process is None:
-            return _config.Launch({}, {})
-        return _config.Launch(process["flags"], process["variables"])
+        return _config.Launch({}, {}, unseen) if process is None else _launch_of_process(process)
     variables, why_variables = _unit_variables(unit)
     launcher = os.path.basename(unit.argv[0]) if unit.argv else ""
     if launcher not in LAUNCHERS - {"cosmovisor"} and "start" in unit.argv:
         flags = {name: _expand(value, variables) for name, value in _config.flags_of(unit.argv).items()}
         return _config.Launch(flags, variables, None, why_variables)
     if process is not None and process["of_unit"]:
+        return _launch_of_process(process)
+    script = _config.Unreadable("the unit does not call the node itself, its flags are not known")
+    return _config.Launch({}, variables, unseen or script, why_variables)
+
+
+def _launch_of_process(process: dict[str, t.Any]) -> _config.Launch:
+    if process["variables"] is not None:
         return _config.Launch(process["flags"], process["variables"])
-    return _config.Launch(
-        {}, variables, "the unit does not call the node itself, its flags are not known", why_variables
-    )
+    why = _config.Denied("the variables of the node's process are hidden from this user; run with become")
+    return _config.Launch(process["flags"], {}, None, why)
 
 
 def programs(unit: Unit | None, binary: str | None) -> frozenset[str]:
     """File names of the program that a start would run: by them its processes are told, wherever they were started.
 
     Under cosmovisor it is the program that cosmovisor is told to run. Empty where a script chooses it. ``binary``: what
-    the user said it is. Raises PartError ``cannot_tell`` where cosmovisor's variables cannot be read: a process of the
-    program would not be told.
+    the user said it is. Raises PartError ``cannot_tell`` or ``privilege`` where cosmovisor's variables cannot be read: a
+    process of the program would not be told.
     """
     first = os.path.basename(unit.argv[0]) if unit and unit.argv else ""
     if unit is not None and first == "cosmovisor":
         launch = launch_of(unit, None)
         if launch.why_variables and "DAEMON_NAME" not in launch.variables and not binary:
-            raise PartError(
-                "cannot_tell", f"process: which program cosmovisor runs is not known: {launch.why_variables}"
-            )
+            text = f"process: which program cosmovisor runs is not known: {launch.why_variables}"
+            raise PartError(launch.why_variables.kind, text)
         first = os.path.basename(_daemon_name(launch))
     return frozenset({first, os.path.basename(binary or "")} - LAUNCHERS - {""})
 
@@ -117,10 +131,10 @@ def _daemon_name(launch: _config.Launch) -> str:
     return launch.variables.get("DAEMON_NAME", DEFAULT_NAME)
 
 
-def _unit_variables(unit: Unit) -> tuple[dict[str, str], str | None]:
+def _unit_variables(unit: Unit) -> tuple[dict[str, str], _config.Unreadable | None]:
     """``Environment`` and then the files of ``EnvironmentFile``, which overrule it, by allow-list."""
     variables = dict(unit.environment)
-    why = None
+    why: _config.Unreadable | None = None
     for pattern, may_be_missing in unit.environment_files:
         for path in sorted(glob.glob(pattern)) or [pattern]:
             try:
@@ -130,11 +144,13 @@ def _unit_variables(unit: Unit) -> tuple[dict[str, str], str | None]:
                     raise _config.Unreadable("too large")
                 variables.update(_config.variables_of_file(text))
             except FileNotFoundError as error:
-                why = why if may_be_missing else part_error(error, path).text
+                why = why if may_be_missing else _config.Unreadable(part_error(error, path).text)
+            except PermissionError as error:
+                why = _config.Denied(part_error(error, path).text)
             except OSError as error:
-                why = part_error(error, path).text
+                why = _config.Unreadable(part_error(error, path).text)
             except (_config.Unreadable, UnicodeDecodeError) as error:
-                why = f"{path}: {clean(error)}"
+                why = _config.Unreadable(f"{path}: {clean(error)}")
     return _config.known_variables(variables), why
 
 
@@ -157,7 +173,7 @@ def _home(
         return None, None
     if unit is None and process is None:
         return None, None
-    running = process["variables"].get("HOME") if process else None
+    running = (process["variables"] or {}).get("HOME") if process else None
     parent = launch.variables.get("HOME") or running or (_home_of(unit.user) if unit else None)
     return (os.path.join(parent, DEFAULT_HOME), "default") if parent else (None, None)
 
@@ -181,7 +197,11 @@ def _rpc(launch: _config.Launch, files: _config.Files, rpc_url: str | None) -> t
     """URL of the RPC as seen from this host, where it is known from, and why it is not known."""
     if rpc_url:
         return rpc_url, "option", ""
-    setting = _config.setting(_config.PLACES["rpc_laddr"], launch, files)
+    key = _config.PLACES["rpc_laddr"]
+    setting = _config.setting(key, launch, files)
+    if setting["value"] is None and _config.denied(key, launch, files):
+        # Anybody may ask an RPC, and without rights little else is left: most nodes listen there.
+        return rpc_address(key.default), "default", ""
     if setting["value"] is None:
         return None, None, setting["why"]
     sources = {"flag": "unit_flag", "env": "unit_env", "config.toml": "config", "default": "default"}

@@ -78,7 +78,10 @@ def _integer(content: dict[str, t.Any], name: str, limit: int, path: str) -> int
 
 
 def read(home: str, key_file: str | None, state_file: str | None, laddr: str | None) -> dict[str, t.Any]:
-    """The contract's ``signer`` data. Paths are relative to ``home`` or absolute; None is a setting nobody can tell."""
+    """The contract's ``signer`` data. Paths are relative to ``home`` or absolute; None is a setting nobody can tell.
+
+    Raises PartError ``privilege`` where the key file may not be read: who signs here is then not known.
+    """
     facts: dict[str, t.Any] = {
         "address": None,
         "key_file": None,
@@ -92,8 +95,8 @@ def read(home: str, key_file: str | None, state_file: str | None, laddr: str | N
             facts["key_file"] = True
         except (FileNotFoundError, NotADirectoryError):
             facts["key_file"] = False
-        except PermissionError:
-            facts["key_file"] = None
+        except PermissionError as error:
+            raise part_error(error, "signer") from error
     if state_file is not None:
         try:
             facts["state"] = signing_state(os.path.join(home, state_file))

@@ -118,9 +118,14 @@ def _facts(files: Group, stop: float) -> dict[str, t.Any]:
 
 
 def _end_or_none(paths: list[str], stop: float) -> int | None:
-    """The greatest height; None where no marker was found, or not all could be read (a greater one may be there)."""
+    """The greatest height; None where no marker was found, or not all could be read (a greater one may be there).
+
+    Raises PermissionError: with rights it could be told.
+    """
     try:
         return last_end_height(paths, stop)
+    except PermissionError:
+        raise
     except (OSError, Late):
         return None
 

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 import time
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.module_utils._host.files import mounts, sync_folder
+from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
 from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal
-from ansible_collections.virtengine.incident.plugins.module_utils._node.halt_height import run_name
-
-# In /proc/self/mountinfo a space, a tab, a newline and a backslash of a path are written as octal numbers.
-_MOUNTS = "/proc/self/mountinfo"
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 # Reading up to nine logs of two files each; on the disks of validators a second is enough.
 READ_S = 20.0
@@ -38,15 +34,15 @@ class Log(t.NamedTuple):
     head: str
 
 
-def put_back(unit: str, home: t.Optional[str], run: str, height: int, check: bool) -> dict[str, t.Any]:
+def put_back(unit: str, home: t.Optional[str], digest: str, height: int, check: bool) -> dict[str, t.Any]:
     """Put the only copy whose last marker ends ``height`` in place of the log, which is kept under another name.
 
     Two renames. Where the second fails the first is taken back. A run that was killed between them is finished by the
     next one: the log's place is empty then. Returns
     ``changed``, ``path``, ``copy`` and ``aside`` (names; None where there was nothing), ``last_end_height`` and
-    ``actions``. Raises Refused, service.Refused, PartError, OSError.
+    ``actions``. Raises Refused, service.Refused, PartError, ValueError, OSError.
     """
-    aside = f".incident-{run_name(run)}"
+    aside = kept_name("", digest)
     places = _node_places.find(service.at_rest(unit), None, home, None, None)
     if places["home"] is None:
         raise Refused(f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done.")
@@ -134,25 +130,10 @@ def _refuse_other_disk(log: Log, copy: str, there: bool) -> None:
     The folder around both may be a file system of its own: nothing is renamed but inside it.
     """
     device = os.stat(log.parent).st_dev
-    mounted = mounts()
+    mounted_at = mounts()
     for path in [os.path.join(log.parent, copy), *([log.folder] if there else [])]:
-        if os.lstat(path).st_dev != device or os.path.realpath(path) in mounted:
+        if os.lstat(path).st_dev != device or os.path.realpath(path) in mounted_at:
             raise Refused(f"{path} is mounted from elsewhere: it cannot be renamed. Nothing was done.")
-
-
-def mounts() -> dict[str, str]:
-    """Where something is mounted, and of what kind it is: the last one where several lie upon each other.
-
-    A folder of the same file system that is bound somewhere has no other device number.
-    """
-    found = {}
-    with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
-        for line in stream:
-            fields, _dash, source = line.partition(" - ")
-            if fields.count(" ") >= 5:
-                point = _OCTAL.sub(lambda octal: chr(int(octal[1], 8)), fields.split(" ", 5)[4])
-                found[point] = source.split(" ", 1)[0]
-    return found
 
 
 def _exchange(log: Log, copy: str, aside: t.Optional[str]) -> None:
@@ -172,8 +153,4 @@ def _exchange(log: Log, copy: str, aside: t.Optional[str]) -> None:
 def _rename(log: Log, old: str, new: str) -> None:
     """Rename, and have it on the disk before anything follows from it."""
     os.rename(os.path.join(log.parent, old), os.path.join(log.parent, new))
-    folder = os.open(log.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(log.parent)

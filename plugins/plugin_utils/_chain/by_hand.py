@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Commands that a person types on a host, with that host's own home, unit, RPC and program. PRIVATE to the collection.
 
-The causes write their commands for a node in its usual places. Evidence is a stranger's text, and these commands are
+The causes write their commands for a node in its usual places. Evidence is text from outside, and these commands are
 pasted into a shell: a value is put in only where nothing in it means anything to a shell.
 """
 
@@ -48,8 +48,8 @@ def placed(commands: t.Sequence[str], hosts: t.Sequence[t.Optional[NodeEvidence]
 def _agreed(
     hosts: t.Sequence[t.Optional[NodeEvidence]], find: t.Callable[[NodeEvidence], t.Optional[str]]
 ) -> t.Optional[str]:
-    found = {None if data is None else find(data) for data in hosts}
-    return found.pop() if len(found) == 1 else None
+    values = {None if data is None else find(data) for data in hosts}
+    return values.pop() if len(values) == 1 else None
 
 
 def _matching(pattern: re.Pattern[str], value: t.Any) -> t.Optional[str]:

@@ -5,11 +5,19 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, fields
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+
+_ADDRESS = re.compile(r"[0-9A-F]{40}")
+
+
+def consensus_address(value: t.Any) -> t.Optional[str]:
+    """``value`` where it is a consensus address in the contract's form (40 upper-case hex digits), else None."""
+    return value if isinstance(value, str) and _ADDRESS.fullmatch(value) else None
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,11 @@ class Part:
 
     def integer(self, key: str) -> t.Optional[int]:
         """The integer at ``key``; None where it is missing or no integer (a string of digits is none)."""
-        return bundle.integer(self.raw.get(key))
+        return values.integer(self.raw.get(key))
 
     def number(self, key: str) -> t.Optional[float]:
         """The finite number at ``key``, or None."""
-        return bundle.number(self.raw.get(key))
+        return values.number(self.raw.get(key))
 
     def flag(self, key: str) -> t.Optional[bool]:
         """The boolean at ``key``, or None."""
@@ -51,11 +59,11 @@ class Part:
 
     def time(self, key: str) -> t.Optional[float]:
         """The time at ``key`` in seconds since the epoch, or None."""
-        return bundle.seconds(self.raw.get(key))
+        return values.seconds(self.raw.get(key))
 
     def address(self, key: str) -> t.Optional[str]:
         """The consensus address at ``key``, or None where it is not 40 hex digits."""
-        return bundle.address(self.raw.get(key))
+        return consensus_address(self.raw.get(key))
 
     def items(self, key: str) -> list[t.Any]:
         """The list at ``key``; empty where it is missing or no list."""
@@ -158,7 +166,7 @@ def evidence_of(observation: dict[str, t.Any]) -> NodeEvidence:
     journal = part(raw.get("journal"))
     return NodeEvidence(
         look=observation["look"],
-        at=bundle.seconds(observation.get("at")),
+        at=values.seconds(observation.get("at")),
         now=clock.time("now"),
         boot_at=clock.time("boot_at"),
         boot_id=clock.text("boot_id"),

@@ -9,6 +9,10 @@ CometBFT commits a block when the power that voted for it is greater than two th
 
 from __future__ import annotations
 
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import Gauge
+
 
 def quorum(total: int) -> int:
     """The least power that commits a block: floor(2 * total / 3) + 1. ValueError for a negative total."""
@@ -31,3 +35,20 @@ def share_percent(power: int, total: int) -> str:
         return "0.0"
     tenths = 1000 * power // total
     return f"{tenths // 10}.{tenths % 10}"
+
+
+def gauge(total: int, voting: int, unknown: int = 0, table: t.Optional[int] = None) -> Gauge:
+    """The power that is voting against the quorum. ``table``: the index of the table whose rows are its parts."""
+    needed = quorum(total)
+    return Gauge(
+        "Voting power",
+        total,
+        needed,
+        voting,
+        words=f"{voting} of {total} voting power is voting; {needed} needed",
+        line="quorum",
+        legend="# voting, ? cannot tell, . not voting, | needed",
+        unknown=unknown,
+        unit="voting power",
+        table=table,
+    )

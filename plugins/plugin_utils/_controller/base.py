@@ -14,6 +14,9 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+# Set in the environment by the callback that prints the screen at the very end of the run.
+SCREEN_LAST = "VIRTENGINE_INCIDENT_SCREEN_LAST"
+
 
 class Refusal(Exception):
     """The run must not go on; the text says what, where and what to do."""

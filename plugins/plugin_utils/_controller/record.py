@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of an incident on the controller's disk, and the state of one run. PRIVATE to the collection."""
+"""The record of an incident on the controller's disk. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ import tempfile
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal, now
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds, stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as _plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
 
 JOURNAL = "journal.jsonl"
+# What a reader of an entry relies on.
+_ENTRY = {"at": str, "run": str, "kind": str, "data": dict}
 
 
-def _write(path: str, text: str) -> None:
+def write_whole(path: str, text: str) -> None:
     """Write by rename, so that a killed run leaves the old file or the new one, never half of one."""
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -33,54 +35,21 @@ def _write(path: str, text: str) -> None:
     os.replace(temporary, path)
 
 
-class RunState:
-    """What one run hands from task to task: a private directory, gone when the run closes.
+def record_name(incident: str, subject: str, started_at: str) -> str:
+    """The name of a record: incident, subject and start, to the second. Two runs over the same incident agree on it.
 
-    Tasks of a run are separate processes, so this cannot live in memory; it holds no decision, only data.
+    Subject and start may come from a host: what cannot stand in a file name becomes ``_``. A subject that loses more than
+    its spaces that way gets a hash behind it, so that two subjects never share a record.
     """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        if not os.path.isfile(os.path.join(path, "run.json")):
-            raise Refusal(
-                "No run has been opened. Start the playbook from its beginning: an incident's steps do nothing alone."
-            )
-        self.facts: dict[str, t.Any] = self.read("run")
-
-    @classmethod
-    def create(cls, facts: dict[str, t.Any]) -> RunState:
-        path = tempfile.mkdtemp(prefix="virtengine-incident-")
-        with open(os.path.join(path, "run.json"), "w", encoding="utf-8") as stream:
-            json.dump(facts, stream)
-        return cls(path)
-
-    def read(self, name: str) -> t.Any:
-        """The JSON kept under a name, or None where nothing was kept."""
-        try:
-            with open(os.path.join(self.path, f"{name}.json"), encoding="utf-8") as stream:
-                return json.load(stream)
-        except FileNotFoundError:
-            return None
-
-    def keep(self, name: str, value: t.Any) -> None:
-        _write(os.path.join(self.path, f"{name}.json"), json.dumps(value))
-
-    def remove(self) -> None:
-        for name in os.listdir(self.path):
-            os.unlink(os.path.join(self.path, name))
-        os.rmdir(self.path)
-
-    def record(self) -> Record:
-        """This run's record: a directory on disk, or one that keeps nothing (check mode, replay, nowhere to write)."""
-        return Record(self.facts.get("record_path"), self.facts["run"])
+    name = re.sub(r"[^A-Za-z0-9.-]|\.(?=\.)", "_", subject)[:80]
+    if name.replace("_", " ") != subject:
+        name += f"-{_hash(subject)[:8]}"
+    at = stamp(seconds(started_at)) or _hash(started_at)[:16]
+    return f"{incident}-{name}-{re.sub('[-:]', '', at)}"
 
 
-def incident_id(verdict: dict[str, t.Any]) -> str:
-    """The name two jobs agree on: chain, stuck height, start of the last block's hash."""
-    parts = [verdict.get("chain_id") or "unknown-chain", str(verdict.get("height") or 0)]
-    if verdict.get("last_block_hash"):
-        parts.append(str(verdict["last_block_hash"])[:8])
-    return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts)).lstrip(".") or "unknown"
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Record:
@@ -108,9 +77,9 @@ class Record:
                     f"The record {journal} was changed: {broken}. Move the directory away and run again; nothing was done."
                 ) from broken
             if head.torn:
-                # A killed run leaves half a line. It is kept as evidence beside the journal and cut off the chain.
-                _write(os.path.join(self.path, f"torn-{self.run}.txt"), lines[-1])
-                _write(journal, "".join(f"{line}\n" for line in lines[:-1]))
+                # A killed run leaves half a line. It is kept as evidence beside the journal and cut off there.
+                write_whole(os.path.join(self.path, f"torn-{self.run}.txt"), lines[-1])
+                write_whole(journal, "".join(f"{line}\n" for line in lines[:-1]))
             entry = hash_chain.entry(head.hash, head.seq + 1, now(), self.run, kind, data)
             with open(journal, "a", encoding="utf-8") as stream:
                 stream.write(hash_chain.line(entry) + "\n")
@@ -118,18 +87,18 @@ class Record:
                 os.fsync(stream.fileno())
 
     def evidence(self, name: str, bundle: dict[str, t.Any]) -> None:
-        """Keep a bundle beside the journal and chain its hash."""
+        """Keep a bundle beside the journal, and its hash in it."""
         if self.path is None:
             return
         text = json.dumps(bundle, sort_keys=True, separators=(",", ":"))
-        _write(os.path.join(self.path, name), text)
+        write_whole(os.path.join(self.path, name), text)
         self.append("evidence", {"file": name, "sha256": hashlib.sha256(text.encode()).hexdigest()})
 
     def write(self, name: str, text: str) -> str | None:
         if self.path is None:
             return None
         target = os.path.join(self.path, name)
-        _write(target, text)
+        write_whole(target, text)
         return target
 
     def read_json(self, name: str) -> t.Any:
@@ -138,29 +107,25 @@ class Record:
         try:
             with open(os.path.join(self.path, name), encoding="utf-8") as stream:
                 return json.load(stream)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
 
     def head(self) -> str | None:
         return hash_chain.verify(self._lines()).hash if self.path is not None else None
 
     def entries(self) -> list[dict[str, t.Any]]:
-        """Every whole entry, oldest first."""
+        """Every whole entry, oldest first; lines of another shape are left out."""
         entries = []
         for line in self._lines() if self.path is not None else []:
             with contextlib.suppress(ValueError, RecursionError):
                 entry = json.loads(line)
-                if (
-                    isinstance(entry, dict)
-                    and {"at", "run", "kind"} <= set(entry)
-                    and isinstance(entry.get("data"), dict)
-                ):
+                if isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in _ENTRY.items()):
                     entries.append(entry)
         return entries
 
     def _lines(self) -> list[str]:
         try:
-            # What is no text is no journal either: the chain then says where it breaks.
+            # What is no text is no journal either: verifying it says where it breaks.
             with open(os.path.join(self.path or "", JOURNAL), encoding="utf-8", errors="replace") as stream:
                 return stream.read().splitlines()
         except FileNotFoundError:
@@ -193,7 +158,7 @@ class Recorded(t.NamedTuple):
     ``silent_s``: seconds since the newest entry of the runs that used it, or of all where none says that it did.
     """
 
-    incident: str
+    name: str  # of the record
     plan: dict[str, t.Any]
     outcome: str | None
     silent_s: int
@@ -204,11 +169,11 @@ def find_plan(directory: str, digest: str) -> Recorded | None:
     if _plan.invalid_digest(digest):
         return None
     try:
-        incidents = sorted(os.listdir(directory))
+        records = sorted(os.listdir(directory))
     except OSError:
         return None
-    for incident in incidents:
-        record = Record(os.path.join(directory, incident), "reader")
+    for name in records:
+        record = Record(os.path.join(directory, name), "reader")
         plan = record.read_json(f"plan-{digest}.json")
         if not _is_plan_of(plan, digest):
             continue
@@ -216,9 +181,9 @@ def find_plan(directory: str, digest: str) -> Recorded | None:
         used = {e["run"] for e in entries if e["kind"] == "approved" and e["data"].get("digest") == digest}
         outcomes = [str(e["data"].get("outcome")) for e in entries if e["kind"] == "run_finished" and e["run"] in used]
         told = [entry for entry in entries if entry["run"] in used] or entries
-        newest = max((_bundle.seconds(entry["at"]) or 0.0 for entry in told), default=None)
-        silent = 0 if newest is None else max(0, int((_bundle.seconds(now()) or newest) - newest))
-        return Recorded(incident, plan, outcomes[-1] if outcomes else None, silent)
+        newest = max((seconds(entry["at"]) or 0.0 for entry in told), default=None)
+        silent = 0 if newest is None else max(0, int((seconds(now()) or newest) - newest))
+        return Recorded(name, plan, outcomes[-1] if outcomes else None, silent)
     return None
 
 

@@ -1,56 +1,47 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The incidents this collection knows: for each what its actions are, and the pure functions that the common path calls."""
+"""The incidents and fleet actions that this collection knows."""
 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import (
-    actions,
-    guards,
-    recovery,
-    verdict,
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import (
+    CHAIN_HALT,
+    CHAIN_PROBE,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import plan as _halt_plan
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import Acts
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle, check
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import modules
 
-Data = dict[str, t.Any]
-
-
-@dataclass(frozen=True)
-class Incident:
-    """What an incident adds to the path. Its functions take a checked bundle and return plain data of the contract."""
-
-    id: str
-    assess: t.Callable[[Data], Data]  # bundle -> verdict
-    plan: t.Callable[[Data, Data, t.Optional[str]], Data]  # bundle, verdict, break-glass reason -> plan
-    check_step: t.Callable[[Data, Data, Data], Data]  # bundle, plan, step -> guards
-    recovered: t.Callable[[Data, Data, Data], Data]  # bundle, plan, verdict before -> recovery
-    acts: Acts  # action -> what it is on a host
+_KNOWN = {one.name: one for one in (CHAIN_HALT, CHAIN_PROBE)}
 
 
-_KNOWN = {
-    "chain_halt": Incident(
-        "chain_halt",
-        verdict.assess,
-        _halt_plan.plan,
-        guards.check_step,
-        recovery.recovered,
-        actions.ACTS,
-    ),
-}
+def known() -> tuple[Incident, ...]:
+    """All of them, by name."""
+    return tuple(_KNOWN[name] for name in sorted(_KNOWN))
 
 
 def incident(name: str) -> Incident:
-    """The incident of that name. KeyError, with the names that exist, for any other."""
+    """The one of that name. KeyError, with the names that exist, for any other."""
     if name not in _KNOWN:
         raise KeyError(f"no incident is called {name!r}; known: {', '.join(sorted(_KNOWN))}")
     return _KNOWN[name]
 
 
+def evidence(saved: t.Any) -> tuple[Incident, Bundle]:
+    """The incident that saved evidence is of, and that evidence. KeyError for no incident, BadEvidence for no bundle."""
+    name = saved.get("incident") if isinstance(saved, dict) else None
+    one = incident(name) if isinstance(name, str) else CHAIN_HALT
+    return one, check(saved, one)
+
+
 def acting_modules() -> list[str]:
     """The modules that actions of any incident are made of, sorted."""
-    return sorted({act.module for known in _KNOWN.values() for acts in known.acts.values() for act in acts})
+    return sorted({module for one in known() for module in modules(one.actions)})
+
+
+def variables() -> frozenset[str]:
+    """All variables that some incident takes, of the run or of a host: one inventory serves all of them."""
+    return frozenset().union(*(one.variables | one.host_variables for one in known()))

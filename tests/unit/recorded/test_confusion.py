@@ -27,7 +27,7 @@ def judged(status: str, roots: str = "", symptoms: str = "", refuted: str = "", 
         "causes": causes,
         "refuted": [{"id": name} for name in refuted.split()],
     }
-    planned = [{"action": "start_node", "host": host} for host in steps.split()]
+    planned = [{"action": "start_node", "hosts": [host]} for host in steps.split()]
     return losses.Judged(verdict, {"steps": planned, "withheld": []})
 
 

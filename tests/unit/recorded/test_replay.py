@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +78,7 @@ def text_of(name: str) -> str:
 
 
 def bundle_of(name: str) -> Data:
-    return _bundle.check(json.loads(text_of(name)))
+    return registry.evidence(json.loads(text_of(name)))[1]
 
 
 @functools.cache
@@ -116,8 +117,8 @@ def test_the_verdict_and_plan_are_those_of_the_case(case: Case) -> None:
     seen = {
         "status": verdict["status"],
         "causes": {cause["id"]: cause["role"] for cause in verdict["causes"]},
-        "plan": tuple((step["action"], step["host"]) for step in plan["steps"]),
-        "withheld": sorted(entry["host"] for entry in plan["withheld"]),
+        "plan": tuple((step["action"], host) for step in plan["steps"] for host in step["hosts"]),
+        "withheld": sorted(host for entry in plan["withheld"] for host in entry["hosts"]),
     }
     assert seen == {
         "status": case.status,
@@ -140,7 +141,7 @@ def test_verdict_and_plan_take_milliseconds(name: str) -> None:
     taken = []
     for _time in range(3):
         # Times that were read before would make it faster than it is in a run.
-        _bundle._seconds.cache_clear()
+        values._seconds.cache_clear()
         started = time.process_time()
         judge(bundle)
         taken.append(1000 * (time.process_time() - started))
@@ -255,3 +256,12 @@ def test_where_nobody_shows_votes_nothing_that_signs_is_planned(name: str, part:
     blind = without(blind, [(host, look, part) for host in hosts_of(blind) for look in LOOKS])
     _verdict, plan = judge(blind)
     assert steps(plan) == set()
+
+
+def test_a_chain_whose_newest_block_has_no_age_is_not_called_idle() -> None:
+    """It moves, but the look before is lost, and so are the clocks: that it waits is not established."""
+    whole = bundle_of("no-empty-blocks")
+    lost = [(host, look, part) for look, part in ((1, "rpc"), (2, "clock")) for host in hosts_of(whole)]
+    verdict = judge(without(whole, lost, FAILED)).verdict
+    assert "idle_chain" not in {cause["id"] for cause in verdict["causes"]}
+    assert "idle_chain" in {cause["id"] for cause in verdict["cannot_tell"]}

@@ -31,9 +31,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_a_wrong_link_is_found() -> None:
     readme = places.REPO / "README.md"
-    assert broken(readme, "[a](docs/none.md) [b](#none) [c](docs/guards.md#none)") == [
+    assert broken(readme, "[a](docs/none.md) [b](#none) [c](docs/approval.md#none)") == [
         "docs/none.md",
         "#none",
-        "docs/guards.md#none",
+        "docs/approval.md#none",
     ]
-    assert broken(readme, "[a](docs/guards.md#break-glass) [b](https://example.org/x) `[c](none)`") == []
+    assert broken(readme, "[a](docs/approval.md#break-glass) [b](https://example.org/x) `[c](none)`") == []

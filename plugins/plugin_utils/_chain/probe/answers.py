@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, part
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading import chain_id as chain_ids
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
     HALT_SECONDS,
     ValidatorSet,
-    named_by_most,
     set_in,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # With a connection to most of its peers, a node hears every vote within seconds: sixteen views, spread over the
 # network, show what all would. Each costs some ten questions, and 1 MB of memory where there are 200 validators.
@@ -75,18 +75,18 @@ class Votes:
 
 def views(observations: t.Iterable[Observation], chain: t.Optional[str] = None) -> list[View]:
     """The endpoints that answered, by URL; with ``chain`` only those of that chain."""
-    found = [
-        View(clean(entry["host"], 200), bundle.seconds(entry.get("at")), entry["data"])
+    every = [
+        View(clean(entry["host"], 200), values.seconds(entry.get("at")), entry["data"])
         for entry in observations
         if entry.get("ok") is True and isinstance(entry.get("data"), dict)
     ]
-    kept = [view for view in found if chain is None or view.status.text("chain_id") == chain]
+    kept = [view for view in every if chain is None or view.status.text("chain_id") == chain]
     return sorted(kept, key=lambda view: view.url)
 
 
 def chain_of(observations: t.Iterable[Observation], declared: t.Optional[str] = None) -> t.Optional[str]:
     """The chain that is judged: the declared one, else the one that most nodes name, of equally many the first."""
-    return clean(declared, 100) if declared else named_by_most(observations)
+    return clean(declared, 100) if declared else chain_ids.of_references(observations)
 
 
 def same_node(observations: t.Iterable[Observation]) -> list[dict[str, t.Any]]:
@@ -122,12 +122,12 @@ def in_full(observations: t.Sequence[Observation], chain: t.Optional[str], chose
     Half of the sample stands at the greatest heights and half at the height that most name, so that endpoints which
     claim heights that nobody has reached do not fill it. Of each side of a disagreement two are added.
     """
-    found = views(observations, chain)
-    heights = Counter(view.height for view in found if view.height is not None)
+    every = views(observations, chain)
+    heights = Counter(view.height for view in every if view.height is not None)
     if not heights:
         return []
     usual = min(heights, key=lambda height: (-heights[height], -height))
-    known = [(view, view.height) for view in found if view.height is not None]
+    known = [(view, view.height) for view in every if view.height is not None]
     # Spread over the network, and the same ones in the next look: neighbours in the alphabet may be one operator's.
     by_chance = sorted(known, key=lambda pair: hashlib.sha256(pair[0].url.encode("utf-8", "replace")).digest())
     newest = [view.url for view, _height in sorted(by_chance, key=lambda pair: -pair[1])]
@@ -165,15 +165,15 @@ def disagreements(observations: t.Iterable[Observation], chain: t.Optional[str] 
             urls = named.setdefault(key, {}).setdefault(digest, [])
             if view.url not in urls[-1:]:
                 urls.append(view.url)
-    found = []
+    entries = []
     for what in ("block_hash", "app_hash"):
         heights = sorted((height for kind, height in named if kind == what and len(named[(kind, height)]) > 1))
         for height in heights[: -SHOWN_HEIGHTS - 1 : -1]:
             sides = named[(what, height)]
             order = sorted(sides, key=lambda digest: (-len(sides[digest]), digest))[:SHOWN_HASHES]
             hashes = {digest: {"count": len(sides[digest]), "urls": sides[digest][:SHOWN_URLS]} for digest in order}
-            found.append({"height": height, "what": what, "hashes": hashes, "more": len(sides) - len(order)})
-    return found
+            entries.append({"height": height, "what": what, "hashes": hashes, "more": len(sides) - len(order)})
+    return entries
 
 
 def _hashes(view: View) -> t.Iterator[tuple[tuple[str, int], str]]:
@@ -228,7 +228,7 @@ def _voted(view: View, members: ValidatorSet, top: int) -> set[str]:
     if height is None or height < top:
         return set()
     rows = [row for entry in consensus.mappings("rounds") for row in _rows(entry.raw)]
-    places = {row[0] for row in rows if isinstance(row, list) and row and bundle.integer(row[0]) is not None}
+    places = {row[0] for row in rows if isinstance(row, list) and row and values.integer(row[0]) is not None}
     return {members[place][0] for place in places if 0 <= place < len(members)}
 
 

@@ -21,12 +21,11 @@ from dataclasses import dataclass, field
 
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import answers as cometbft_answers
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import dialable, rpc
-from ansible_collections.virtengine.incident.plugins.module_utils._host import http as _http
+from ansible_collections.virtengine.incident.plugins.module_utils._host import http_one as _http
 from ansible_collections.virtengine.incident.plugins.module_utils._host import json as _rpc_json
 from ansible_collections.virtengine.incident.plugins.module_utils._host.http_many import Many, Question, Reply
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, failed
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, failed, stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import answers, screen
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import now
 
 LIGHT = ("status", "abci_info")
 WHOLE = tuple(name for name in rpc.PARTS if name not in LIGHT)
@@ -99,11 +98,15 @@ class Endpoint:
 
     def observation(self, look: int) -> dict[str, t.Any]:
         """The contract's observation."""
-        seen = {"source": "cometbft_info", "host": self.where.url, "look": look, "at": self.at or now()}
+        seen = {"source": "cometbft_info", "host": self.where.url, "look": look, "at": self.at or _now()}
         if self.parts:
             return {**seen, "ok": True, "data": self.parts}
         late = {"kind": "late", "text": f"status of {self.where.url}: no answer in time"}
         return {**seen, "ok": False, "error": self.error or late}
+
+
+def _now() -> str:
+    return stamp(time.time())
 
 
 def probe(order: Order, say: t.Callable[[str], None]) -> dict[str, t.Any]:
@@ -195,7 +198,7 @@ class _Run:
                 self._meet(url, part["data"]["peers"])
             return
         if name == "status":
-            endpoint.at = now()
+            endpoint.at = _now()
             if not part["ok"]:
                 endpoint.error = part["error"]
                 return
@@ -298,7 +301,9 @@ class _Run:
                 one.parts["abci_info"] = failed("late", f"abci_info of {url}: no answer in time")
         observations = self._observations()
         chain = answers.chain_of(observations, self._order.chain_id)
-        found = [{"url": url, "from": one.source} for url, one in self._endpoints.items() if one.source is not None]
+        discovered = [
+            {"url": url, "from": one.source} for url, one in self._endpoints.items() if one.source is not None
+        ]
         skipped = dict(sorted(self._skipped.items()))
         return {
             **answers.tally(observations),
@@ -306,12 +311,12 @@ class _Run:
             "chain_id": chain,
             "disagreements": answers.disagreements(observations, chain),
             "same_node": answers.same_node(observations),
-            "discovered": found,
+            "discovered": discovered,
             "skipped_addresses": skipped,
             "in_full": list(self._chosen),
             "seconds": round(time.monotonic() - self._began, 3),
-            "at": now(),
-            "summary": screen.lines(observations, chain, len(found), skipped),
+            "at": _now(),
+            "summary": screen.lines(observations, chain, len(discovered), skipped),
         }
 
 
@@ -343,11 +348,11 @@ class _InFull:
         """The endpoints that have been asked since the last call, with the parts they gave."""
         while True:
             try:
-                found = self._done.get_nowait()
+                answer = self._done.get_nowait()
             except queue.Empty:
                 return
             self._open -= 1
-            yield found
+            yield answer
 
     def _work(self) -> None:
         # Until the process of the task ends: it waits for no daemon.

@@ -8,17 +8,18 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.power import gauge
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import answers
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe.answers import Observation, View
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
     cut,
     fitted,
     pad,
-    power_bar,
     tidy,
     wrap,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import Gauge
 
 LINES = 40
 NAMED = 6  # endpoints named of one kind
@@ -28,6 +29,7 @@ NEAR_BLOCKS = 5
 CLOCK_S = 3.0
 _WIDE = 14
 _URL = 44
+_CELLS = 50
 
 
 def lines(
@@ -40,23 +42,23 @@ def lines(
 
     ``skipped``: how many addresses were named and not dialled, by reason.
     """
-    found = answers.views(observations, chain)
-    said = [
+    views = answers.views(observations, chain)
+    shown = [
         *_head(observations, chain),
-        *_heights(found),
+        *_heights(views),
         *_votes(observations, chain),
-        *_versions(found),
-        *_peers(found),
-        *_clocks(found),
+        *_versions(views),
+        *_peers(views),
+        *_clocks(views),
         *_disagreements(observations, chain),
         *_elsewhere(observations, chain),
         *_same_node(observations),
         *_silent(observations),
         *_discovery(discovered, skipped or {}),
     ]
-    if len(said) > LINES:
-        said = [*said[: LINES - 1], f"... and {len(said) - LINES + 1} lines more"]
-    return [fitted(line) for line in said]
+    if len(shown) > LINES:
+        shown = [*shown[: LINES - 1], f"... and {len(shown) - LINES + 1} lines more"]
+    return [fitted(line) for line in shown]
 
 
 def _line(name: str, text: str, most: int = 2) -> list[str]:
@@ -79,8 +81,8 @@ def _head(observations: t.Sequence[Observation], chain: t.Optional[str]) -> list
     return [f"{counts['asked']} RPC endpoint{'' if counts['asked'] == 1 else 's'}{of}: {ends}."]
 
 
-def _heights(found: list[View]) -> list[str]:
-    known = [(view, view.height) for view in found if view.height is not None]
+def _heights(views: list[View]) -> list[str]:
+    known = [(view, view.height) for view in views if view.height is not None]
     if not known:
         return []
     top = max(height for _view, height in known)
@@ -90,23 +92,35 @@ def _heights(found: list[View]) -> list[str]:
     if far:
         least, url = min(far)
         text += f", {len(far)} further behind (the last, {cut(url, _URL)}, at {least})"
-    catching = sum(1 for view in found if view.status.flag("catching_up") is True)
-    said = _line("Heights", text)
-    return [*said, *(_line("Catching up", f"{catching} say that they do") if catching else [])]
+    catching = sum(1 for view in views if view.status.flag("catching_up") is True)
+    shown = _line("Heights", text)
+    return [*shown, *(_line("Catching up", f"{catching} say that they do") if catching else [])]
 
 
 def _votes(observations: t.Sequence[Observation], chain: t.Optional[str]) -> list[str]:
     votes = answers.votes(observations, chain)
     if votes is None:
         return []
-    drawn = power_bar({"total": votes.total, "quorum": votes.quorum, "voting": votes.voting})
     stands = {True: "the chain stands", False: "the chain moves", None: "whether the chain moves is not known"}
-    text = f"{stands[votes.halted]} at {votes.height}; votes as {votes.views} endpoint{'' if votes.views == 1 else 's'} saw them"
-    return [*_line("Voting power", text), *([" " * _WIDE + drawn] if drawn else [])]
+    seen = f"as {votes.views} endpoint{'' if votes.views == 1 else 's'} saw it"
+    shown = gauge(votes.total, votes.voting)
+    return [
+        *_line("Voting power", f"{stands[votes.halted]} at {votes.height}; {shown.words} ({seen})"),
+        *([" " * _WIDE + _bar(shown)] if shown.total > 0 else []),
+    ]
 
 
-def _versions(found: list[View]) -> list[str]:
-    counts = Counter(version for view in found if (version := view.status.text("version")))
+def _bar(shown: Gauge) -> str:
+    """``[####...|......]``: what is drawn as voting never reaches the line that the power does not reach."""
+    line = min(_CELLS, -(-_CELLS * shown.needed // shown.total))
+    full = _CELLS * shown.value // shown.total
+    full = max(full, line) if shown.value >= shown.needed else min(full, line - 1)
+    cells = "#" * full + "." * (_CELLS - full)
+    return f"[{cells[:line]}|{cells[line:]}]"
+
+
+def _versions(views: list[View]) -> list[str]:
+    counts = Counter(version for view in views if (version := view.status.text("version")))
     order = sorted(counts, key=lambda version: (-counts[version], version))
     text = ", ".join(f"{cut(version, 24)}: {counts[version]}" for version in order[:VERSIONS])
     if len(order) > VERSIONS:
@@ -114,19 +128,19 @@ def _versions(found: list[View]) -> list[str]:
     return _line("Versions", text) if text else []
 
 
-def _peers(found: list[View]) -> list[str]:
-    counts = sorted(count for view in found if (count := view.part("net_info").integer("count")) is not None)
+def _peers(views: list[View]) -> list[str]:
+    counts = sorted(count for view in views if (count := view.part("net_info").integer("count")) is not None)
     if not counts:
         return []
     middle = counts[(len(counts) - 1) // 2]
     return _line("Peers", f"{counts[0]} to {counts[-1]}, middle {middle} (of {len(counts)} endpoints)")
 
 
-def _clocks(found: list[View]) -> list[str]:
+def _clocks(views: list[View]) -> list[str]:
     skews = [
         (server + 0.5 - view.at, view.url)
-        for view in found
-        if view.at is not None and (server := bundle.seconds(view.status.raw.get("server_time"))) is not None
+        for view in views
+        if view.at is not None and (server := values.seconds(view.status.raw.get("server_time"))) is not None
     ]
     if not skews:
         return []
@@ -140,7 +154,7 @@ def _clocks(found: list[View]) -> list[str]:
 
 
 def _disagreements(observations: t.Sequence[Observation], chain: t.Optional[str]) -> list[str]:
-    said: list[str] = []
+    shown: list[str] = []
     for entry in answers.disagreements(observations, chain)[:4]:
         sides = "; ".join(
             f"{side['count']} say {cut(digest, 14)} ({_named(side['urls'][:2], side['count'])})"
@@ -149,8 +163,8 @@ def _disagreements(observations: t.Sequence[Observation], chain: t.Optional[str]
         rest = len(entry["hashes"]) - 3 + entry["more"]
         more = f"; {rest} more" if rest > 0 else ""
         what = "blocks" if entry["what"] == "block_hash" else "app hashes"
-        said += _line("DISAGREE", f"{what} at {entry['height']}: {sides}{more}", most=3)
-    return said
+        shown += _line("DISAGREE", f"{what} at {entry['height']}: {sides}{more}", most=3)
+    return shown
 
 
 def _elsewhere(observations: t.Sequence[Observation], chain: t.Optional[str]) -> list[str]:
@@ -170,10 +184,10 @@ def _elsewhere(observations: t.Sequence[Observation], chain: t.Optional[str]) ->
 
 
 def _same_node(observations: t.Sequence[Observation]) -> list[str]:
-    said: list[str] = []
+    shown: list[str] = []
     for entry in answers.same_node(observations)[:3]:
-        said += _line("Same node", f"{cut(entry['node_id'], 12)}: {_named(entry['urls'][:2], entry['count'])}")
-    return said
+        shown += _line("Same node", f"{cut(entry['node_id'], 12)}: {_named(entry['urls'][:2], entry['count'])}")
+    return shown
 
 
 def _silent(observations: t.Sequence[Observation]) -> list[str]:
@@ -182,18 +196,18 @@ def _silent(observations: t.Sequence[Observation]) -> list[str]:
         if not entry["ok"]:
             kinds.setdefault(tidy(entry["error"]["kind"], 20), []).append(entry["host"])
     order = sorted(kinds, key=lambda kind: (-len(kinds[kind]), kind))
-    said: list[str] = []
+    shown: list[str] = []
     for kind in order[:4]:
         hosts = sorted(kinds[kind])
-        said += _line("No answer", f"{kind.replace('_', ' ')}: {_named(hosts[:NAMED], len(hosts))}", most=4)
+        shown += _line("No answer", f"{kind.replace('_', ' ')}: {_named(hosts[:NAMED], len(hosts))}", most=4)
     rest = sum(len(kinds[kind]) for kind in order[4:])
-    return [*said, *(_line("No answer", f"other troubles: {rest}") if rest else [])]
+    return [*shown, *(_line("No answer", f"other troubles: {rest}") if rest else [])]
 
 
 def _discovery(discovered: int, skipped: dict[str, int]) -> list[str]:
-    said = _line("Discovered", f"{discovered} of the endpoints, through the peers of others") if discovered else []
+    shown = _line("Discovered", f"{discovered} of the endpoints, through the peers of others") if discovered else []
     text = ", ".join(f"{tidy(word, 20).replace('_', ' ')} {count}" for word, count in sorted(skipped.items()))
-    return [*said, *(_line("Not dialled", f"addresses that peers name: {text}") if text else [])]
+    return [*shown, *(_line("Not dialled", f"addresses that peers name: {text}") if text else [])]
 
 
 def _named(urls: t.Sequence[str], count: int) -> str:

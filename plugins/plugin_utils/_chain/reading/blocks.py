@@ -14,12 +14,15 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node im
     NodeEvidence,
     Part,
     Rpc,
+    consensus_address,
     evidence_of,
-    part,
     rpc_of,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading import chain_id
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import CHAIN_ID
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # The runbook calls a chain halted after 30 s without a block; a chain with long blocks needs longer to be missed.
 HALT_SECONDS = 30
@@ -55,9 +58,7 @@ class Source:
     block_hash: t.Optional[str]
     block_time: t.Optional[float]
     members: t.Optional[ValidatorSet]
-    stranger: bool = (
-        False  # an RPC outside the inventory; where no host is asked, it counts as ours, and stays a stranger
-    )
+    outside: bool = False  # of the inventory; where no host is asked, it counts as ours all the same
 
 
 @dataclass
@@ -87,12 +88,12 @@ class Chain:
     apart: bool = False
     split: bool = False
     movers: int = 0  # how many sources went beyond every height of the earlier look, if one of them is ours
-    outside_movers: int = 0  # how many of them are strangers
-    outside_standing: int = 0  # how many strangers show no new block
+    outside_movers: int = 0  # how many of them are outside the inventory
+    outside_standing: int = 0  # how many of those outside show no new block
     ahead: frozenset[str] = frozenset()  # our hosts whose clock is ahead
 
 
-def gather(bundle: _bundle.Bundle) -> Looks:
+def gather(bundle: Bundle) -> Looks:
     """Sort the observations of the newest two looks by host."""
     numbers = tuple(sorted({entry["look"] for entry in bundle["observations"]})[-2:])
     looks = Looks(numbers, {}, {}, {})
@@ -108,15 +109,14 @@ def gather(bundle: _bundle.Bundle) -> Looks:
     return looks
 
 
-def set_aside(bundle: _bundle.Bundle, looks: Looks, notes: list[str]) -> tuple[t.Optional[str], dict[str, str]]:
+def set_aside(bundle: Bundle, looks: Looks, notes: list[str]) -> tuple[t.Optional[str], dict[str, str]]:
     """The chain that is judged, and the hosts that are on another one (host -> why)."""
     shown = [entry for by_look in looks.observed.values() for entry in by_look.values()]
-    # What a person declared goes before what anybody says.
+    # What a person declared wins over what any node shows.
     chain = (
-        clean(bundle.get("declared_chain_id"), 100)
-        or _bundle.chain_id(shown)
-        or (clean(bundle["chain_id"], 100) or None)
-        or named_by_most(entry for by_look in looks.references.values() for entry in by_look.values())
+        bundle["settings"].get(CHAIN_ID)
+        or chain_id.of_hosts(shown)
+        or chain_id.of_references(entry for by_look in looks.references.values() for entry in by_look.values())
     )
     aside: dict[str, str] = {}
     genesis: dict[str, str] = {}
@@ -136,21 +136,10 @@ def set_aside(bundle: _bundle.Bundle, looks: Looks, notes: list[str]) -> tuple[t
             aside.update({host: f"{host} has another genesis file than the other hosts" for host in differ})
         else:
             notes.append(
-                "The hosts have different genesis files, equally many of each: nobody can tell here which is right."
+                "The hosts have different genesis files, equally many of each: which is right cannot be told here."
             )
     notes.extend(f"{why}: what it says of the chain is set aside." for _host, why in sorted(aside.items()))
     return chain, aside
-
-
-def named_by_most(observations: t.Iterable[dict[str, t.Any]]) -> t.Optional[str]:
-    """The chain id that most nodes behind RPCs name; of equally many the first by name."""
-    told = [(entry["host"], part(entry["data"].get("status"))) for entry in observations if entry["ok"] is True]
-    # A node that is listed under a name and found under its address is one.
-    nodes = {
-        (clean(name, 100), status.text("node_id") or host) for host, status in told if (name := status.text("chain_id"))
-    }
-    names = Counter(name for name, _node in nodes)
-    return min(names, key=lambda name: (-names[name], name)) if names else None
 
 
 def sources(
@@ -160,23 +149,23 @@ def sources(
 
     ``rpc_only``: no host of ours is looked at, so the RPCs outside are the only views there are, and count as ours do.
     """
-    found = []
+    answering = []
     for host, by_look in looks.evidence.items():
         if look in by_look and host not in aside:
             node = by_look[look]
-            found.append(_source(host, True, node.now, node.at, node.rpc))
+            answering.append(_source(host, True, node.now, node.at, node.rpc))
     for name, entries in looks.references.items():
         entry = entries.get(look)
         if entry is not None and entry["ok"]:
             rpc = rpc_of(entry["data"])
-            at = _bundle.seconds(entry["at"])
+            at = values.seconds(entry["at"])
             if chain is None or rpc.status.text("chain_id") == chain:
-                found.append(_source(clean(name, 100), rpc_only, at, at, rpc, stranger=True))
-    return sorted(found, key=lambda source: (source.name, source.ours))
+                answering.append(_source(clean(name, 100), rpc_only, at, at, rpc, outside=True))
+    return sorted(answering, key=lambda source: (source.name, source.ours))
 
 
 def _source(
-    name: str, ours: bool, now: t.Optional[float], at: t.Optional[float], rpc: Rpc, stranger: bool = False
+    name: str, ours: bool, now: t.Optional[float], at: t.Optional[float], rpc: Rpc, outside: bool = False
 ) -> Source:
     height = rpc.status.integer("height")
     if height is not None and height < 0:
@@ -191,25 +180,25 @@ def _source(
         rpc.status.text("block_hash"),
         rpc.status.time("block_time"),
         validator_set(rpc),
-        stranger,
+        outside,
     )
 
 
-def _skews(found: list[Source]) -> tuple[dict[str, float], float]:
+def _skews(answering: list[Source]) -> tuple[dict[str, float], float]:
     """How far our hosts' clocks are ahead of the controller's, and the middle of those and the controller's own 0."""
-    skews = {entry.name: entry.now - entry.at for entry in found if entry.ours and entry.now and entry.at}
+    skews = {entry.name: entry.now - entry.at for entry in answering if entry.ours and entry.now and entry.at}
     every = sorted([*skews.values(), 0.0])
     return skews, every[(len(every) - 1) // 2]
 
 
-def wrong_clocks(found: list[Source], notes: list[str]) -> set[str]:
+def wrong_clocks(answering: list[Source], notes: list[str]) -> set[str]:
     """Hosts whose clock is far from what most of the hosts and the controller agree on."""
-    skews, middle = _skews(found)
+    skews, middle = _skews(answering)
     every = sorted([*skews.values(), 0.0])
     near = [skew for skew in every if abs(skew - middle) <= CLOCK_SKEW_S]
     if 2 * len(near) <= len(every):
         if len(skews) > 1 or abs(every[-1] - every[0]) > CLOCK_SKEW_S:
-            notes.append("The clocks of the hosts disagree, and nobody can tell here which are right.")
+            notes.append("The clocks of the hosts disagree, and which are right cannot be told here.")
         return set()
     wrong = {name for name, skew in skews.items() if abs(skew - middle) > CLOCK_SKEW_S}
     for name in sorted(wrong):
@@ -218,12 +207,12 @@ def wrong_clocks(found: list[Source], notes: list[str]) -> set[str]:
     return wrong
 
 
-def ahead(found: list[Source]) -> frozenset[str]:
+def ahead(answering: list[Source]) -> frozenset[str]:
     """Hosts whose clock is ahead of the controller's and of what most clocks show, by more than a vote's tolerance.
 
     What a host says arrives later than it was stamped, so a slow answer only ever looks like a clock that is behind.
     """
-    skews, middle = _skews(found)
+    skews, middle = _skews(answering)
     return frozenset(name for name, skew in skews.items() if min(skew, skew - middle) > VOTE_TIME_TOLERANCE_S)
 
 
@@ -237,49 +226,49 @@ def set_in(shown: Part) -> t.Optional[ValidatorSet]:
     rows = shown.items("validators")
     if not shown.ok or not rows:
         return None
-    found = [
-        (_bundle.address(row.get("address")), _bundle.integer(row.get("power")))
+    pairs = [
+        (consensus_address(row.get("address")), values.integer(row.get("power")))
         for row in rows
         if isinstance(row, dict)
     ]
-    good = tuple((address, power) for address, power in found if address and power is not None and power > 0)
+    good = tuple((address, power) for address, power in pairs if address and power is not None and power > 0)
     distinct = len({address for address, _power_of in good}) == len(good)
     whole = len(good) == len(rows) and sum(power for _address, power in good) <= MAX_TOTAL_POWER
     return good if whole and distinct else None
 
 
-def supported(source: Source, found: list[Source]) -> bool:
-    """Whether somebody else, or the signatures of its newest commit, bear out the height a source claims."""
+def is_corroborated(source: Source, answering: list[Source]) -> bool:
+    """Whether another source, or the signatures of its newest commit, corroborate the height that a source claims."""
     height = source.height
-    if height is None or len([entry for entry in found if entry.height is not None]) < 2:
+    if height is None or len([entry for entry in answering if entry.height is not None]) < 2:
         return height is not None
     if any(
-        entry is not source and entry.height is not None and entry.height >= height - NEAR_BLOCKS for entry in found
+        entry is not source and entry.height is not None and entry.height >= height - NEAR_BLOCKS for entry in answering
     ):
         return True
-    sets = Counter(entry.members for entry in found if entry is not source and entry.members)
+    sets = Counter(entry.members for entry in answering if entry is not source and entry.members)
     commits = source.rpc.commits.mappings("commits")
     if not sets or not commits:
         return False
     powers = dict(sets.most_common(1)[0][0])
-    signed = {_bundle.address(pair[0]) for pair in commits[0].items("signed") if isinstance(pair, list) and pair}
+    signed = {consensus_address(pair[0]) for pair in commits[0].items("signed") if isinstance(pair, list) and pair}
     power = sum(powers.get(address, 0) for address in signed if address)
     newest = commits[0].integer("height")
     return newest is not None and height - 1 <= newest and power >= _power.quorum(sum(powers.values()))
 
 
-def believable(found: list[Source], notes: list[str]) -> tuple[list[Source], bool]:
+def believable(answering: list[Source], notes: list[str]) -> tuple[list[Source], bool]:
     """The sources without those that claim heights no chain could have reached; and whether a claim stays doubtful."""
-    kept = list(found)
+    kept = list(answering)
     while True:
         claims = sorted((entry for entry in kept if entry.height is not None), key=lambda entry: entry.height or 0)
-        if len(claims) < 2 or supported(claims[-1], kept):
+        if len(claims) < 2 or is_corroborated(claims[-1], kept):
             return kept, False
         top, other = claims[-1], claims[-2]
         reference = other.now if other.now is not None else other.at
         waited = max(0.0, (reference or 0.0) - (other.block_time or reference or 0.0))
         if (top.height or 0) <= (other.height or 0) + 1000 + IMPOSSIBLE_RATE * waited:
-            notes.append(f"{top.name} claims height {top.height}, and nothing else bears that out.")
+            notes.append(f"{top.name} claims height {top.height}, and no other node corroborates it.")
             return kept, True
         notes.append(f"{top.name} claims height {top.height}, which cannot be (the others: {other.height}): set aside.")
         kept = [entry for entry in kept if entry is not top]
@@ -357,11 +346,11 @@ def _movement(result: Chain, older: list[Source], newest: list[Source], min_apar
     known = [(then, now) for then, now in pairs if then.height is not None and now.height is not None]
     # A node that catches up grows as well, so only what goes beyond every height of the earlier look is a new block.
     grown = [now for then, now in known if (now.height or 0) > was and (now.height or 0) > (then.height or 0)]
-    enough = any(not now.stranger for now in grown) or len(grown) > 1
+    enough = any(not now.outside for now in grown) or len(grown) > 1
     result.moved = enough
     result.movers = len(grown) if enough and any(now.ours for now in grown) else 0
-    result.outside_movers = sum(1 for now in grown if now.stranger)
-    result.outside_standing = sum(1 for then, now in known if now.stranger and now.height == then.height)
+    result.outside_movers = sum(1 for now in grown if now.outside)
+    result.outside_standing = sum(1 for then, now in known if now.outside and now.height == then.height)
     # One source that claims the top and stands there does not hold still those that grow below it; and one that says it
     # catches up says that the top is elsewhere.
     below = sum(1 for then, now in known if now.ours and (now.height or 0) > (then.height or 0))

@@ -37,8 +37,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import (
     SUPPORT,
-    age_of_strangers,
-    voices,
+    corroborated_age,
+    trusted,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
     PRECOMMIT,
@@ -53,12 +53,13 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.votes import (
     VoteBook,
     agreed_set,
+    outside_peers,
     read_votes,
     references,
-    strangers,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import ADDRESS
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 __all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "View", "Vote", "Witness", "read"]
 
@@ -72,7 +73,7 @@ NOTHING_HEARD = "absent"
 class _Sight:
     """Everything that is seen before the hosts are judged one by one."""
 
-    bundle: _bundle.Bundle
+    bundle: Bundle
     looks: Looks
     aside: dict[str, str]
     by_look: list[list[Source]]
@@ -81,8 +82,8 @@ class _Sight:
     rpc_only: bool
 
 
-def read(bundle: _bundle.Bundle) -> Reading:
-    """Read a bundle that ``_bundle.check`` accepted (or that ``_bundle.new`` and ``add`` made). Never raises on one.
+def read(bundle: Bundle) -> Reading:
+    """Read a bundle that ``bundle.check`` accepted (or that ``bundle.new`` and ``add`` made). Never raises on one.
 
     Of the looks the newest two are read. The order of the observations does not matter.
     """
@@ -91,10 +92,10 @@ def read(bundle: _bundle.Bundle) -> Reading:
     return _reading(sight, nodes)
 
 
-def _sight(bundle: _bundle.Bundle) -> _Sight:
+def _sight(bundle: Bundle) -> _Sight:
     notes: list[str] = []
     looks = gather(bundle)
-    unseen = [clean(host, 40) for host in bundle.get("not_looked_at", [])]
+    unseen = [clean(host, 40) for host in bundle["not_looked_at"]]
     if unseen:
         more = f" and {len(unseen) - 6} more" if len(unseen) > 6 else ""
         notes.append(f"Not looked at, so a copy of a key there is not seen: {', '.join(unseen[:6])}{more}.")
@@ -105,21 +106,21 @@ def _sight(bundle: _bundle.Bundle) -> _Sight:
     doubtful = False
     for number in looks.numbers:
         own_notes = notes if number == looks.numbers[-1] else []
-        heard = voices(sources(looks, number, chain_id, aside, rpc_only), own_notes)
+        heard = trusted(sources(looks, number, chain_id, aside, rpc_only), own_notes)
         kept, doubt = believable(heard, own_notes)
         by_look.append(kept)
         doubtful = doubtful or doubt
     chain = read_chain(chain_id, by_look, float(bundle["min_seconds_between_looks"]), notes)
     chain.split = chain.split or doubtful
-    borne_out = age_of_strangers(by_look[-1], chain.height or 0) if by_look and rpc_only else None
-    if borne_out is not None:
-        chain.age_s, chain.block_time = borne_out
+    corroborated = corroborated_age(by_look[-1], chain.height or 0) if by_look and rpc_only else None
+    if corroborated is not None:
+        chain.age_s, chain.block_time = corroborated
     chosen = agreed_set(by_look[-1] if by_look else [], chain.height, notes)
     if not chosen and len(by_look) == 2:
         chosen = agreed_set(by_look[0], chain.height, [])
         if chosen:
             notes.append("No node shows the validator set now; the one of the look before is taken.")
-    # Of strangers one may lie about votes without being believed.
+    # One node outside the inventory may lie about votes without being believed.
     support = SUPPORT if rpc_only and by_look and len(by_look[-1]) >= SUPPORT else 1
     book = read_votes(by_look, chosen, chain.height, support)
     notes.extend(
@@ -145,12 +146,12 @@ def _outside(sight: _Sight) -> tuple[Witness, ...]:
     known = sight.known
     return (
         *references(sight.by_look[-1], known.book, frozenset(known.members), _all_outside(sight)),
-        *strangers(sight.by_look[-1], known.book, (own, unnamed), known.chain.age_s),
+        *outside_peers(sight.by_look[-1], known.book, (own, unnamed), known.chain.age_s),
     )
 
 
 def _all_outside(sight: _Sight) -> bool:
-    """Two strangers or more bear each other out; a single one may be the one that is cut off."""
+    """Two nodes outside the inventory corroborate each other; a single one may be the one that is cut off."""
     return sight.rpc_only and len(sight.by_look[-1]) >= SUPPORT
 
 
@@ -243,7 +244,7 @@ def _node(host: str, entry: dict[str, t.Any], sight: _Sight) -> Node:
     rpc_address = _first(
         look.rpc.status.address("address") for look in (data, before) if look is not None and not aside
     )
-    declared = entry["address"]
+    declared = entry["declared"].get(ADDRESS)
     # Of the addresses it answers to, the one the chain knows: a remote signer's node has a key file it does not use.
     mine = [address for address in (key_address, rpc_address, declared) if address]
     address = _first(candidate for candidate in mine if candidate in known.members) or _first(mine)
@@ -338,8 +339,8 @@ def _app_hashes(nodes: dict[str, Node], notes: list[str]) -> bool:
         height, digest = node.data.rpc.abci_info.integer("height"), node.data.rpc.abci_info.text("app_hash")
         if height is not None and height > 0 and digest:
             by_height.setdefault(height, {}).setdefault(digest.upper(), []).append(node.host)
-    differ = {height: found for height, found in by_height.items() if len(found) > 1}
-    for height, found in sorted(differ.items())[:3]:
-        sides = "; ".join(f"{', '.join(hosts[:6])} have {digest[:12]}" for digest, hosts in sorted(found.items())[:4])
+    differ = {height: hashes for height, hashes in by_height.items() if len(hashes) > 1}
+    for height, hashes in sorted(differ.items())[:3]:
+        sides = "; ".join(f"{', '.join(hosts[:6])} have {digest[:12]}" for digest, hosts in sorted(hashes.items())[:4])
         notes.append(f"The applications differ at height {height}: {sides}.")
     return bool(differ)

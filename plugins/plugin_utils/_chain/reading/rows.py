@@ -14,7 +14,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     ValidatorRow,
     Witness,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import stamp
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
 
 # Of several hosts of ours with one address, the row shows the one that is most alive; a host that is down comes after
 # one that cannot be seen, for the key may be running there.
@@ -56,7 +56,7 @@ def _without_vote(
     where = f"no vote at height {known.book.height}"
     if lacking:
         return State("not_voting", since, f"{where}, neither here nor at {lacking[0]}"), ABSENT
-    detail = f"{where} in our views; no node outside ours bears that out: we may be cut off"
+    detail = f"{where} in our views, not corroborated outside the inventory: we may be cut off"
     return State("unknown", since, detail), UNKNOWN
 
 
@@ -111,20 +111,20 @@ def rows(
         for mine in {holder.declared, holder.key_address, holder.rpc_address} - {None}:
             holders.setdefault(t.cast(str, mine), []).append(holder)
     elsewhere = _may_be_elsewhere(holders, known)
-    # Where nobody asks hosts, what RPCs of strangers show of a validator of ours is all there is.
-    strangers_only = not any(node.observed for node in nodes.values())
-    found = []
+    # Where no host is asked, what RPCs outside the inventory show of a validator of ours is all there is.
+    only_outside = not any(node.observed for node in nodes.values())
+    made = []
     sums = {VOTING: 0, ABSENT: 0, UNKNOWN: 0}
     for address, power in known.members.items():
         ours = holders.get(address, [])
         node = speaks_for(ours, address) if ours else None
-        if node is not None and (node.observed or not strangers_only):
+        if node is not None and (node.observed or not only_outside):
             state, kind = State(node.state, node.since, node.detail), counts_as(node, known, elsewhere)
         else:
             state, kind = _theirs(address, known, outside)
         name = (_moniker(node) or node.host) if node is not None else address[:12]
         sums[kind] += power
-        found.append(
+        made.append(
             ValidatorRow(
                 address,
                 power,
@@ -139,7 +139,7 @@ def rows(
                 kind,
             )
         )
-    return tuple(sorted(found, key=lambda row: (-row.power, row.address))), sums
+    return tuple(sorted(made, key=lambda row: (-row.power, row.address))), sums
 
 
 def _moniker(node: Node) -> t.Optional[str]:

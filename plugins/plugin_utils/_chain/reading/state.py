@@ -15,8 +15,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Vote
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.votes import VoteBook
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # Journal reasons that a start would run into again, the most telling first.
 FATAL_KINDS = (
@@ -138,9 +138,9 @@ def fatal_mark(node: NodeEvidence, crashed: bool = False) -> t.Optional[Mark]:
         last_run = None if end is None else end - LAST_RUN_S
         return next(
             (
-                found
+                mark
                 for marks, at in ((current, since), (older, last_run), (older, since))
-                if (found := _first_of(FATAL_KINDS, marks, at)) is not None
+                if (mark := _first_of(FATAL_KINDS, marks, at)) is not None
             ),
             None,
         )
@@ -158,8 +158,8 @@ def _of_this_run(mark: Mark, node: NodeEvidence) -> t.Optional[float]:
 
 
 def _first_of(kinds: tuple[str, ...], marks: list[Mark], since: t.Optional[float]) -> t.Optional[Mark]:
-    told = {mark.kind: mark for mark in marks if since is None or mark.last_at is None or mark.last_at >= since}
-    return next((told[kind] for kind in kinds if kind in told), None)
+    by_kind = {mark.kind: mark for mark in marks if since is None or mark.last_at is None or mark.last_at >= since}
+    return next((by_kind[kind] for kind in kinds if kind in by_kind), None)
 
 
 def _quote(mark: Mark) -> str:
@@ -169,8 +169,8 @@ def _quote(mark: Mark) -> str:
 def main_process(node: NodeEvidence) -> t.Optional[Part]:
     """The unit's process, or, where the unit has none, one that runs the same binary without it. Zombies are none."""
     main = node.process.inner("main")
-    found = ([main] if main is not None else []) + node.process.mappings("others")
-    return next((process for process in found if (process.text("state") or "")[:1] not in ("Z", "X")), None)
+    processes = ([main] if main is not None else []) + node.process.mappings("others")
+    return next((process for process in processes if (process.text("state") or "")[:1] not in ("Z", "X")), None)
 
 
 def runs(node: NodeEvidence) -> t.Optional[bool]:
@@ -280,26 +280,33 @@ def _consensus_is_dead(
     if failure is None:
         return False
     vote = known.book.newest(address) if address is not None else None
-    told, voted = failure.last_at, vote.at if vote is not None else None
-    if told is not None and voted is not None and voted > told + VOTE_TIME_TOLERANCE_S:
+    failed_at, voted_at = failure.last_at, vote.at if vote is not None else None
+    if failed_at is not None and voted_at is not None and voted_at > failed_at + VOTE_TIME_TOLERANCE_S:
         return False
     now, then = node.rpc.status.integer("height"), before.rpc.status.integer("height") if before is not None else None
     began = before.now if before is not None else None
     return not (
-        now is not None and then is not None and now > then and told is not None and began is not None and told < began
+        now is not None
+        and then is not None
+        and now > then
+        and failed_at is not None
+        and began is not None
+        and failed_at < began
     )
 
 
 def _silent(node: NodeEvidence) -> State:
     why = node.rpc.status.error
-    said = f"{why.kind}: {clean(why.text, 100)}" if why is not None else ""
+    answer = f"{why.kind}: {clean(why.text, 100)}" if why is not None else ""
+    if node.privileged is False and why is not None and why.kind in ("cannot_tell", "privilege"):
+        return State("unknown", None, f"not read without privilege: where its RPC is ({clean(why.text, 100)})")
     process = main_process(node)
     if process is None and runs(node) is None:
-        return State("unknown", None, f"nothing tells whether it runs, and its RPC is silent ({said})")
+        return State("unknown", None, f"nothing tells whether it runs, and its RPC is silent ({answer})")
     if process is not None and (process.text("state") or "")[:1] == "D":
-        return State("busy", None, f"process {process.integer('pid')} waits for its disk (state D), RPC {said}")
+        return State("busy", None, f"process {process.integer('pid')} waits for its disk (state D), RPC {answer}")
     since = process.time("started_at") if process is not None else node.unit.time("started_at")
-    return State("busy", since, f"the process runs, RPC {said}")
+    return State("busy", since, f"the process runs, RPC {answer}")
 
 
 def _lag(node: NodeEvidence, known: Situation) -> t.Optional[str]:
@@ -383,11 +390,11 @@ def unreachable_state(error: str, address: t.Optional[str], known: Situation) ->
         return State("unreachable", None, error)
     last = known.book.newest(address)
     if known.fresh(address):
-        seen = bundle.stamp(last.at) if last else None
+        seen = values.stamp(last.at) if last else None
         return State("unreachable", None, f"{error}; but it votes (seen {seen or 'in the newest blocks'})")
     vote = known.book.present(address)
     if vote is not None:
-        return State("unreachable", vote.at, f"{error}; it voted at {bundle.stamp(vote.at) or 'an unknown time'}")
+        return State("unreachable", vote.at, f"{error}; it voted at {values.stamp(vote.at) or 'an unknown time'}")
     if known.book.height is None:
         return State("unreachable", last.at if last else None, f"{error}; nothing shows who votes")
     return State("unreachable", last.at if last else None, f"{error}; no vote at height {known.book.height}")

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far strangers are believed. PRIVATE to the reading.
+"""How far nodes outside the inventory are believed. PRIVATE to the reading.
 
-A node is one voice, however many addresses it is reached by. A stranger alone decides nothing: neither the height, nor
-its hash, nor how old it is. Two strangers who say the same are believed, for that is all there is where no host can be
-asked; who can run two can still lie, and a verdict over strangers plans no step.
+A node counts once, however many addresses it is reached by. One node outside the inventory decides nothing: neither the
+height, nor its hash, nor how old it is. Two that agree are believed, for that is all there is where no host can be asked;
+who can run two can still lie, and a verdict over nodes outside the inventory plans no step.
 """
 
 from __future__ import annotations
@@ -16,43 +16,43 @@ from dataclasses import replace
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import Source
 
-# How many strangers have to say the same.
+# How many nodes outside the inventory have to agree.
 SUPPORT = 2
 # Answers of one look are a second or two apart: an honest node may be so many blocks ahead of the others.
 LEAD_BLOCKS = 3
 
 
-def voices(found: list[Source], notes: list[str]) -> list[Source]:
-    """The sources of one look, each node once, and strangers held to what others bear out."""
-    once = _each_node_once(found, notes)
+def trusted(answering: list[Source], notes: list[str]) -> list[Source]:
+    """The sources of one look, each node once; those outside the inventory as far as others corroborate them."""
+    once = _deduplicate_nodes(answering, notes)
     reach = _reach(once)
     if reach is None:
         return once
-    only_strangers = all(entry.stranger for entry in once)
-    outnumbered = only_strangers and len(once) > SUPPORT
+    only_outside = all(entry.outside for entry in once)
+    outnumbered = only_outside and len(once) > SUPPORT
     kept = []
     for entry in once:
-        if not entry.stranger or entry.height is None or entry.height <= reach:
+        if not entry.outside or entry.height is None or entry.height <= reach:
             kept.append(entry)
         elif entry.height <= reach + LEAD_BLOCKS:
             # What it says of a block that nobody else has is not used; its votes are.
             kept.append(
-                replace(entry, height=reach, block_hash=None, block_time=entry.block_time if only_strangers else None)
+                replace(entry, height=reach, block_hash=None, block_time=entry.block_time if only_outside else None)
             )
         elif outnumbered:
-            notes.append(f"{entry.name} claims height {entry.height}, and nobody bears that out: set aside.")
+            notes.append(f"{entry.name} claims height {entry.height}, and no other node corroborates it: set aside.")
         else:
             kept.append(entry)
     return _of_the_common_block(kept, reach, notes) if outnumbered else kept
 
 
-def _each_node_once(found: list[Source], notes: list[str]) -> list[Source]:
-    """Strangers with the id of a node that is heard already are no voice of their own; hosts of ours come first."""
+def _deduplicate_nodes(answering: list[Source], notes: list[str]) -> list[Source]:
+    """Without nodes outside the inventory that are heard already under another address; hosts of ours come first."""
     heard: set[str] = set()
     kept = []
-    for entry in sorted(found, key=lambda entry: entry.stranger):
+    for entry in sorted(answering, key=lambda entry: entry.outside):
         node_id = entry.rpc.status.text("node_id")
-        if entry.stranger and node_id is not None and node_id in heard:
+        if entry.outside and node_id is not None and node_id in heard:
             notes.append(f"{entry.name} is a node that is heard already, by another name: it counts once.")
             continue
         heard.update({node_id} - {None} if node_id is not None else set())
@@ -60,24 +60,24 @@ def _each_node_once(found: list[Source], notes: list[str]) -> list[Source]:
     return sorted(kept, key=lambda entry: (entry.name, entry.ours))
 
 
-def _reach(found: list[Source]) -> t.Optional[int]:
+def _reach(answering: list[Source]) -> t.Optional[int]:
     """The greatest height that a host of ours has, or that two nodes have; of a single node its own."""
-    heights = sorted((entry.height for entry in found if entry.height is not None), reverse=True)
+    heights = sorted((entry.height for entry in answering if entry.height is not None), reverse=True)
     if not heights:
         return None
-    borne_out = heights[SUPPORT - 1] if len(heights) >= SUPPORT else heights[0]
-    ours = [entry.height for entry in found if not entry.stranger and entry.height is not None]
-    return max([borne_out, *ours])
+    corroborated = heights[SUPPORT - 1] if len(heights) >= SUPPORT else heights[0]
+    ours = [entry.height for entry in answering if not entry.outside and entry.height is not None]
+    return max([corroborated, *ours])
 
 
-def _of_the_common_block(found: list[Source], reach: int, notes: list[str]) -> list[Source]:
-    """Without a stranger whose block nobody else has, where two or more have another one."""
-    hashes = Counter(entry.block_hash for entry in found if entry.height == reach and entry.block_hash)
+def _of_the_common_block(answering: list[Source], reach: int, notes: list[str]) -> list[Source]:
+    """Without a node whose block nobody else has, where two or more have another one."""
+    hashes = Counter(entry.block_hash for entry in answering if entry.height == reach and entry.block_hash)
     common = {digest for digest, count in hashes.items() if count >= SUPPORT}
     if not common:
-        return found
+        return answering
     kept = []
-    for entry in found:
+    for entry in answering:
         if entry.height == reach and entry.block_hash and entry.block_hash not in common:
             notes.append(f"{entry.name} has another block {reach} than all others: set aside.")
         else:
@@ -85,11 +85,11 @@ def _of_the_common_block(found: list[Source], reach: int, notes: list[str]) -> l
     return kept
 
 
-def age_of_strangers(found: list[Source], reach: int) -> t.Optional[tuple[float, float]]:
-    """Age and time of the newest block as two strangers bear it out: one who claims a young or an old one is alone."""
+def corroborated_age(answering: list[Source], reach: int) -> t.Optional[tuple[float, float]]:
+    """Age and time of the newest block that two nodes outside the inventory agree on; None where too few show one."""
     near = sorted(
         (now - entry.block_time, entry.block_time)
-        for entry in found
+        for entry in answering
         if entry.height is not None
         and entry.height >= reach - LEAD_BLOCKS
         and entry.block_time is not None

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shapes of a reading: what verdict, plan, guards and recovery know of a halt.
 
-All times are seconds since the epoch (``_bundle.seconds`` reads them, ``_bundle.stamp`` writes them), ``None`` means
+All times are seconds since the epoch (``values.seconds`` reads them, ``values.stamp`` writes them), ``None`` means
 "cannot tell". Heights and powers are integers. Addresses are 40 upper-case hex digits. All texts are cleaned.
 """
 
@@ -21,9 +21,8 @@ PRECOMMIT = 3
 DOWN = ("stopped", "crashed")
 
 
-@dataclass(frozen=True)
-class Vote:
-    """One vote of one validator."""
+class Vote(t.NamedTuple):
+    """One vote of one validator. A tuple, for there are thousands of them."""
 
     height: int
     round: int
@@ -58,7 +57,7 @@ class Node:
     data: t.Optional[NodeEvidence]  # newest look; None unless ok
     before: t.Optional[NodeEvidence]  # the look before it
     height: t.Optional[int] = None  # its newest block, None where its RPC does not say
-    reason: t.Optional[Mark] = None  # the journal's reason why it cannot take part: a restart does not cure that
+    reason: t.Optional[Mark] = None  # the journal's reason why it cannot take part: a restart does not remove it
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, Rpc
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, Rpc, consensus_address
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import Source, ValidatorSet
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
     PRECOMMIT,
@@ -17,8 +18,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     Vote,
     Witness,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 # CometBFT p2p/conn/connection.go: a connection is pinged every 60 s and given up 45 s later. Until then a node shows
 # peers that may be cut off, so what it knows of them is no witness of a shorter halt.
@@ -44,16 +45,17 @@ class VoteBook:
     raw: dict[str, dict[HRS, tuple[t.Any, t.Any]]] = field(default_factory=dict)
     at_height: dict[str, HRS] = field(default_factory=dict)  # newest vote at the present height
     conflicts: set[tuple[str, HRS]] = field(default_factory=set)  # two different votes for one height, round, step
+    last: dict[str, Vote] = field(default_factory=dict)  # newest vote of each address, once all are read
     heard: t.Optional[VoteBook] = None  # what references show: it counts for no power, but a guard must know it
 
     def votes(self, address: str) -> tuple[Vote, ...]:
         """Every vote seen of an address, by height, round and step."""
-        found = self.raw.get(address, {})
-        return tuple(_vote(hrs, found[hrs]) for hrs in sorted(found))
+        seen = self.raw.get(address, {})
+        return tuple(_vote(hrs, seen[hrs]) for hrs in sorted(seen))
 
     def newest(self, address: str) -> t.Optional[Vote]:
-        found = self.raw.get(address)
-        return _vote(max(found), found[max(found)]) if found else None
+        """The newest vote seen of an address."""
+        return self.last.get(address)
 
     def disputed(self) -> frozenset[str]:
         """Addresses of which a reference shows another vote in a place than our nodes do: it may lie."""
@@ -76,11 +78,17 @@ def _differ(one: t.Any, other: t.Any) -> bool:
 
 
 def _vote(hrs: HRS, seen: tuple[t.Any, t.Any]) -> Vote:
-    block = clean(seen[0], 64) or None
-    return Vote(hrs[0], hrs[1], hrs[2], bundle.seconds(seen[1]), block)
+    block = _block(seen[0]) if isinstance(seen[0], str) else None
+    return Vote(hrs[0], hrs[1], hrs[2], values.seconds(seen[1]), block)
 
 
-def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -> ValidatorSet:
+@functools.lru_cache(maxsize=1024)
+def _block(fingerprint: str) -> t.Optional[str]:
+    """Remembered, for most votes are for the same few blocks."""
+    return clean(fingerprint, 64) or None
+
+
+def agreed_set(answering: list[Source], height: t.Optional[int], notes: list[str]) -> ValidatorSet:
     """The validator set at the newest height; where views differ, the one most of our nodes there show.
 
     Of equally many it is the one whose nodes hold more voting power in it. A reference is asked only where none of our
@@ -89,7 +97,7 @@ def agreed_set(found: list[Source], height: t.Optional[int], notes: list[str]) -
     for ours in (True, False):
         counts: dict[ValidatorSet, list[int]] = {}
         for near in (True, False):
-            for source in found:
+            for source in answering:
                 at_top = source.height is not None and height is not None and source.height >= height
                 members = source.members if source.ours is ours and at_top is near else None
                 if members is None:
@@ -111,7 +119,7 @@ def read_votes(
 ) -> VoteBook:
     """Everything the views of one or two looks (oldest first) show of votes.
 
-    ``support``: how many views have to show a vote. More than one where all views are of strangers, of whom one may lie.
+    ``support``: how many views have to show a vote. More than one where all nodes are outside the inventory: one may lie.
     """
     book = VoteBook(chosen)
     if not by_look or height is None:
@@ -121,8 +129,8 @@ def read_votes(
     if heights:
         # The next block is one above the newest; answers of a moving chain, seconds apart, may be further on.
         book.height = max((at for at in heights if at <= height + 1), default=max(heights))
-    for found in by_look:
-        for entry in found:
+    for seen in by_look:
+        for entry in seen:
             if entry.ours:
                 _collect(book, entry, chosen)
             else:
@@ -137,14 +145,15 @@ def read_votes(
         _drop_unsupported(book, by_look, height, support)
     _rounds(book, by_look, views)
     book.commits = tuple(sorted(commits, reverse=True)[:5])
+    book.last = {address: _vote(max(seen), seen[max(seen)]) for address, seen in book.raw.items() if seen}
     return book
 
 
 def _drop_unsupported(book: VoteBook, by_look: list[list[Source]], height: int, support: int) -> None:
     """Of each vote keep what most sources show of it; leave out those that fewer than ``support`` show alike."""
     shown: dict[tuple[str, HRS], dict[tuple[t.Any, t.Any], set[str]]] = {}
-    for found in by_look:
-        for entry in found:
+    for look in by_look:
+        for entry in look:
             alone = VoteBook(book.chosen)
             _collect(alone, entry, book.chosen)
             _commits(alone, entry.rpc, height)
@@ -153,11 +162,11 @@ def _drop_unsupported(book: VoteBook, by_look: list[list[Source]], height: int, 
                     shown.setdefault((address, hrs), {}).setdefault(vote, set()).add(entry.name)
     book.raw, book.conflicts = {}, set()
     for (address, hrs), contents in shown.items():
-        borne_out = {vote: names for vote, names in contents.items() if len(names) >= support}
-        if borne_out:
-            best = max(borne_out, key=lambda vote: (len(borne_out[vote]), str(vote)))
+        corroborated = {vote: names for vote, names in contents.items() if len(names) >= support}
+        if corroborated:
+            best = max(corroborated, key=lambda vote: (len(corroborated[vote]), str(vote)))
             book.raw.setdefault(address, {})[hrs] = best
-        if len({vote[0] for vote in borne_out if isinstance(vote[0], str)}) > 1:
+        if len({vote[0] for vote in corroborated if isinstance(vote[0], str)}) > 1:
             book.conflicts.add((address, hrs))
     for address in list(book.signed):
         signed = [hrs[0] for hrs in book.raw.get(address, {}) if hrs[2] == PRECOMMIT and hrs[0] <= book.signed[address]]
@@ -250,7 +259,7 @@ def _keep(book: VoteBook, address: t.Any, hrs: HRS, block: t.Any, at: t.Any) -> 
 
 
 def _later(one: tuple[t.Any, t.Any], other: tuple[t.Any, t.Any]) -> bool:
-    return (bundle.seconds(one[1]) or 0.0, clean(one[0])) > (bundle.seconds(other[1]) or 0.0, clean(other[0]))
+    return (values.seconds(one[1]) or 0.0, clean(one[0])) > (values.seconds(other[1]) or 0.0, clean(other[0]))
 
 
 def _commits(book: VoteBook, rpc: Rpc, height: int) -> list[int]:
@@ -264,7 +273,7 @@ def _commits(book: VoteBook, rpc: Rpc, height: int) -> list[int]:
         block = digest[:12] if digest else None
         for key, voted in (("signed", block), ("nil", "nil")):
             for row in commit.items(key):
-                address = bundle.address(row[0]) if isinstance(row, list) and len(row) == 2 else None
+                address = consensus_address(row[0]) if isinstance(row, list) and len(row) == 2 else None
                 if address is not None:
                     _keep(book, address, (at, max(0, number or 0), PRECOMMIT), voted, row[1])
                     book.signed[address] = max(at, book.signed.get(address, 0))
@@ -284,7 +293,7 @@ def references(
             yield Witness(entry.name, "reference", book.height, has, everybody - has)
 
 
-def strangers(
+def outside_peers(
     newest: list[Source], book: VoteBook, own: tuple[set[str], int], age_s: t.Optional[float]
 ) -> t.Iterator[Witness]:
     """Peers of our nodes that are not ours, and whose votes they lack at the present height.

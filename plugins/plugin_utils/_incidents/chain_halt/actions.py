@@ -1,32 +1,36 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each action of a halt is on a host. PRIVATE to the collection."""
+"""The actions of a halt: their words, the modules they are made of, what undoes what. PRIVATE to the collection."""
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.guards import (
-    CLEAR_HALT,
-    FREE,
-    PUT_WAL,
-    RELAX,
-    RESTORE,
-    START,
-    STOP,
-    THAW,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import Act, Acts
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import Action, Actions, Call
+
+START = "start_node"
+THAW = "thaw_node"
+STOP = "stop_node"
+RELAX = "relax_double_sign_check"
+RESTORE = "restore_double_sign_check"
+CLEAR_HALT = "clear_halt_height"
+PUT_WAL = "put_wal_back"
+FREE = "free_space"
+
+
+def _call(module: str, state: str | None = None, proof: str | None = None) -> Call:
+    return Call(f"virtengine.incident.{module}", state, proof)
+
 
 # What brings a node back is followed by the wait for the block that quorum brings.
-_BLOCK = Act("cometbft_wait")
+_BLOCK = _call("cometbft_wait", proof="reached")
 
-ACTS: Acts = {
-    START: (Act("node_service", "started"), _BLOCK),
-    THAW: (Act("node_service", "thawed"), _BLOCK),
-    STOP: (Act("node_service", "stopped"),),
-    RELAX: (Act("double_sign_override", "present"),),
-    RESTORE: (Act("double_sign_override", "absent"),),
-    CLEAR_HALT: (Act("halt_height"),),
-    PUT_WAL: (Act("wal_copy"),),
-    FREE: (Act("old_logs"),),
+ACTIONS: Actions = {
+    START: Action("start the node on", (_call("node_service", "started"), _BLOCK)),
+    THAW: Action("thaw the node on", (_call("node_service", "thawed"), _BLOCK)),
+    STOP: Action("stop the node on", (_call("node_service", "stopped"),)),
+    RELAX: Action("set double_sign_check_height to 0 on", (_call("double_sign_override", "present"),)),
+    RESTORE: Action("restore double_sign_check_height on", (_call("double_sign_override", "absent"),), undoes=RELAX),
+    CLEAR_HALT: Action("take the halt height out of app.toml on", (_call("halt_height"),)),
+    PUT_WAL: Action("put the old write-ahead log back on", (_call("wal_copy"),)),
+    FREE: Action("compress old log files on the full disk of", (_call("old_logs"),)),
 }

@@ -9,15 +9,15 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading, ValidatorRow
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import CAUSES
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict import judge
 
 _KEEP_SAFE = (
     "Please do it on the same host as before, with the same data folder, the same WAL and the same signing state. "
     "Do not start the key on another machine (no failover). Do not reset, roll back or restore anything. Do not delete "
     "the WAL. If the start ends with 'found signature from the same key' on that same host, double_sign_check_height "
-    "must be 0 for this one start; set it back afterwards. If your node already runs, do not restart it: it holds "
+    "must be 0 for this one start; restore it afterwards. If your node already runs, do not restart it: it holds "
     "votes in memory that the chain needs."
 )
 
@@ -57,7 +57,7 @@ def messages(reading: Reading, causes: list[dict[str, t.Any]]) -> list[dict[str,
     for cause in of_all:
         if everybody:
             known = _MESSAGES[cause["id"]]
-            words = judge.filled(known.message, cause, reading.height)
+            words = judge.filled(known.message, cause, {"height": reading.height})
             sent.append(_about(reading, everybody, known.title, words))
     return sent
 
@@ -69,13 +69,13 @@ def _about(reading: Reading, rows: list[ValidatorRow], title: str, words: str) -
 
 
 def _addressee(row: ValidatorRow) -> dict[str, t.Any]:
-    return {"address": row.address, "name": clean(row.name, 40), "power": row.power}
+    return {"name": clean(row.name, 40), "detail": f"voting power {row.power}, {row.address}"}
 
 
 def _stands(reading: Reading) -> str:
     stands = f"The chain {clean(reading.chain_id, 60)} stands still at height {reading.height}"
     if reading.last_block_at:
-        stands += f"; its last block was made at {bundle.stamp(reading.last_block_at)}"
+        stands += f"; its last block was made at {stamp(reading.last_block_at)}"
     return stands
 
 
@@ -85,7 +85,7 @@ def _message(reading: Reading, rows: list[ValidatorRow], about: str, known: str,
     missing = max(0, reading.quorum - reading.voting)
     who = ", ".join(f"{clean(row.name, 40)} ({row.address}, voting power {row.power})" for row in rows)
     text = (
-        f"{_stands(reading)}. Voting power {reading.voting} of {reading.total} votes, {reading.quorum} is needed, {missing} is "
+        f"{_stands(reading)}. {reading.voting} of {reading.total} voting power is voting; {reading.quorum} needed, {missing} "
         f"missing. This goes to the operators of {who}, together {power}. {known} {_LOOK_ONLY if only_look else _START}"
     )
     return {"to": [_addressee(row) for row in rows], "about": about, "text": text}

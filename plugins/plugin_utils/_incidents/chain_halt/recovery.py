@@ -10,31 +10,40 @@ import typing as t
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import read
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading, ValidatorRow
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.guards import BRINGING, START
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import START
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.guards import (
+    RESTORES_POWER,
+    scope,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.verdict import witnesses_wanted
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds
 
 # A validator that joins late misses a commit or two; one that signs three of five takes part.
 COMMITS_LOOKED_AT = 5
 COMMITS_SIGNED = 3
 
+Data = dict[str, t.Any]
 # height -> {address: time of its vote, seconds since the epoch, or None}
 _Commits = dict[int, dict[str, t.Optional[float]]]
 
 
-def recovered(bundle: dict[str, t.Any], plan: dict[str, t.Any], baseline: dict[str, t.Any]) -> dict[str, t.Any]:
+def recovered(bundle: Data, plan: Data, verdict_before: Data) -> Data:
     """Whether the chain runs again, from a fresh look.
 
-    ``plan``: the approved plan; validators of its starting and thawing steps are the ones acted on. ``baseline``: the
-    verdict before the first step; its ``height`` is what blocks are counted from. Returns ``recovered``, ``because`` (a
+    ``plan``: the approved plan; validators of its starting and thawing steps are the ones acted on. Blocks are counted
+    from its height, or from that of ``verdict_before``, made before the first step. Returns ``recovered``, ``because`` (a
     sentence), ``blocks`` (new since then) and ``validators``: address, host, name, power, ``acted``, ``signed`` commits
     ``of`` those looked at, ``ok``. A validator nobody acted on is reported and decides nothing.
     """
     reading = read(bundle)
-    base = max(plan["height"] or 0, baseline.get("height") or 0)
+    base = max(plan["basis"]["height"] or 0, verdict_before["details"]["height"] or 0)
     blocks = max(0, (reading.height or 0) - base)
     commits = _newest_commits(reading, base)
-    acted = {step["address"]: step for step in plan["steps"] if step["action"] in BRINGING and step["address"]}
+    acted = {
+        address: step
+        for step in plan["steps"]
+        if step["action"] in RESTORES_POWER and (address := step["parameters"]["address"])
+    }
     rows = [_signs(reading, row, acted.get(row.address), commits) for row in reading.validators]
     # A validator that left the set in the meantime cannot sign, and is not forgotten.
     gone = sorted(set(acted) - {row.address for row in reading.validators})
@@ -47,9 +56,7 @@ def recovered(bundle: dict[str, t.Any], plan: dict[str, t.Any], baseline: dict[s
     }
 
 
-def _in_the_way(
-    reading: Reading, plan: dict[str, t.Any], blocks: int, rows: list[dict[str, t.Any]], gone: list[str]
-) -> str | None:
+def _in_the_way(reading: Reading, plan: Data, blocks: int, rows: list[Data], gone: list[str]) -> str | None:
     standing = _standing(reading, plan, blocks)
     if standing:
         return standing
@@ -63,12 +70,12 @@ def _in_the_way(
     return None
 
 
-def _standing(reading: Reading, plan: dict[str, t.Any], blocks: int) -> str | None:
+def _standing(reading: Reading, plan: Data, blocks: int) -> str | None:
     """Why the chain is not seen to move on from where it stood, or None."""
     if reading.chain_id is None or reading.height is None:
         return "No node shows the chain, so nothing is proven."
-    if reading.chain_id != plan["chain_id"]:
-        return f"The nodes now show the chain {reading.chain_id}, not {plan['chain_id']}."
+    if scope(reading.chain_id) not in plan["scopes"]:
+        return f"The nodes now show the chain {reading.chain_id}; the plan was made for {plan['subject']}."
     if blocks == 0:
         return f"No new block came: the chain stands at height {reading.height}."
     base = reading.height - blocks
@@ -76,7 +83,7 @@ def _standing(reading: Reading, plan: dict[str, t.Any], blocks: int) -> str | No
     if max(seen, reading.movers) < witnesses_wanted(reading):
         return f"Only one node shows a block above {base}. One word is no proof."
     if reading.voting < reading.quorum:
-        return f"Blocks come, but votes of {reading.voting} power are seen in them, and {reading.quorum} is needed."
+        return f"Blocks come, but votes of {reading.voting} power are seen in them; {reading.quorum} needed."
     young = reading.age_s is not None and reading.age_s <= reading.threshold_s
     if not (reading.moved or young) or reading.stands_still is True:
         return (
@@ -85,7 +92,7 @@ def _standing(reading: Reading, plan: dict[str, t.Any], blocks: int) -> str | No
     return None
 
 
-def _success(blocks: int, rows: list[dict[str, t.Any]]) -> str:
+def _success(blocks: int, rows: list[Data]) -> str:
     acted = [row for row in rows if row["acted"]]
     absent = [row for row in rows if not row["acted"] and not row["ok"]]
     text = f"Blocks come again ({blocks} new)"
@@ -98,8 +105,8 @@ def _success(blocks: int, rows: list[dict[str, t.Any]]) -> str:
     return text
 
 
-def _signs(reading: Reading, row: ValidatorRow, step: dict[str, t.Any] | None, commits: _Commits) -> dict[str, t.Any]:
-    host = step["host"] if step is not None else row.host
+def _signs(reading: Reading, row: ValidatorRow, step: Data | None, commits: _Commits) -> Data:
+    host = step["hosts"][0] if step is not None else row.host
     started = None
     node = reading.nodes.get(host or "")
     if step is not None and step["action"] == START and node is not None and node.data is not None:
@@ -135,5 +142,5 @@ def _newest_commits(reading: Reading, above: int) -> _Commits:
             votes = found.setdefault(height, {})
             for entry in commit.items("signed"):
                 if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str):
-                    votes[entry[0].upper()] = _bundle.seconds(entry[1])
+                    votes[entry[0].upper()] = seconds(entry[1])
     return {height: found[height] for height in sorted(found, reverse=True)[:COMMITS_LOOKED_AT]}

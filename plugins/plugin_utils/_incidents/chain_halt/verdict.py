@@ -7,43 +7,44 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import by_hand
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import by_hand, privilege
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import (
-    Node,
     Reading,
     ValidatorRow,
     read,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import LAG_BLOCKS, runs
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import summary, view
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     lives_outside,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import (
     CAUSES,
+    LASTING,
     halt_of,
-    missing_power_holds,
     standing,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle, stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.summary import Troubles
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict import judge
-
-HEALTHY, DEGRADED, INCIDENT, UNKNOWN = "healthy", "degraded", "incident", "unknown"
-
-Verdict = dict[str, t.Any]
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import (
+    DEGRADED,
+    HEALTHY,
+    INCIDENT,
+    UNKNOWN,
+    Verdict,
+    made,
+)
 
 # A host on which nobody can tell what happens makes the whole unknown, not degraded.
 _UNSEEN = ("unknown",)
 
 _SEVERITY = {INCIDENT: "SEV-1", DEGRADED: "SEV-3"}
-_LASTING = frozenset(cause.id for cause in CAUSES if cause.lasting)
-# Votes of a quorum make no block where these hold.
-_VOTES_APART = frozenset(("network_split", "few_peers", "app_hash_divergence", "proposals_late", "proposals_refused"))
-# What a person does about these is said with the status itself.
-_SAID = ("not_halted", "cannot_tell")
 
 
 def assess(bundle: Bundle) -> Verdict:
@@ -65,8 +66,7 @@ def of_reading(reading: Reading) -> Verdict:
     judged = judge.judge(CAUSES, halt_of(reading).ask)
     for cause in judged["causes"]:
         cause["by_hand"] = by_hand.placed(cause["by_hand"], _looked_at(reading, cause["hosts"]))
-        cause["next"] = clean(judge.filled(cause["next"], cause, reading.height), 400)
-    shown = {row.host for row in reading.validators}
+        cause["next"] = clean(judge.filled(cause["next"], cause, {"height": reading.height}), 400)
     troubles = _troubles(reading)
     status = _status(reading, troubles)
     if status == HEALTHY and any(cause["severity"] and cause["hosts"] for cause in judged["causes"]):
@@ -76,18 +76,32 @@ def of_reading(reading: Reading) -> Verdict:
         status = UNKNOWN
     if status in (HEALTHY, DEGRADED):
         for cause in judged["causes"]:
-            if cause["severity"] and cause["id"] not in _LASTING:
+            if cause["severity"] and cause["id"] not in LASTING:
                 cause["severity"] = _SEVERITY[DEGRADED]
+    severity = _severity(reading, status, judged["causes"])
+    confirmed = reading.confirmed and (status != INCIDENT or reading.stands_still is True)
+    held = frozenset(cause["id"] for cause in judged["causes"])
+    missing = privilege.missing(reading.nodes.values())
+    text = summary.summary(reading, status, judged["causes"], troubles, _is_corroborated(reading), missing)
+    return made(
+        incident=reading.bundle["incident"],
+        subject=f"chain {reading.chain_id or 'unknown'}",
+        status=status,
+        severity=severity,
+        confirmed=confirmed,
+        judged=judged,
+        summary=clean(text, 1500),
+        next_lines=[clean(line, 400) for line in summary.next_lines(reading, status, judged, missing)],
+        started_at=stamp(reading.last_block_at) if status == INCIDENT else None,
+        view=view.view(reading, status, severity, confirmed, held, missing),
+        details=_details(reading, status),
+        notes=[*reading.notes, *_standbys(reading)],
+    )
+
+
+def _details(reading: Reading, status: str) -> dict[str, t.Any]:
+    """What is known of the chain, for the plan, for AWX and for whoever reads the verdict as JSON."""
     return {
-        "schema": judge.SCHEMA,
-        "incident": "chain_halt",
-        "status": status,
-        "severity": _severity(reading, status, judged["causes"]),
-        "confirmed": reading.confirmed and (status != INCIDENT or reading.stands_still is True),
-        **judged,
-        "summary": clean(_summary(reading, status, judged["causes"], troubles), 1500),
-        "next": [clean(line, 400) for line in _next(reading, status, judged)],
-        "notes": [*reading.notes, *_standbys(reading)],
         "chain_id": reading.chain_id,
         "height": reading.height,
         "last_block_hash": reading.last_block_hash,
@@ -105,9 +119,7 @@ def of_reading(reading: Reading) -> Verdict:
         },
         "validators": [_row(row, reading.total) for row in reading.validators],
         "nodes": [
-            {"host": host, "state": node.state, "detail": node.detail}
-            for host, node in reading.nodes.items()
-            if host not in shown and (node.observed or node.address is None)
+            {"host": node.host, "state": node.state, "detail": node.detail} for node in view.not_validators(reading)
         ],
     }
 
@@ -162,10 +174,10 @@ def _keys_unseen(reading: Reading) -> bool:
     return False
 
 
-def _troubles(reading: Reading) -> list[tuple[Node, str]]:
+def _troubles(reading: Reading) -> Troubles:
     """Our nodes that do not take part as they should, with what is wrong."""
     votes = {row.host for row in reading.validators if row.counts_as == "voting"}
-    found = []
+    troubles = []
     for node in reading.nodes.values():
         if not node.observed and (not node.in_set or node.host in votes):
             continue
@@ -179,17 +191,17 @@ def _troubles(reading: Reading) -> list[tuple[Node, str]]:
         elif node.height is None or reading.height is None or node.height < reading.height - LAG_BLOCKS:
             wrong = "behind"
         if wrong is not None:
-            found.append((node, wrong))
-    return found
+            troubles.append((node, wrong))
+    return troubles
 
 
-def _status(reading: Reading, troubles: list[tuple[Node, str]]) -> str:
+def _status(reading: Reading, troubles: Troubles) -> str:
     halted = standing(reading)
     if halted:
         return INCIDENT if reading.total > 0 else UNKNOWN
     if halted is False and troubles and lives_outside(reading):
         return DEGRADED
-    if halted is None or reading.total <= 0 or not (reading.nodes or reading.views) or not _borne_out(reading):
+    if halted is None or reading.total <= 0 or not (reading.nodes or reading.views) or not _is_corroborated(reading):
         return UNKNOWN
     if any(node.state not in _UNSEEN for node, _wrong in troubles) or reading.app_hashes_differ:
         return DEGRADED
@@ -209,155 +221,21 @@ def witnesses_wanted(reading: Reading) -> int:
     return max(1, min(2, len(answering)), 2 if reading.rpc_only else 1)
 
 
-def _borne_out(reading: Reading) -> bool:
+def _is_corroborated(reading: Reading) -> bool:
     """Whether more than one word says that blocks come: a quorum in the newest commits, and a second node if there is one.
 
     One RPC that lies must not make a halted chain healthy.
     """
-    # Among strangers those that stand speak against those that move.
+    # Among nodes outside the inventory those that stand speak against those that move.
     denied = reading.rpc_only and reading.outside_standing >= reading.outside_movers
     return reading.voting >= reading.quorum and reading.movers >= witnesses_wanted(reading) and not denied
 
 
 def _severity(reading: Reading, status: str, causes: list[dict[str, t.Any]]) -> t.Optional[str]:
-    lasting = [cause["severity"] for cause in causes if cause["id"] in _LASTING and cause["severity"]]
+    lasting = [cause["severity"] for cause in causes if cause["id"] in LASTING and cause["severity"]]
     if lasting:
         return t.cast(str, min(lasting))
     if status == UNKNOWN:
         young = reading.age_s is not None and reading.age_s <= reading.threshold_s and not reading.split
         return None if young else "SEV-1"
     return _SEVERITY.get(status)
-
-
-def _where(reading: Reading) -> str:
-    return f"Chain {reading.chain_id or '(no chain id is known)'}"
-
-
-def _summary(reading: Reading, status: str, causes: list[dict[str, t.Any]], troubles: list[tuple[Node, str]]) -> str:
-    open_power = f", {reading.unknown} is unknown" if reading.unknown else ""
-    power = f"{reading.voting} of {reading.total} voting power votes{open_power}, {reading.quorum} is needed."
-    also = " The applications differ between nodes." if reading.app_hashes_differ else ""
-    wrong = ", ".join(f"{node.host} ({why})" for node, why in troubles[:6]) + ("..." if len(troubles) > 6 else "")
-    if status == HEALTHY and reading.rpc_only:
-        return (
-            f"{_where(reading)} runs: new blocks come (height {reading.height}), as {len(reading.views)} RPC endpoints "
-            f"show. {power}"
-        )
-    if status == HEALTHY:
-        return (
-            f"{_where(reading)} runs: new blocks come (height {reading.height}), and all our nodes take part. {power}"
-        )
-    if status == DEGRADED:
-        named = f" Not as it should be: {wrong}." if wrong else ""
-        named += "".join(f" {cause['statement']}." for cause in causes if cause["id"] in _LASTING)
-        return f"{_where(reading)} is not halted: new blocks come (height {reading.height}).{named}{also} {power}"
-    if status == UNKNOWN:
-        known = [f"{cause['statement']}." for cause in causes if cause["id"] not in _SAID and cause["role"] == "root"]
-        return " ".join([_unknown_summary(reading, wrong), *known[:3]])
-    roots = [cause for cause in causes if cause["role"] == "root"]
-    why = " ".join(f"{cause['statement']} (power {cause['power']})." for cause in roots if cause["id"] != "cannot_tell")
-    if not why:
-        why = "None of the known causes is established."
-    if reading.voting >= reading.quorum and any(cause["id"] in _VOTES_APART for cause in roots):
-        # A full bar over a halted chain: nobody is missing, and yet no block gets its quorum.
-        power = (
-            f"{reading.voting} of {reading.total} voting power votes{open_power}, but not for one block in one place, "
-            f"where {reading.quorum} is needed."
-        )
-    if missing_power_holds(reading):
-        power += f" {reading.absent} is missing for certain."
-    confirmed = "in two looks" if reading.stands_still else "in one look; the second has to confirm it"
-    age = judge.duration(reading.age_s or 0)
-    return (
-        f"{_where(reading)} is halted at height {reading.height}: the newest block is {age} old (limit "
-        f"{judge.duration(reading.threshold_s)}), {confirmed}. {power} {why}{also}"
-    )
-
-
-def _unknown_summary(reading: Reading, wrong: str) -> str:
-    heard = [node for node in reading.nodes.values() if node.ok]
-    if reading.rpc_only:
-        answering = len(reading.views)
-        if not answering:
-            return f"{_where(reading)}: unknown. None of the RPC endpoints answers: the height is not known."
-        hosts = f"{_where(reading)}: unknown. {answering} RPC endpoint{'s answer' if answering > 1 else ' answers'}"
-        if reading.height is None:
-            return f"{hosts}, but none shows a height that counts."
-    elif not heard:
-        return (
-            f"{_where(reading)}: unknown. None of our {len(reading.nodes)} hosts gave evidence, so nobody can tell "
-            "whether the chain runs. First get one host to answer: network, ssh, power."
-        )
-    else:
-        hosts = f"{_where(reading)}: unknown. {len(heard)} of {len(reading.nodes)} hosts gave evidence"
-    if reading.height is None:
-        return f"{hosts}, but no RPC answers: the height is not known. Of ours: {wrong or 'nothing is wrong'}."
-    age = judge.duration(reading.age_s) + " old" if reading.age_s is not None else "of unknown age"
-    return f"{hosts}; the newest block {reading.height} is {age}. {_open_question(reading, wrong)}"
-
-
-def _open_question(reading: Reading, wrong: str) -> str:
-    """Why a known height and age are not enough."""
-    young = reading.age_s is not None and reading.age_s <= reading.threshold_s
-    reasons = (
-        (reading.split, "The nodes contradict each other about the chain itself; the notes say how."),
-        (reading.total <= 0, "No node shows the validator set, so power cannot be counted."),
-        (reading.idle, "This chain makes no blocks without transactions, so that may be no halt."),
-        (
-            standing(reading) is False and not _borne_out(reading),
-            "New blocks are claimed, but not by two nodes, or without the votes of a quorum.",
-        ),
-        (standing(reading) is False and not wrong, "New blocks come, but not all keys are seen: one may run twice."),
-        (standing(reading) is False, f"New blocks come, but what some of ours do cannot be told: {wrong}."),
-        (
-            young,
-            f"That is within the limit of {judge.duration(reading.threshold_s)}, but no new block was seen between two "
-            "looks yet.",
-        ),
-    )
-    return next((text for holds, text in reasons if holds), "The looks do not agree on whether it moves.")
-
-
-def _next(reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]]]) -> list[str]:
-    """What a person does next, the first thing first."""
-    if status == HEALTHY:
-        return []
-    lines: list[str] = []
-    held = {cause["id"]: cause for cause in judged["causes"]}
-    if status == INCIDENT and reading.stands_still is not True:
-        lines.append("Take a second look, 5 s or more after the first: a plan needs a confirmed verdict.")
-    if status == UNKNOWN:
-        lines.extend(_next_unknown(reading))
-    for cause in judged["causes"]:
-        if cause["next"] and cause["id"] not in _SAID and not cause["explained"]:
-            lines.append(cause["next"])
-    if status == INCIDENT and "cannot_tell" in held:
-        lines.append(
-            "Restart nothing: what votes now holds its votes in memory. Keep the evidence and call the next level."
-        )
-    silent = any(row.owner == "theirs" and row.state == "unknown" for row in reading.validators)
-    if silent and not reading.outside and status == INCIDENT:
-        lines.append("Set incident_reference_rpcs to an RPC outside the inventory, and run again.")
-    if status == DEGRADED and not lines:
-        lines.append("Look at the nodes named above; the chain itself needs nothing.")
-    return lines
-
-
-def _next_unknown(reading: Reading) -> list[str]:
-    heard = [node for node in reading.nodes.values() if node.ok]
-    if reading.rpc_only and not reading.views:
-        return [
-            "Name other RPC endpoints in incident_reference_rpcs, and see that the controller reaches them. Run again."
-        ]
-    if not heard and not reading.views:
-        return ["Get one host to answer (network, ssh, power), or set incident_reference_rpcs, and run again."]
-    if reading.split:
-        return ["Do nothing by automation. Compare the nodes with an RPC you trust, and call the next level."]
-    if reading.rpc_only and reading.height is None:
-        return ["Name more RPC endpoints in incident_reference_rpcs: two that agree are needed. Run again."]
-    if reading.height is None:
-        return [
-            "Get one RPC to answer: a full node without a signing key is the safest to start by hand.",
-            "Then run again.",
-        ]
-    return ["Run again in a few seconds."]

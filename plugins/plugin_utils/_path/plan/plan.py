@@ -1,26 +1,36 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans of any incident: their digest, what differs between two, what is left of one after a killed run. PRIVATE."""
+"""Plans of any incident: their digest, what differs between two, what is left of one after a killed run. PRIVATE.
+
+An incident gives a draft: ``scopes`` (what a run that acts locks), ``basis`` (what the approval is bound to), ``steps``,
+``withheld``, ``messages``, ``decision`` and, where its actions change something for a time only, ``put_back``. The path
+makes a plan of it: it numbers the steps, sets the expiry and the digest, and puts the digest in where a text names it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import typing as t
 
-SCHEMA = "virtengine.incident.plan/1"
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds, stamp
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import Actions, undoes
+
+SCHEMA = "virtengine.incident.plan/2"
 
 Plan = dict[str, t.Any]
 Step = dict[str, t.Any]
 
 DIGEST_HEX = 16
-_DIGEST = re.compile(rf"[a-z]+-[0-9a-f]{{{DIGEST_HEX}}}")
-
-# An action of this name puts back what an earlier step of the same plan changed. No observation tells for certain that
-# it is still due, and doing it twice changes nothing, so two plans are compared without it when a run resumes.
-_PUTS_BACK = "restore_"
+_DIGEST = re.compile(rf"[a-z][a-z0-9_]{{0,40}}-[0-9a-f]{{{DIGEST_HEX}}}")
+# Stands in the undo of a step for the digest, after which what the step keeps aside is named.
+DIGEST_MARK = "{digest}"
+# A plan that expires does so on a full minute, so that a later run finds the same digest without a record of the first.
+EXPIRY_GRID_S = 60
 
 
 def canonical(value: t.Any) -> str:
@@ -28,47 +38,123 @@ def canonical(value: t.Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def identity(step: Step) -> tuple[t.Any, ...]:
-    """What a step does, and to whom: the part of it that a person approves. Values only where it changes such."""
-    values = (step["expected"],) if "expected" in step else ()
-    return (step["action"], step["host"], step["address"], list(step["taken_over"]), *values)
+def step(
+    action: str,
+    what: str,
+    hosts: t.Sequence[str],
+    *,
+    why: str,
+    undo: str,
+    risk: str,
+    parameters: t.Optional[dict[str, t.Any]] = None,
+    impact: t.Optional[dict[str, t.Any]] = None,
+    overrides: t.Sequence[str] = (),
+) -> Step:
+    """A step of a draft.
+
+    ``what``: action and hosts in words. ``parameters``: everything that changes what the step does. ``impact``: ``label``,
+    ``before``, ``after`` and ``needed`` of what it takes or brings, None where it changes nothing that is counted.
+    ``overrides``: open guards that a person overrides with break-glass for this step.
+    """
+    return {
+        "action": action,
+        "what": what,
+        "hosts": list(hosts),
+        "parameters": dict(parameters or {}),
+        "why": why,
+        "impact": impact,
+        "undo": undo,
+        "risk": risk,
+        "overrides": sorted(overrides),
+    }
+
+
+def finish(incident: Incident, verdict: dict[str, t.Any], draft: Plan, now: str, used: t.Collection[str] = ()) -> Plan:
+    """The plan that ``draft`` makes at the time ``now`` (RFC 3339), under a digest that is none of ``used``.
+
+    ``used``: digests that approved a run before. The same steps may be right again on the same basis, after a run that
+    failed; a used digest approves nothing, so the new plan needs another one.
+    """
+    valid_until = _expiries(incident, now)
+    return _finished(incident, verdict, draft, valid_until[-1] if valid_until else None, used)
+
+
+def approved_by(
+    given: str, incident: Incident, verdict: dict[str, t.Any], draft: Plan, now: str, used: t.Collection[str]
+) -> t.Optional[Plan]:
+    """The plan that ``draft`` makes and that has the digest ``given``, where it has not expired at ``now``; else None."""
+    for expires_at in _expiries(incident, now) or [None]:
+        plan = _finished(incident, verdict, draft, expires_at, used)
+        if plan["digest"] == given:
+            return plan
+    return None
+
+
+def _expiries(incident: Incident, now: str) -> list[t.Optional[str]]:
+    """The ends of validity that a plan printed before ``now``, and still valid, can have; the one of now is the last."""
+    begun = seconds(now)
+    if incident.valid_s is None or begun is None:
+        return []
+    first, last = (math.floor(moment / EXPIRY_GRID_S) + 1 for moment in (begun, begun + incident.valid_s))
+    return [stamp(float(minute * EXPIRY_GRID_S)) for minute in range(first, last + 1)]
+
+
+def _finished(
+    incident: Incident,
+    verdict: dict[str, t.Any],
+    draft: Plan,
+    expires_at: t.Optional[str],
+    used: t.Collection[str],
+) -> Plan:
+    plan: Plan = {
+        "schema": SCHEMA,
+        "kind": incident.kind,
+        "incident": incident.full_name,
+        "subject": verdict["subject"],
+        "expires_at": expires_at,
+        "put_back": [],
+        **draft,
+        "steps": [{"number": place, **made} for place, made in enumerate(draft["steps"], start=1)],
+        "attempt": 0,
+    }
+    plan["digest"] = digest(plan)
+    while plan["steps"] and plan["digest"] in used:
+        plan["attempt"] += 1
+        plan["digest"] = digest(plan)
+    # Told only now: the digest covers what is done, not the words about it.
+    plan["steps"] = [dict(made, undo=made["undo"].replace(DIGEST_MARK, plan["digest"])) for made in plan["steps"]]
+    return plan
+
+
+def identity(made: Step) -> list[t.Any]:
+    """What a step does, and to whom: the part of it that a person approves."""
+    return [made["action"], list(made["hosts"]), made["parameters"], list(made["overrides"])]
 
 
 def digest(plan: Plan) -> str:
-    """The plan's name: the last word of the incident, a dash, and 16 hex digits of SHA-256.
+    """The plan's name: the incident's name, a dash, and 16 hex digits of SHA-256.
 
-    It covers the chain, the height and hash it stands at, and what is done to whom in which order. So it dies with its
-    incident. Explanations and power figures are left out. The word keeps YAML from reading the digest as a number.
+    It covers schema, kind, full name, subject, scopes, basis, expiry and, of every step and of what is put back at the
+    end, action, hosts, all parameters and overridden guards, in their order. Explanations and figures are left out. The
+    word in front keeps YAML from reading it as a number.
     """
-    body: dict[str, t.Any] = {
-        "chain_id": plan["chain_id"],
-        "height": plan["height"],
-        "last_block_hash": plan["last_block_hash"],
-        "steps": [list(identity(step)) for step in plan["steps"]],
+    body = {
+        **{
+            key: plan[key]
+            for key in ("schema", "kind", "incident", "subject", "scopes", "basis", "expires_at", "attempt")
+        },
+        "steps": [identity(made) for made in plan["steps"]],
+        "put_back": [identity(made) for made in plan["put_back"]],
     }
-    if plan.get("attempt"):
-        body["attempt"] = plan["attempt"]
-    word = str(plan["incident"]).rsplit("_", maxsplit=1)[-1]
+    word = str(plan["incident"]).rpartition(".")[2]
     return f"{word}-{hashlib.sha256(canonical(body).encode('ascii')).hexdigest()[:DIGEST_HEX]}"
 
 
-def with_attempt(plan: Plan, spent: t.Collection[str]) -> Plan:
-    """The same plan under a digest that is none of ``spent``, the digests used up before.
-
-    The same steps may be right again at the same height, after a run that failed. A used digest approves nothing, so
-    the new plan needs another one.
-    """
-    renewed, attempt = plan, 0
-    while plan["steps"] and renewed["digest"] in spent:
-        attempt += 1
-        renewed = dict(plan, attempt=attempt)
-        renewed["digest"] = digest(renewed)
-    return renewed
-
-
-def invalid_digest(given: t.Any) -> str | None:
+def invalid_digest(given: t.Any) -> t.Optional[str]:
     """Why ``given`` cannot be a digest, in words for the person who typed it, or None where it has the right form."""
-    form = f"A digest is a word, a dash and {DIGEST_HEX} characters out of 0-9 and a-f, such as halt-0123456789abcdef."
+    form = (
+        f"A digest is the incident's name, a dash and {DIGEST_HEX} characters out of 0-9 and a-f, as the plan shows it."
+    )
     if isinstance(given, bool) or not isinstance(given, (str, int, float)):
         return f"incident_approve holds no text. {form} Nothing was done."
     if not isinstance(given, str):
@@ -84,39 +170,41 @@ def invalid_digest(given: t.Any) -> str | None:
     return None
 
 
-def describe(step: Step) -> str:
+def describe(made: Step) -> str:
     """One step in a few words, for lists of differences."""
-    words = f"{str(step['action']).replace('_', ' ')} on {step['host']}"
-    if step["address"]:
-        words += f" (validator {step['address'][:12]})"
-    if "expected" in step:
-        words += f" ({', '.join(f'{name} {value}' for name, value in step['expected'].items()).replace('_', ' ')})"
-    return words + (" [break-glass]" if step["break_glass"] else "")
+    values = _named({name: value for name, value in made["parameters"].items() if value is not None})
+    return f"{made['what']}{f' ({values})' if values else ''}{' [break-glass]' if made['overrides'] else ''}"
 
 
 def difference(approved: Plan, fresh: Plan) -> list[str]:
     """What changed between the plan that was approved and the one made now. Plain lines; empty where nothing did."""
-    lines = []
-    for key, name in (
-        ("incident", "incident"),
-        ("chain_id", "chain id"),
-        ("height", "height"),
-        ("last_block_hash", "last block"),
-    ):
-        if approved[key] != fresh[key]:
-            lines.append(f"{name}: {_shown(approved[key])} then, {_shown(fresh[key])} now")
-    before = [identity(step) for step in approved["steps"]]
-    after = [identity(step) for step in fresh["steps"]]
-    why = {(entry["action"], entry["host"]): entry["why"] for entry in fresh["withheld"]}
-    for step in approved["steps"]:
-        if identity(step) not in after:
-            reason = why.get((step["action"], step["host"]))
-            lines.append(f"no longer planned: {describe(step)}" + (f": {reason}" if reason else ""))
-    lines.extend(f"new: {describe(step)}" for step in fresh["steps"] if identity(step) not in before)
+    lines = [
+        f"{key}: {_shown(approved[key])} then, {_shown(fresh[key])} now"
+        for key in ("incident", "subject", "scopes")
+        if approved[key] != fresh[key]
+    ]
+    then, now = approved["basis"], fresh["basis"]
+    lines += [
+        f"{name.replace('_', ' ')}: {_shown(then.get(name))} then, {_shown(now.get(name))} now"
+        for name in dict.fromkeys((*then, *now))
+        if then.get(name) != now.get(name)
+    ]
+    before = [identity(made) for made in approved["steps"]]
+    after = [identity(made) for made in fresh["steps"]]
+    for made in approved["steps"]:
+        if identity(made) not in after:
+            reason = next((entry["why"] for entry in fresh["withheld"] if _same_act(entry, made)), None)
+            lines.append(f"no longer planned: {describe(made)}" + (f": {reason}" if reason else ""))
+    lines.extend(f"new: {describe(made)}" for made in fresh["steps"] if identity(made) not in before)
     if not lines and before != after:
         lines.append("the steps come in another order or number")
-    if not lines and approved.get("attempt", 0) != fresh.get("attempt", 0):
+    was, is_now = ([identity(made) for made in plan["put_back"]] for plan in (approved, fresh))
+    if not lines and was != is_now:
+        lines.append("what is put back at the end is not the same")
+    if not lines and approved["attempt"] != fresh["attempt"]:
         lines.append("the steps are the same, but a digest was used up in between")
+    if not lines and approved["expires_at"] != fresh["expires_at"]:
+        lines.append(f"it was valid until {_shown(approved['expires_at'])}")
     if not fresh["steps"] and fresh["decision"]:
         lines.append(f"now: {fresh['decision']}")
     return lines
@@ -126,38 +214,46 @@ def is_suffix(recorded_steps: list[Step], fresh_steps: list[Step]) -> bool:
     """Whether ``fresh_steps`` are the last ones of ``recorded_steps``, in order. True for none: nothing is left."""
     if not fresh_steps:
         return True
-    recorded = [identity(step) for step in recorded_steps]
-    return recorded[-len(fresh_steps) :] == [identity(step) for step in fresh_steps]
+    recorded = [identity(made) for made in recorded_steps]
+    return recorded[-len(fresh_steps) :] == [identity(made) for made in fresh_steps]
 
 
-def remaining(recorded: Plan, fresh: Plan, verdict: dict[str, t.Any]) -> Plan | None:
+def remaining(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str, t.Any]) -> t.Optional[Plan]:
     """The plan that a killed run goes on with under the digest it was approved with, or None: that approval is void.
 
-    ``recorded``: the approved plan. ``fresh`` and ``verdict``: made now. Two worlds let the recorded plan live on: the
-    chain stands where it stood, and what is planned now is the tail of what was planned; or the chain moves on from
-    that height, because the killed run brought enough power back. It is returned whole: the check before each step
-    passes over what is done, and the verification still asks for every validator that was acted on.
+    ``recorded``: the approved plan. ``fresh`` and ``verdict``: made now. Two states let the recorded plan live on: its
+    basis is what it was, and what is planned now is the tail of what was planned; or the world moved on as the plan was
+    meant to make it, because the killed run did enough. It is returned whole: the check before each step passes over
+    what is done, and the verification still asks for everything that was acted on.
     """
-    same_incident = all(recorded[key] == fresh[key] for key in ("incident", "chain_id"))
-    if not same_incident or recorded["chain_id"] is None or not verdict["confirmed"]:
+    same = all(recorded[key] == fresh[key] for key in ("incident", "subject", "scopes"))
+    if not same or not recorded["scopes"] or not verdict["confirmed"]:
         return None
-    if verdict["status"] in ("healthy", "degraded"):
-        moved = verdict["height"] is not None and verdict["height"] > recorded["height"]
-        return recorded if moved else None
-    stands_there = all(recorded[key] == fresh[key] for key in ("height", "last_block_hash"))
-    if verdict["status"] != "incident" or not stands_there:
+    if incident.moved_on(recorded, verdict):
+        return recorded
+    if verdict["status"] not in incident.plans_for or recorded["basis"] != fresh["basis"]:
         return None
-    asked_for = [step for step in recorded["steps"] if not puts_back(step["action"])]
-    wanted = [step for step in fresh["steps"] if not puts_back(step["action"])]
-    withheld = {(entry["action"], entry["host"]) for entry in fresh["withheld"]}
-    void = any((step["action"], step["host"]) in withheld for step in asked_for)
+    asked_for, wanted = (_lasting(incident.actions, plan["steps"]) for plan in (recorded, fresh))
+    void = any(_same_act(entry, made) for entry in fresh["withheld"] for made in asked_for)
     return recorded if is_suffix(asked_for, wanted) and not void else None
 
 
-def puts_back(action: t.Any) -> bool:
-    """Whether an action puts back what an earlier step of the same plan changed for a time."""
-    return str(action).startswith(_PUTS_BACK)
+def _lasting(actions: Actions, steps: list[Step]) -> list[Step]:
+    """The steps that do not only take back what others of the same plan changed."""
+    return [made for made in steps if not undoes(actions, made["action"])]
+
+
+def _same_act(entry: Step, made: Step) -> bool:
+    return entry["action"] == made["action"] and bool(set(entry["hosts"]) & set(made["hosts"]))
+
+
+def _named(values: dict[str, t.Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in values.items())
 
 
 def _shown(value: t.Any) -> str:
-    return "unknown" if value is None else str(value)
+    if value is None:
+        return "unknown"
+    if isinstance(value, dict):
+        return _named(value)
+    return ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)

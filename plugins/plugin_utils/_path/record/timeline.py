@@ -11,10 +11,14 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import cut, number, tidy
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.screen_plan import what
 
 Entry = dict[str, t.Any]
 Data = dict[str, t.Any]
+
+
+def what(data: Data) -> str:
+    """What an entry about a step says that the step does, and to whom."""
+    return cut(data.get("what") or data.get("action"), 100)
 
 
 class Done(t.NamedTuple):
@@ -39,6 +43,19 @@ def data_of(entry: Entry) -> Data:
     """What an entry carries; empty where that is no object."""
     data = entry.get("data")
     return data if isinstance(data, dict) else {}
+
+
+def begun(entries: t.Iterable[Entry], digest: t.Any) -> list[list[str]]:
+    """The steps of the plan with that digest that any run began, as [action, host]; ``entries``: of the journal."""
+    used: set[str] = set()
+    found: list[list[str]] = []
+    for entry in entries:
+        run, kind, data = str(entry.get("run")), entry.get("kind"), data_of(entry)
+        if kind == "approved" and data.get("digest") == digest:
+            used.add(run)
+        elif kind == "action_started" and run in used:
+            found += [[str(data.get("action")), str(host)] for host in _list(data.get("hosts"))]
+    return found
 
 
 def outcome(entries: t.Sequence[Entry]) -> str | None:
@@ -96,7 +113,8 @@ def _list(value: t.Any) -> list[t.Any]:
 
 
 def _run_started(data: Data) -> str:
-    return f"Run started by {cut(data.get('who'), 80)} for the target {cut(data.get('target'), 80)}."
+    target = f" for the target {cut(data['target'], 80)}" if data.get("target") else ""
+    return f"Run started by {cut(data.get('who'), 80)}{target}."
 
 
 def _evidence(data: Data) -> str:
@@ -156,6 +174,10 @@ def _run_finished(data: Data) -> str:
 def _note(data: Data) -> str:
     if data.get("lock_left_on"):
         return f"The lock could not be given back on {_named(data.get('lock_left_on'))}."
+    if data.get("put_back_on"):
+        return f"What a step changed for a time was put back on {_named(data.get('put_back_on'))}."
+    if data.get("not_put_back_on"):
+        return f"What a step changed for a time is NOT put back on {_named(data.get('not_put_back_on'))}."
     if data.get("refused"):
         return f"Refused: {tidy(data.get('refused'), 500)}"
     return "Note: " + "; ".join(f"{cut(key, 40)}: {tidy(value)}" for key, value in data.items())

@@ -11,6 +11,8 @@ import shlex
 import typing as t
 
 _EXTRA = ("-e", "--extra-vars")
+# The one-letter options of ansible-playbook that take no value.
+_FLAGS = re.compile(r"-([bCDJkKv]+)(.*)", re.DOTALL)
 _DROPPED = ("incident_approve", "incident_break_lock")
 
 
@@ -24,14 +26,25 @@ def approve(digest: str, argv: list[str], awx: bool) -> str:
         return f"launch this job template again with the extra variable incident_approve: {digest}"
     words = [argv[0].rsplit("/", maxsplit=1)[-1]]
     rest = iter(argv[1:])
-    for word in rest:
+    for typed in rest:
+        flags, word = _parted(typed)
+        words += flags
         value = _extra_of(word, rest)
         if value is not None:
             shown = _shown(value)
             words += ["-e", shown] if shown else []
-        else:
-            words += _without_check(word)
+        elif word and not _is_check(word):
+            words.append(word)
     return f"{shlex.join(words)} -e incident_approve={digest}"
+
+
+def _parted(word: str) -> tuple[list[str], str]:
+    """One-letter options without a value, without check mode, and what follows them in the same word, such as ``-Ce``."""
+    found = _FLAGS.fullmatch(word)
+    if found is None:
+        return [], word
+    kept = found[1].replace("C", "")
+    return ([f"-{kept}"] if kept else []), (f"-{found[2]}" if found[2] else "")
 
 
 def _extra_of(word: str, rest: t.Iterator[str]) -> str | None:
@@ -45,14 +58,9 @@ def _extra_of(word: str, rest: t.Iterator[str]) -> str | None:
     return word[2:] if word.startswith("-e") and not word.startswith("--") else None
 
 
-def _without_check(word: str) -> list[str]:
-    """The word without check mode, which may stand among other one-letter options; argparse takes ``--ch`` as well."""
-    if word.startswith("--ch") and "--check".startswith(word):
-        return []
-    if re.fullmatch(r"-[CDbkKv]*C[CDbkKv]*", word):
-        left = word.replace("C", "")
-        return [left] if left != "-" else []
-    return [word]
+def _is_check(word: str) -> bool:
+    """Whether this is the long option of check mode; argparse takes ``--ch`` as well."""
+    return word.startswith("--ch") and "--check".startswith(word)
 
 
 def _quoted(pair: str) -> str:
@@ -91,7 +99,9 @@ def _shown(value: str) -> str:
         return "..."
     shown = []
     for pair in pairs:
-        name = pair.split("=", maxsplit=1)[0]
-        if name not in _DROPPED:
+        name, equals, _value = pair.partition("=")
+        if not equals:
+            shown.append("...")
+        elif name not in _DROPPED:
             shown.append(_quoted(pair) if name.startswith("incident_") else f"{name}=...")
     return " ".join(shown)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import html as _html
+import itertools
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import chart
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import report_content as content
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import chart, content
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
 
 _STYLE = """
 body{font:15px/1.45 sans-serif;color:#111;background:#fff;max-width:1080px;margin:1.5em auto;padding:0 1em}
@@ -27,25 +28,15 @@ _HEAD = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     '<meta name="referrer" content="no-referrer"><meta name="viewport" content="width=device-width">'
 )
-# Columns set otherwise than text: figures to the right, times unbroken, addresses in one width, actions not too narrow.
-_KINDS = {
-    "Power": "n",
-    "Share": "n",
-    "Step": "n",
-    "Run": "t",
-    "Time": "t",
-    "Begun": "t",
-    "Ended": "t",
-    "Within": "t",
-    "Whose": "t",
-    "What": "w",
-    "Address": "a",
-    "SHA-256": "a",
-}
+# Columns set otherwise than text: figures to the right, times unbroken, long names in one width, actions not too narrow.
+_KINDS = {"number": "n", "time": "t", "id": "a", "wide": "w"}
 
 
 def page(record: content.Record) -> str:
-    """The whole file."""
+    """One self-contained HTML file. No script, nothing loaded from elsewhere, every text escaped.
+
+    ``record``: see ``content.blocks``.
+    """
     name = _escaped(content.title(record))
     parts = [f"{_HEAD}<title>{name}</title><style>{_STYLE}</style></head>\n<body><h1>{name}</h1>"]
     lead = True
@@ -67,13 +58,13 @@ def _block(block: content.Block) -> str:
     if isinstance(block, content.Heading):
         return f"<h2>{_escaped(block.text)}</h2>"
     if isinstance(block, content.Items):
-        return "<ul>" + "".join(f"<li>{_escaped(line)}</li>" for line in block.lines) + "</ul>"
+        return "<ul>" + "".join(f"<li>{_item(item)}</li>" for item in block.items) + "</ul>"
     if isinstance(block, content.Table):
         return _table(block)
     if isinstance(block, content.Verbatim):
         return f"<pre>{_escaped(block.text)}</pre>"
     if isinstance(block, content.Picture):
-        return chart.svg(block.verdict)
+        return chart.svg(block.gauge, block.rows)
     if isinstance(block, content.Links):
         links = (
             f'<li><a href="{_escaped(url)}">{_escaped(name)}</a> {_escaped(url)}</li>' for name, url in block.links
@@ -82,14 +73,19 @@ def _block(block: content.Block) -> str:
     return f"<p>{_escaped(block.text)}</p>"
 
 
+def _item(item: Item) -> str:
+    lead = f"<b>{_escaped(item.lead)}:</b> " if item.lead else ""
+    return lead + _escaped(item.text)
+
+
 def _table(block: content.Table) -> str:
     head = "".join(f"<th>{_escaped(name)}</th>" for name in block.header)
-    rows = "\n".join("<tr>" + "".join(_cells(block.header, row)) + "</tr>" for row in block.rows)
+    rows = "\n".join("<tr>" + "".join(_cells(block.kinds, row)) + "</tr>" for row in block.rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
     return f"<details><summary>{_escaped(block.folded)}</summary>{table}</details>" if block.folded else table
 
 
-def _cells(header: tuple[str, ...], row: tuple[str, ...]) -> t.Iterator[str]:
-    for name, text in zip(header, row, strict=True):
-        kind = f' class="{_KINDS[name]}"' if name in _KINDS else ""
-        yield f"<td{kind}>{_escaped(text)}</td>"
+def _cells(kinds: tuple[str, ...], row: tuple[str, ...]) -> t.Iterator[str]:
+    for kind, text in itertools.zip_longest(kinds, row, fillvalue=""):
+        css = f' class="{_KINDS[kind]}"' if kind in _KINDS else ""
+        yield f"<td{css}>{_escaped(text)}</td>"

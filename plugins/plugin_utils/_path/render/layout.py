@@ -14,7 +14,7 @@ import shlex
 import typing as t
 import unicodedata
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 COLUMNS = 100
 INDENT = "  "
@@ -83,14 +83,14 @@ def pad(value: t.Any, columns: int) -> str:
 
 
 def number(value: t.Any) -> str:
-    """An integer as text; "?" where it is not known, and where it is none or too large to be one of a chain."""
+    """An integer as text; "?" where it is not known, and where it is none or too large to be one."""
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**20:
         return "?"
     return str(value)
 
 
 def sentence(text: t.Any) -> str:
-    """The text with a great letter in front and a full stop behind."""
+    """The text capitalized, with a full stop behind."""
     said = tidy(text, 700)
     return said[:1].upper() + said[1:] + ("" if not said or said.endswith(".") else ".")
 
@@ -202,28 +202,33 @@ def clock(stamp: t.Any, day: t.Any = None) -> str | None:
     return found[2] if same else f"{found[1]} {found[2]}"
 
 
-def power_bar(power: dict[str, t.Any]) -> str | None:
-    """``[#####??...|......] 32 of 100 vote, 67 needed``; None where power cannot be counted.
+def gauge_bar(gauge: dict[str, t.Any]) -> str:
+    """``[#####??...|......] 32 of 100 ...``: a gauge of a verdict in one line, with its words behind it.
 
-    ``#`` votes, ``?`` cannot be told, ``|`` is the quorum. Rounding never lets a bar reach the line that the power does
-    not reach.
+    ``#`` counts, ``?`` cannot be told, ``|`` is what is needed. Rounding never lets a bar reach the line that the value
+    does not reach. Without a total only the words are left.
     """
-    total, quorum, voting = power.get("total"), power.get("quorum"), power.get("voting")
-    if not isinstance(total, int) or not isinstance(quorum, int) or not isinstance(voting, int) or total <= 0:
-        return None
-    unknown = power.get("unknown")
-    unknown = unknown if isinstance(unknown, int) else 0
-    line = min(BAR_CELLS, -(-BAR_CELLS * quorum // total))
-    full = _cells(voting, total)
-    full = max(full, line) if voting >= quorum else min(full, line - 1)
-    open_ = min(_cells(voting + unknown, total) - full, BAR_CELLS - full) if unknown else 0
+    total, needed, value, unknown = (
+        found if isinstance(found, int) else 0
+        for found in (gauge.get(key) for key in ("total", "needed", "value", "unknown"))
+    )
+    words = tidy(gauge.get("words"))
+    if total <= 0:
+        return words
+    # More may be needed than there is in all: then the whole bar is what is needed.
+    whole = max(total, needed)
+    # Rounded up, as the cells are rounded down: what is short of the line is drawn short of it.
+    line = -(-BAR_CELLS * needed // whole)
+    full = _cells(value, whole)
+    full = max(full, line) if value >= needed else full
+    open_ = min(_cells(value + unknown, whole) - full, BAR_CELLS - full) if unknown else 0
     cells = "#" * full + "?" * max(0, open_)
     cells += "." * (BAR_CELLS - len(cells))
-    return f"[{cells[:line]}|{cells[line:]}] {number(voting)} of {number(total)} vote, {number(quorum)} needed"
+    return f"[{cells[:line]}|{cells[line:]}] {words}"
 
 
-def _cells(power: int, total: int) -> int:
-    return max(0, min(BAR_CELLS, BAR_CELLS * power // total))
+def _cells(value: int, total: int) -> int:
+    return max(0, min(BAR_CELLS, BAR_CELLS * value // total))
 
 
 def fitted(line: str) -> str:

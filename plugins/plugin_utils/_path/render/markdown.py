@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import report_content as content
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import power_bar
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import content
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
 
 # Everything that starts something inside a line, in CommonMark and in what forges add to it: emphasis, code, links,
 # tables, strikes, mentions, numbers of issues, formulas, templates.
@@ -19,7 +19,7 @@ _ADDRESS = re.compile(r"(?i)(://|www\.)")
 
 
 def page(record: content.Record) -> str:
-    """The whole text."""
+    """The same content as in ``html``, as Markdown; see there."""
     parts = [f"# {escaped(content.title(record))}"]
     lead = True
     for block in content.blocks(record):
@@ -44,17 +44,25 @@ def _block(block: content.Block) -> str:
     if isinstance(block, content.Heading):
         return f"## {escaped(block.text)}"
     if isinstance(block, content.Items):
-        return "\n".join(f"- {escaped(line)}" for line in block.lines)
+        return "\n".join(f"- {_item(item)}" for item in block.items)
     if isinstance(block, content.Table):
         return _table(block)
     if isinstance(block, content.Verbatim):
         return _fenced(block.text)
     if isinstance(block, content.Picture):
-        drawn = power_bar(block.verdict["power"])
-        return _fenced(f"{drawn}\n# votes, ? cannot tell, . does not vote, | needed") if drawn else ""
+        return _fenced(content.gauge_text(block))
     if isinstance(block, content.Links):
-        return "\n".join(f"- [{escaped(name)}]({url})" for name, url in block.links)
+        return "\n".join(f"- [{escaped(name)}]({_address(url)})" for name, url in block.links)
     return escaped(block.text)
+
+
+def _address(url: str) -> str:
+    """A web address as the target of a link, which ends at its first bracket."""
+    return url.replace("(", "%28").replace(")", "%29")
+
+
+def _item(item: Item) -> str:
+    return f"**{escaped(item.lead)}:** {escaped(item.text)}" if item.lead else escaped(item.text)
 
 
 def _table(block: content.Table) -> str:

@@ -1,13 +1,14 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the on-call runbook fixes for every incident: clocks, dashboards and whom to call. PRIVATE to the collection."""
+"""What the on-call runbook fixes for every incident: its clocks. PRIVATE to the collection."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds as seconds_of
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import clock, moment
 
 MINUTE = 60
@@ -22,22 +23,9 @@ UPDATES_SHOWN = 4
 POSTMORTEM_S = 48 * HOUR
 # Escalation contacts of the runbook: when, after how long (seconds), whom.
 ESCALATION = (
-    ("It is not diagnosed", 15 * MINUTE, "Secondary on-call (PagerDuty escalation)"),
+    ("It is not diagnosed", 15 * MINUTE, "Secondary on-call"),
     ("It is not resolved", HOUR, "Engineering lead"),
     ("Customers are still hit", 2 * HOUR, "VP Engineering"),
-)
-CONTACTS = (
-    ("Primary on-call", "PagerDuty, 24/7"),
-    ("Secondary on-call", "PagerDuty escalation, 24/7"),
-    ("Security team, for any security concern", "security@virtengine.com, 24/7"),
-    ("Infrastructure lead", "Slack #sre-escalation, business hours"),
-)
-DASHBOARDS = (
-    ("Chain Health", "https://grafana.virtengine.com/d/chain-health"),
-    ("VEID Scoring", "https://grafana.virtengine.com/d/veid-scoring"),
-    ("Marketplace", "https://grafana.virtengine.com/d/marketplace"),
-    ("HPC Scheduling", "https://grafana.virtengine.com/d/hpc-scheduling"),
-    ("Error Budget", "https://grafana.virtengine.com/d/error-budget"),
 )
 
 
@@ -64,6 +52,6 @@ def _long(seconds: int) -> str:
 
 def _after(start: t.Any, seconds: int, day: t.Any = None) -> str:
     """So long after ``start``; without the date where ``day`` is given and is the same."""
-    begun = bundle.seconds(start)
-    due = bundle.stamp(begun + seconds) if begun is not None else None
+    begun = seconds_of(start)
+    due = stamp(begun + seconds) if begun is not None else None
     return (clock(due, day) if day else moment(due)) or "?"

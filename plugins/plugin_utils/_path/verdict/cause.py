@@ -19,7 +19,7 @@ class Finding:
 
     answer: str  # HOLDS, REFUTED or CANNOT_TELL
     because: str  # the observation; for CANNOT_TELL what is missing
-    power: int = 0  # voting power this cause costs
+    weight: int = 0  # what this cause costs, in the unit of the incident's gauge
     hosts: tuple[str, ...] = ()
     symptom: bool = False  # it holds, but alone it does not make the incident
     explained: bool = False  # another cause that holds says why
@@ -31,9 +31,9 @@ class Finding:
 class Cause:
     """What can be the matter, and what follows from it.
 
-    A cause answers in one of two ways. Most are about hosts: ``strikes`` looks at one host and says what shows the cause
-    there, or None; the power of the hosts that it strikes decides the rest. The others bring a ``predicate`` over the
-    whole incident. Both take the incident's own view of the evidence (``halt_causes/_halt.py``).
+    A cause answers in one of two ways. Most are about hosts: ``detect`` looks at one host and says what shows the cause
+    there, or None; what the hosts that it matches cost decides the rest. The others bring a ``predicate`` over the whole
+    incident. Both take the incident's own view of the evidence.
     """
 
     id: str
@@ -42,17 +42,15 @@ class Cause:
     runbook_step: str
     severity: t.Optional[str]  # SEV-1..SEV-4 where this cause holds and the incident is there; None: none of itself
     predicate: t.Optional[t.Callable[[t.Any], Finding]] = None
-    strikes: t.Optional[t.Callable[[t.Any, t.Any], t.Optional[str]]] = None
+    detect: t.Optional[t.Callable[[t.Any, t.Any], t.Optional[str]]] = None
     justifies: tuple[str, ...] = ()
     forbids: tuple[str, ...] = ()
     signs: str = ""  # how it shows, for the documentation: where it is looked for, and what tells it from its rivals
     by_hand: tuple[str, ...] = ()  # two or three commands that show the same to a person
     next: str = ""  # what a person does next; {hosts} stands for the hosts it is about
     decide: str = ""  # why no automatic act is right, and what a person must decide
-    message: str = (
-        ""  # to the operators of other validators, where they have to know; {height} is where the chain stands
-    )
-    lasting: bool = False  # its severity holds as well while the chain runs
+    message: str = ""  # to others who have a part in it, where they have to know
+    lasting: bool = False  # its severity holds as well where the incident itself is not there
 
 
 def refuted(because: str) -> Finding:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
     REFUTED,
     Cause,
     Finding,
 )
-
-SCHEMA = "virtengine.incident.verdict/1"
 
 # A reason may quote several hosts and journal lines; beyond this nobody reads it.
 BECAUSE_LIMIT = 600
@@ -24,8 +22,8 @@ BECAUSE_LIMIT = 600
 def judge(causes: t.Sequence[Cause], ask: t.Callable[[Cause], Finding]) -> dict[str, list[dict[str, t.Any]]]:
     """Ask every cause; the others than those that hold come in their own order.
 
-    Of those that hold roots come first. Among these the lasting ones, which are an incident of their own also while the
-    chain runs, stand before what is only about the chain; then it is by the power they cost.
+    Of those that hold roots come first. Among these the lasting ones, which are an incident of their own in any state,
+    stand before what belongs to this incident only; then it is by what they cost.
     """
     holding: list[dict[str, t.Any]] = []
     refuted: list[dict[str, t.Any]] = []
@@ -44,7 +42,7 @@ def judge(causes: t.Sequence[Cause], ask: t.Callable[[Cause], Finding]) -> dict[
         key=lambda entry: (
             entry["role"] != "root",
             entry["role"] == "root" and entry["id"] not in lasting,
-            -entry["power"],
+            -entry["weight"],
         )
     )
     return {"causes": holding, "refuted": refuted, "cannot_tell": undecided}
@@ -60,7 +58,7 @@ def _held(cause: Cause, finding: Finding, because: str) -> dict[str, t.Any]:
         "role": "symptom" if finding.symptom else "root",
         "explained": finding.explained,
         "because": because,
-        "power": finding.power,
+        "weight": finding.weight,
         "hosts": list(finding.hosts),
         "runbook_step": cause.runbook_step,
         "severity": cause.severity,
@@ -72,13 +70,12 @@ def _held(cause: Cause, finding: Finding, because: str) -> dict[str, t.Any]:
     }
 
 
-def filled(text: str, entry: dict[str, t.Any], height: t.Optional[int]) -> str:
-    """A text of a cause with what stands for its hosts and the height put in."""
+def filled(text: str, entry: dict[str, t.Any], values: t.Mapping[str, t.Any]) -> str:
+    """A text of a cause with its hosts, and ``values``, in place of their names in braces."""
     hosts = ", ".join(clean(host, 40) for host in entry["hosts"][:8])
     more = f" and {len(entry['hosts']) - 8} more" if len(entry["hosts"]) > 8 else ""
-    values = {"hosts": hosts + more or "the hosts named above", "height": str(height)}
-    for name, value in values.items():
-        text = text.replace("{" + name + "}", value)
+    for name, value in {"hosts": hosts + more or "the hosts named above", **values}.items():
+        text = text.replace("{" + name + "}", str(value))
     return text
 
 

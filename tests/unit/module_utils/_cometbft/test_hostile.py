@@ -200,7 +200,7 @@ def test_no_damage_raises_or_hides(part: str, data: st.DataObject) -> None:
 
 MEMORY = """
 import re, sys
-from ansible_collections.virtengine.incident.plugins.module_utils import _cometbft
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
 import ansible.module_utils.basic
 rpc = _cometbft.gather(sys.argv[1], 20)
 kinds = sorted({part["error"]["kind"] for part in rpc.values() if not part["ok"]})

@@ -16,8 +16,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.module_utils._host import http as _http
 from ansible_collections.virtengine.incident.plugins.module_utils._host import http_many
+from ansible_collections.virtengine.incident.plugins.module_utils._host import http_one as _http
 from ansible_collections.virtengine.incident.plugins.module_utils._host.http_many import Many, Question, Reply
 
 from tests.unit.module_utils._cometbft.server import Answer, Server, http

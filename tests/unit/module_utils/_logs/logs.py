@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.module_utils._logs import compress as _old_logs_compress
-from ansible_collections.virtengine.incident.plugins.module_utils._logs import find as _old_logs
-from ansible_collections.virtengine.incident.plugins.module_utils._logs import staged
+from ansible_collections.virtengine.incident.plugins.module_utils._logs import compress, find
 
 from tests.unit.module_utils._node.test_acting import Systemd
 
 UNIT = "virtengine.service"
+DIGEST, OTHER = "halt-0123456789abcdef", "halt-fedcba9876543210"
+SUFFIX = f".incident-{DIGEST}.gz"
 DAY = 86400
-NEVER = float("inf")
 PLENTY = 2**62
 WAL = "data/cs.wal/wal"
 
@@ -38,15 +37,13 @@ class Host:
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.systemd = Systemd(tmp_path, monkeypatch)
+        self.patch = monkeypatch
         self.home = tmp_path / "home"
         self.log = tmp_path / "log"
         self.proc = tmp_path / "proc"
         (self.proc / "1/fd").mkdir(parents=True)
-        (self.proc / "1/stat").touch()
         for name in ("VAR_LOG", "PROC"):
-            monkeypatch.setattr(_old_logs, name, str(self.log if name == "VAR_LOG" else self.proc))
-        self.staging = tmp_path / "staging"
-        monkeypatch.setattr(staged, "STAGING", str(self.staging))
+            monkeypatch.setattr(find, name, str(self.log if name == "VAR_LOG" else self.proc))
         self.systemd.argv = ["/usr/bin/virtengine", "start", "--home", str(self.home)]
         self.clear()
 
@@ -64,22 +61,27 @@ class Host:
         os.utime(path, ns=(moment, moment))
         return path
 
-    def find(self, until: float = NEVER, wal: str | None = WAL) -> list[str]:
-        found = _old_logs.find(str(self.home), wal, time.time(), until)
-        return [os.path.relpath(file.path, self.log.parent) for file in found]
+    def find(self, wal: str | None = WAL) -> list[str]:
+        found = find.find(str(self.home), wal, time.time())
+        return [os.path.relpath(log.path, self.log.parent) for log in found]
 
     def read(self) -> dict[str, Any]:
-        return _old_logs.read(str(self.home), WAL, time.time(), NEVER)
+        return find.read(str(self.home), WAL, time.time())
 
-    def compress(
-        self, run: str = "run-1", enough: int = PLENTY, seconds: float = 60, check: bool = False
-    ) -> dict[str, Any]:
-        return _old_logs_compress.compress(UNIT, None, run, enough, seconds, check)
+    def compress(self, digest: str = DIGEST, enough: int = PLENTY, check: bool = False) -> dict[str, Any]:
+        self.patch.setattr(compress, "ENOUGH_BYTES", enough)
+        return compress.compress(UNIT, None, digest, check)
+
+    def undo(self, digest: str = DIGEST) -> None:
+        """As the module and the plan tell a person to."""
+        roots = [str(root) for root in (self.log, self.home / "log", self.home / "logs") if root.exists()]
+        copies = ["-name", f"*.incident-{digest}.gz", "-exec", "gzip", "-dN", "{}", "+"]
+        subprocess.run(["find", *roots, *copies], check=True, stdin=subprocess.DEVNULL)
 
     def fill(self, leave: int = 0) -> None:
         """Use up the disk of the node's data, but for so many bytes."""
         with open(self.home / "data/state.db", "ab") as stream:
-            stream.write(bytes(max(_old_logs.free(str(self.home / "data")) - leave, 0)))
+            stream.write(bytes(max(shutil.disk_usage(self.home / "data").free - leave, 0)))
 
     def files(self) -> dict[str, bytes]:
         return {str(path.relative_to(self.log)): path.read_bytes() for path in self.log.rglob("*") if path.is_file()}

@@ -1,99 +1,18 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What changes a host: the lock, the override, start and thaw; and the observation of a host that fails."""
+"""What changes a host: start and thaw."""
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from ansible_collections.virtengine.incident.plugins.action import node_evidence
-from ansible_collections.virtengine.incident.plugins.module_utils._host import dropin
-from ansible_collections.virtengine.incident.plugins.module_utils._host import lock as _host_lock
 from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd as _systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import deadline
-
-DIGEST = "halt-0123456789abcdef"
-
-
-def lock(root: Path, chain: str = "chain-1") -> _host_lock.Lock:
-    return _host_lock.Lock(chain, str(root / "locks"), str(root / "spent"))
-
-
-def test_one_of_many_gets_the_lock(tmp_path: Path) -> None:
-    won: list[str] = []
-
-    def run(name: str) -> None:
-        try:
-            if lock(tmp_path).acquire(name, "who", ""):
-                won.append(name)
-        except _host_lock.Refused:
-            pass
-
-    threads = [threading.Thread(target=run, args=(f"run{number}",)) for number in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    holder = lock(tmp_path).holder()
-    assert len(won) == 1 and holder and holder["owner"] == won[0]
-    assert sorted(os.listdir(tmp_path / "locks")) == ["chain-1.json"]
-
-
-def test_only_the_owner_gives_the_lock_back(tmp_path: Path) -> None:
-    assert lock(tmp_path).release("a") is False
-    assert lock(tmp_path).acquire("a", "alice@laptop", DIGEST) is True
-    assert lock(tmp_path).acquire("a", "alice@laptop", DIGEST) is False
-    assert lock(tmp_path).release("b") is False
-    with pytest.raises(_host_lock.Refused, match=r"held by a \(alice@laptop, \d+ s ago\)"):
-        lock(tmp_path).acquire("b", "", "")
-    assert lock(tmp_path, "chain-2").acquire("b", "", "") is True
-    assert lock(tmp_path).release("a") is True and lock(tmp_path).holder() is None
-
-
-def test_a_lock_file_that_cannot_be_read_holds(tmp_path: Path) -> None:
-    lock(tmp_path).acquire("a", "", "")
-    (tmp_path / "locks/chain-1.json").write_text("torn")
-    holder = lock(tmp_path).holder()
-    assert holder and holder["owner"] == ""
-    with pytest.raises(_host_lock.Refused, match="unreadable"):
-        lock(tmp_path).acquire("a", "", "")
-
-
-def test_a_directory_that_others_can_write_is_not_trusted(tmp_path: Path) -> None:
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks").chmod(0o777)
-    with pytest.raises(_host_lock.Refused, match="who made it"):
-        lock(tmp_path).acquire("a", "", "")
-    (tmp_path / "real").mkdir(mode=0o700)
-    (tmp_path / "spent").symlink_to(tmp_path / "real")
-    with pytest.raises(_host_lock.Refused):
-        lock(tmp_path).spend(DIGEST)
-
-
-def test_a_digest_is_used_once_and_a_torn_line_hides_none(tmp_path: Path) -> None:
-    assert lock(tmp_path).spend(DIGEST) is True
-    assert lock(tmp_path).spend(DIGEST) is False
-    with open(tmp_path / "spent/chain-1.spent", "a", encoding="ascii") as stream:
-        stream.write("halt-00")
-    other = "halt-ffffffffffffffff"
-    assert lock(tmp_path).spend(other) is True
-    assert lock(tmp_path).spent() == [DIGEST, other]
-
-
-def test_file_names_of_chain_ids() -> None:
-    names = [_host_lock.safe_name(name) for name in ("a-1", "../../etc/x", "a/b", "a_b", "..", "", "x" * 200, "é")]
-    assert names[0] == "a-1" and len(set(names)) == len(names)
-    assert all("/" not in name and not name.startswith(".") and name for name in names)
+from ansible_collections.virtengine.incident.plugins.module_utils._node import dropin, service
 
 
 class Systemd:
@@ -220,124 +139,3 @@ def test_thaw_that_does_not_help_says_so(systemd: Systemd, monkeypatch: pytest.M
     systemd.process["state"] = "T"
     with pytest.raises(service.Refused, match="still frozen"):
         service.thaw("virtengine.service", 0.3, False)
-
-
-def test_the_override_comes_and_goes(systemd: Systemd) -> None:
-    drop_in = systemd.drop_in
-    assert dropin.ensure(drop_in, True, True)["changed"] and not os.path.exists(drop_in.path)
-    assert dropin.ensure(drop_in, True, False)["changed"] and drop_in.text() == dropin.TEXT
-    assert not dropin.ensure(drop_in, True, False)["changed"]
-    assert os.listdir(os.path.dirname(drop_in.path)) == [dropin.NAME]
-    assert dropin.ensure(drop_in, False, False)["changed"]
-    assert not dropin.ensure(drop_in, False, False)["changed"]
-    assert not os.path.exists(os.path.dirname(drop_in.path))
-
-
-def test_an_override_that_a_killed_run_left_half_done_is_completed(systemd: Systemd) -> None:
-    os.makedirs(os.path.dirname(systemd.drop_in.path))
-    Path(systemd.drop_in.path).write_text(dropin.TEXT)
-    assert dropin.ensure(systemd.drop_in, True, False)["changed"] and systemd.loaded
-    os.unlink(systemd.drop_in.path)
-    assert dropin.ensure(systemd.drop_in, False, False)["changed"] and not systemd.loaded
-
-
-def test_an_override_without_effect_is_refused(systemd: Systemd, tmp_path: Path) -> None:
-    systemd.argv = ["/usr/bin/virtengine", "start", "--consensus.double_sign_check_height=10"]
-    with pytest.raises(dropin.Refused, match="overrules"):
-        dropin.ensure(systemd.drop_in, True, False)
-    systemd.argv = ["/usr/local/bin/run.sh"]
-    with pytest.raises(dropin.Refused, match="cannot be told"):
-        dropin.ensure(systemd.drop_in, True, False)
-    systemd.argv = ["/usr/bin/virtengine", "start"]
-    (tmp_path / "env").write_text(f"{dropin.KEY.variable}=10\n")
-    systemd.files = [(str(tmp_path / "env"), False)]
-    with pytest.raises(dropin.Refused, match="EnvironmentFile"):
-        dropin.ensure(systemd.drop_in, True, False)
-    systemd.files = []
-    systemd.environment = {dropin.KEY.variable: "10"}
-    with pytest.raises(dropin.Refused, match="taken back"):
-        dropin.ensure(systemd.drop_in, True, False)
-    assert not os.path.exists(systemd.drop_in.path)
-
-
-class Silent:
-    """The parts of an action plugin's surroundings that a run touches."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-        self.action = node_evidence.ActionModule.__new__(node_evidence.ActionModule)
-        shell = type("Shell", (), {"tmpdir": "/remote/tmp"})()
-        self.action._connection = type("Connection", (), {"_shell": shell})()
-        self.action._task = type("Task", (), {"args": {"look": 2, "deadline": 1}})()
-        monkeypatch.setattr(node_evidence.ActionBase, "run", lambda *args: {})
-        monkeypatch.setattr(node_evidence, "GRACE_S", 0)
-        monkeypatch.setattr(self.action, "_execute_module", lambda **kwargs: answer())
-
-    def run(self) -> dict[str, Any]:
-        result: dict[str, Any] = self.action.run(task_vars={"inventory_hostname": "vh1"})
-        return result
-
-
-def fails(error: Exception) -> Any:
-    def answer() -> None:
-        raise error
-
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (fails(AnsibleConnectionFailure("ssh: connect to host port 22: Connection timed out")), "unreachable"),
-        (fails(AnsibleError("Missing sudo password")), "privilege"),
-        (fails(AnsibleError("something else")), "failed"),
-        (lambda: time.sleep(5), "late"),
-        (lambda: {"failed": True, "msg": "MODULE FAILURE", "module_stderr": "/bin/sh: python3: not found"}, "failed"),
-        (lambda: {"failed": True, "msg": "x", "module_stderr": "sudo: a password is required"}, "privilege"),
-        (lambda: {"unreachable": True, "msg": "gone"}, "unreachable"),
-        (lambda: {"evidence": [1]}, "failed"),
-        (lambda: {"evidence": {"schema": 2}}, "failed"),
-        (dict, "failed"),
-    ],
-)
-def test_whatever_happens_is_an_observation(monkeypatch: pytest.MonkeyPatch, answer: Any, kind: str) -> None:
-    begun = time.monotonic()
-    result = Silent(monkeypatch, answer).run()
-    seen = result["observation"]
-    assert time.monotonic() - begun < 3
-    assert not result.get("failed") and not result.get("unreachable") and result["changed"] is False
-    assert (seen["source"], seen["host"], seen["look"], seen["ok"]) == ("node_evidence", "vh1", 2, False)
-    assert seen["error"]["kind"] == kind and seen["error"]["text"]
-
-
-def test_evidence_is_handed_on_and_a_wrong_option_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = Silent(monkeypatch, lambda: {"evidence": {"schema": 1}}).run()["observation"]
-    assert seen["ok"] and seen["data"] == {"schema": 1}
-    wrong = Silent(monkeypatch, lambda: {"failed": True, "msg": "bad unit", "invocation": {}}).run()
-    assert wrong["failed"] and wrong["msg"] == "bad unit"
-
-
-def test_a_silent_host_is_not_asked_to_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = Silent(monkeypatch, lambda: time.sleep(5))
-    silent.run()
-    assert silent.action._connection._shell.tmpdir is None
-
-
-def test_the_earlier_alarm_rings(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Theirs(BaseException):
-        pass
-
-    def ring(number: int, frame: Any) -> None:
-        raise Theirs
-
-    before = signal.signal(signal.SIGALRM, ring)
-    try:
-        signal.alarm(1)
-        with pytest.raises(Theirs), deadline._Alarm(5):
-            time.sleep(3)
-        signal.alarm(30)
-        with pytest.raises(deadline._Late), deadline._Alarm(1):
-            time.sleep(3)
-        assert 25 <= signal.alarm(0) <= 30 and signal.getsignal(signal.SIGALRM) is ring
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)

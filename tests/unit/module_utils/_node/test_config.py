@@ -90,14 +90,14 @@ def test_the_list_of_peers_is_shown_cut_and_taken_apart_whole(tmp_path: Path) ->
     assert _config.setting(_config.PLACES["peers"], NOTHING, content) == {"value": peers, "source": "config.toml"}
 
 
-def test_a_file_that_may_not_be_read_cannot_be_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_cannot_be_told(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.toml").mkdir()
     assert _config.setting(CHECK, NOTHING, _config.Files(str(tmp_path)))["value"] is None
 
 
 def test_unknown_flags_make_everything_below_them_unknown(tmp_path: Path) -> None:
-    launch = _config.Launch({}, {CHECK.variable: "2"}, "the unit runs a script")
+    launch = _config.Launch({}, {CHECK.variable: "2"}, _config.Unreadable("the unit runs a script"))
     assert _config.setting(CHECK, launch, files(tmp_path))["why"] == "the unit runs a script"
 
 

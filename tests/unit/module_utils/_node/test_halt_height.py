@@ -20,6 +20,8 @@ from tests.unit.module_utils._host.killing import killed_before_each_call
 from tests.unit.module_utils._node.test_acting import Systemd
 
 UNIT = "virtengine.service"
+DIGEST, OTHER = "halt-0123456789abcdef", "halt-fedcba9876543210"
+KEPT = f"app.toml.incident-{DIGEST}"
 TEXT = """\
 # Base configuration; halt-height = 7 here is a comment.
 minimum-gas-prices = "0.025uve"
@@ -56,8 +58,8 @@ class Host:
     def text(self, name: str = "app.toml") -> str:
         return (self.folder / name).read_bytes().decode()
 
-    def clear(self, run: str = "run-1", check: bool = False, **expected: int) -> dict[str, Any]:
-        return halt_height.clear(UNIT, None, run, {**EXPECTED, **expected}, check)
+    def clear(self, digest: str = DIGEST, check: bool = False, **expected: int) -> dict[str, Any]:
+        return halt_height.clear(UNIT, None, digest, {**EXPECTED, **expected}, check)
 
 
 @pytest.fixture
@@ -72,22 +74,22 @@ def test_only_the_value_changes_and_the_old_file_stays(host: Host) -> None:
     assert host.text() == TEXT and os.listdir(host.folder) == ["app.toml"]
     done = host.clear()
     assert {**predicted} == {**done} and done["changed"]
-    assert host.text() == CLEARED and host.text("app.toml.incident-run-1") == TEXT
+    assert host.text() == CLEARED and host.text(KEPT) == TEXT
     assert done["before"] == EXPECTED and done["after"] == {"halt_height": 0, "halt_time": 0}
-    assert done["backup"] == str(host.folder / "app.toml.incident-run-1")
-    for name in ("app.toml", "app.toml.incident-run-1"):
+    assert done["backup"] == str(host.folder / KEPT)
+    for name in ("app.toml", KEPT):
         facts = (host.folder / name).stat()
         assert (stat.S_IMODE(facts.st_mode), facts.st_uid, facts.st_gid) == (0o640, 1234, 2345)
     assert len(done["lines"]) == 1 and "0.025uve" not in str(done)
-    assert sorted(os.listdir(host.folder)) == ["app.toml", "app.toml.incident-run-1"]
+    assert sorted(os.listdir(host.folder)) == ["app.toml", KEPT]
 
 
 def test_a_second_run_changes_nothing_and_the_undo_is_a_rename(host: Host) -> None:
     host.clear()
-    again = host.clear("run-2")
+    again = host.clear(OTHER)
     assert not again["changed"] and again["backup"] is None and again["actions"] == []
-    assert sorted(os.listdir(host.folder)) == ["app.toml", "app.toml.incident-run-1"]
-    os.rename(host.folder / "app.toml.incident-run-1", host.file)
+    assert sorted(os.listdir(host.folder)) == ["app.toml", KEPT]
+    os.rename(host.folder / KEPT, host.file)
     assert host.text() == TEXT
 
 
@@ -149,7 +151,7 @@ def test_flags_and_variables_overrule_the_file_and_are_named(host: Host, tmp_pat
     host.systemd.files = []
     host.systemd.argv = ["/usr/local/bin/run.sh"]
     with pytest.raises(halt_height.Refused, match="cannot be read safely"):
-        halt_height.clear(UNIT, str(host.home), "run-1", EXPECTED, False)
+        halt_height.clear(UNIT, str(host.home), DIGEST, EXPECTED, False)
     assert host.text() == TEXT and os.listdir(host.folder) == ["app.toml"]
 
 
@@ -160,10 +162,9 @@ def test_a_node_that_runs_keeps_its_file(host: Host) -> None:
     assert host.text() == TEXT
 
 
-@pytest.mark.parametrize("run", ["", "../x", "a/b", "a b", ".x", "x" * 65, "run-1\n"])
-def test_names_of_runs(host: Host, run: str) -> None:
-    with pytest.raises(ValueError, match="not the name of a run"):
-        host.clear(run)
+def test_only_the_digest_of_a_plan_names_what_is_kept(host: Host) -> None:
+    with pytest.raises(ValueError, match="not the digest of a plan"):
+        host.clear("run-5f0c2b9a")
 
 
 def test_links_large_files_and_what_is_no_file_are_refused(host: Host, tmp_path: Path) -> None:
@@ -182,15 +183,15 @@ def test_links_large_files_and_what_is_no_file_are_refused(host: Host, tmp_path:
 
 
 def test_a_name_that_is_taken_is_never_overwritten(host: Host, tmp_path: Path) -> None:
-    taken = host.folder / "app.toml.incident-run-1"
+    taken = host.folder / KEPT
     taken.write_text("somebody's")
     with pytest.raises(halt_height.Refused, match="is there already"):
         host.clear()
     assert taken.read_text() == "somebody's" and host.text() == TEXT
-    assert sorted(os.listdir(host.folder)) == ["app.toml", "app.toml.incident-run-1"]
+    assert sorted(os.listdir(host.folder)) == ["app.toml", KEPT]
     (tmp_path / "aim").write_text("not mine")
     (host.folder / halt_height.UNFINISHED).symlink_to(tmp_path / "aim")
-    assert host.clear("run-2")["changed"] and (tmp_path / "aim").read_text() == "not mine"
+    assert host.clear(OTHER)["changed"] and (tmp_path / "aim").read_text() == "not mine"
 
 
 def test_a_file_that_is_exchanged_meanwhile_is_kept(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +216,7 @@ def test_a_full_disk_leaves_the_old_file(host: Host, monkeypatch: pytest.MonkeyP
         with monkeypatch.context() as patch:
             patch.setattr(halt_height.os, call, full)
             with pytest.raises(OSError, match="No space left"):
-                host.clear(f"run-{call}")
+                host.clear()
         assert host.text() == TEXT
         assert not (host.folder / halt_height.UNFINISHED).exists()
 
@@ -225,10 +226,11 @@ def test_a_home_that_is_not_known_is_asked_for(host: Host) -> None:
     with pytest.raises(halt_height.Refused, match="option home"):
         host.clear()
     with pytest.raises(halt_height.Refused, match="not the node's home"):
-        halt_height.clear(UNIT, str(host.home / "nowhere"), "run-1", EXPECTED, False)
+        halt_height.clear(UNIT, str(host.home / "nowhere"), DIGEST, EXPECTED, False)
 
 
-def test_killed_before_any_call_it_leaves_a_whole_file_and_the_next_run_finishes(host: Host) -> None:
+@pytest.mark.parametrize("again", [DIGEST, OTHER])
+def test_killed_before_any_call_it_leaves_a_whole_file_and_the_next_run_finishes(host: Host, again: str) -> None:
     def prepare() -> None:
         for name in os.listdir(host.folder):
             (host.folder / name).unlink()
@@ -242,8 +244,8 @@ def test_killed_before_any_call_it_leaves_a_whole_file_and_the_next_run_finishes
         assert host.text() in (TEXT, CLEARED), f"call {number}"
         seen.add(host.text())
         if host.text() == CLEARED:
-            assert host.text("app.toml.incident-run-1") == TEXT
-        host.clear("run-2")
+            assert host.text(KEPT) == TEXT
+        host.clear(again)
         assert host.text() == CLEARED and not (host.folder / halt_height.UNFINISHED).exists()
         kept = [name for name in os.listdir(host.folder) if name != "app.toml"]
         assert kept and all(host.text(name) == TEXT for name in kept)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
+from ansible_collections.virtengine.incident.plugins.module_utils._host import lock as _host_lock
 from ansible_collections.virtengine.incident.plugins.module_utils._host import parts as _host
 from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
@@ -249,6 +251,9 @@ def test_evidence_of_a_host_without_systemd(tmp_path: Path, monkeypatch: pytest.
     rpc = {name: {"ok": False, "error": {"kind": "refused", "text": "no"}} for name in _cometbft.PARTS}
     monkeypatch.setattr(_cometbft, "gather", lambda url, deadline: rpc)
     monkeypatch.setattr(_old_logs, "VAR_LOG", str(tmp_path / "log"))
+    folders = (str(tmp_path / "locks"), str(tmp_path / "used"))
+    monkeypatch.setattr(_host_lock, "seen", functools.partial(_host_lock.seen, *folders))
+    _host_lock.Lock("chain:chain-1", *folders).acquire("run-1", "alice@laptop", "")
     place = home(tmp_path / "h")
     program = tmp_path / "virtengine"
     program.write_bytes(b"program")
@@ -265,9 +270,11 @@ def test_evidence_of_a_host_without_systemd(tmp_path: Path, monkeypatch: pytest.
     assert set(evidence["config"]["data"]) == set(_config.KEYS)
     assert evidence["upgrade"]["data"]["plan"] is None
     assert evidence["wal"]["data"]["path"] == str(place / "data/cs.wal") and not evidence["wal"]["data"]["present"]
-    none = {"files": 0, "bytes": 0, "oldest_at": None, "largest": []}
+    none = {"files": 0, "bytes": 0, "compressible_bytes": 0}
     assert evidence["old_logs"] == {"ok": True, "data": none}
     assert evidence["p2p"]["data"] == {"laddr": "tcp://0.0.0.0:26656", "expected": []}
+    held = [(entry["scope"], entry["owner"]) for entry in evidence["locks"]["data"]["locks"]]
+    assert held == [("chain:chain-1", "run-1")] and evidence["locks"]["data"]["used"] == []
 
 
 def test_the_deadline_holds_when_systemd_and_the_rpc_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

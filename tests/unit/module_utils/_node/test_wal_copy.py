@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils._host import files as _host_files
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal, wal_copy
 
 from tests.unit.module_utils._host.killing import killed_before_each_call
 from tests.unit.module_utils._node.test_acting import Systemd
 
 UNIT = "virtengine.service"
+DIGEST, OTHER = "halt-0123456789abcdef", "halt-fedcba9876543210"
+KEPT = f"cs.wal.incident-{DIGEST}"
 HEIGHT = 286
 
 
@@ -71,8 +74,8 @@ class Host:
     def logs(self) -> dict[str, bytes]:
         return {path.name: (path / "wal").read_bytes() for path in sorted(self.data.iterdir())}
 
-    def back(self, run: str = "run-1", height: int = HEIGHT, check: bool = False) -> dict[str, Any]:
-        return wal_copy.put_back(UNIT, None, run, height, check)
+    def back(self, digest: str = DIGEST, height: int = HEIGHT, check: bool = False) -> dict[str, Any]:
+        return wal_copy.put_back(UNIT, None, digest, height, check)
 
 
 @pytest.fixture
@@ -91,19 +94,19 @@ def test_the_copy_comes_back_and_the_new_log_stays(host: Host) -> None:
         and (done["copy"], done["aside"])
         == (
             "cs.wal.bak",
-            "cs.wal.incident-run-1",
+            KEPT,
         )
     )
-    assert host.logs() == {"cs.wal": OLD, "cs.wal.incident-run-1": NEW}
-    assert done["actions"] == ["rename cs.wal to cs.wal.incident-run-1", "rename cs.wal.bak to cs.wal"]
-    again = host.back("run-2")
+    assert host.logs() == {"cs.wal": OLD, KEPT: NEW}
+    assert done["actions"] == [f"rename cs.wal to {KEPT}", "rename cs.wal.bak to cs.wal"]
+    again = host.back(OTHER)
     assert not again["changed"] and again["actions"] == [] and host.logs()["cs.wal"] == OLD
 
 
 def test_an_empty_place_is_filled_and_stays_filled(host: Host) -> None:
     shutil.rmtree(host.data / "cs.wal")
     assert host.back()["aside"] is None and host.logs() == {"cs.wal": OLD}
-    assert not host.back("run-2")["changed"] and host.logs() == {"cs.wal": OLD}
+    assert not host.back(OTHER)["changed"] and host.logs() == {"cs.wal": OLD}
 
 
 @pytest.mark.parametrize(
@@ -167,12 +170,12 @@ def test_links_and_files_in_the_place_of_folders_are_refused(host: Host, tmp_pat
 
 
 def test_a_name_that_is_taken_is_never_overwritten(host: Host) -> None:
-    host.put("cs.wal.incident-run-1", log(5))
+    host.put(KEPT, log(5))
     before = host.logs()
     with pytest.raises(wal_copy.Refused, match="is there already"):
         host.back()
     assert host.logs() == before
-    with pytest.raises(ValueError, match="not the name of a run"):
+    with pytest.raises(ValueError, match="not the digest of a plan"):
         host.back("../x")
 
 
@@ -185,14 +188,15 @@ def test_another_place_of_the_log_is_read_from_the_configuration(host: Host) -> 
     assert (host.home / "logs/own/wal").read_bytes() == OLD
 
 
-def test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes(host: Host) -> None:
+@pytest.mark.parametrize("again", [DIGEST, OTHER])
+def test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes(host: Host, again: str) -> None:
     between = kills = 0
     for number in killed_before_each_call(host.back, host.prepare):
         kills += 1
         found = host.logs()
         assert sorted(found.values()) == sorted([OLD, NEW]), f"call {number}"
         between += "cs.wal" not in found
-        host.back("run-2")
+        host.back(again)
         found = host.logs()
         assert found.pop("cs.wal") == OLD and list(found.values()) == [NEW]
     assert kills > 10 and between > 0
@@ -223,14 +227,14 @@ def test_where_only_the_way_to_the_disk_fails_the_copy_stays(host: Host, monkeyp
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="input/output"):
         host.back()
-    assert host.logs() == {"cs.wal": OLD, "cs.wal.incident-run-1": NEW}
+    assert host.logs() == {"cs.wal": OLD, KEPT: NEW}
 
 
 @pytest.mark.parametrize("name", ["cs.wal", "cs.wal.bak"])
 def test_what_is_mounted_is_not_renamed(host: Host, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"36 35 98:0 / / rw - ext4 /dev/a rw\n37 36 98:0 /x {host.data / name} rw - ext4 /dev/a rw\n")
-    monkeypatch.setattr(wal_copy, "_MOUNTS", str(mounts))
+    monkeypatch.setattr(_host_files, "MOUNTS", str(mounts))
     before = host.logs()
     with pytest.raises(wal_copy.Refused, match=f"{name} is mounted from elsewhere"):
         host.back()
@@ -252,13 +256,6 @@ def test_another_file_system_is_not_renamed(host: Host, monkeypatch: pytest.Monk
     assert host.logs() == before
 
 
-def test_a_mounted_folder_has_its_name_as_it_is_written_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text("36 35 98:0 / /a\\040b\\134c rw - ext4 /dev/a rw\nshort\n")
-    monkeypatch.setattr(wal_copy, "_MOUNTS", str(mounts))
-    assert wal_copy.mounts() == {"/a b\\c": "ext4"}
-
-
 def test_a_node_that_starts_while_the_logs_are_read_keeps_its_log(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     read = wal.read
 
@@ -278,5 +275,5 @@ def test_the_undo_is_two_renames(host: Host) -> None:
     before = host.logs()
     host.back()
     os.rename(host.data / "cs.wal", host.data / "cs.wal.bak")
-    os.rename(host.data / "cs.wal.incident-run-1", host.data / "cs.wal")
+    os.rename(host.data / KEPT, host.data / "cs.wal")
     assert host.logs() == before

@@ -15,7 +15,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     Halt,
     Unclear,
     current,
-    names,
     quoted,
     reason_is,
     with_set,
@@ -43,19 +42,19 @@ def _consensus_failure(halt: Halt) -> Finding:
     if dead:
         bare = [node for node in dead if node.reason is None or node.reason.kind == "consensus_failure"]
         bare = [node for node in bare if _panics(halt, node) is None]
-        told = bare or dead
-        hosts = tuple(sorted(node.host for node in told))
+        failed = bare or dead
+        hosts = tuple(sorted(node.host for node in failed))
         rows = [row for row in halt.rows.values() if row.host in hosts]
         words = f"on {', '.join(hosts[:6])}: the process lives and answers, its consensus ended with CONSENSUS FAILURE"
         if bare and rows and reading.total > 0:
-            return halt.judged(rows, words, hosts, struck=True)
+            return halt.judged(rows, words, hosts, held=True)
         known = "; the reason is known" if not bare else "; no voting power is lost by that"
         power = sum(row.power for row in rows)
         return Finding(
             HOLDS, words + known, power, hosts, True, explained=not bare, justifies=(), forbids=None if bare else ()
         )
     if halt.unread:
-        return cannot_tell(f"the journal of {names(halt.unread)}")
+        return cannot_tell(f"the journal of {halt.unread}")
     if not halt.seen:
         return cannot_tell(NO_HOST)
     alive = [
@@ -72,7 +71,7 @@ def _answers(node: Node) -> bool:
     return node.data is not None and node.data.rpc.status.ok
 
 
-def _strikes_consensus_failure(halt: Halt, node: Node) -> t.Optional[str]:
+def _detect_consensus_failure(halt: Halt, node: Node) -> t.Optional[str]:
     """So that its power counts as held, beside the predicate above that says the rest."""
     bare = node.reason is not None and node.reason.kind == "consensus_failure" and node.state not in DOWN
     return quoted(node.reason.text, 120) if bare and node.reason is not None else None
@@ -112,11 +111,11 @@ def _block_not_executed(halt: Halt) -> Finding:
         return Finding(
             HOLDS, words, power, hosts, symptom=known or not enough, explained=known, forbids=() if known else None
         )
-    told = [view for view in reading.views if view.rpc.status.ok and view.rpc.abci_info.ok and view.rpc.consensus.ok]
-    if not told or halt.standing is None:
+    whole = [view for view in reading.views if view.rpc.status.ok and view.rpc.abci_info.ok and view.rpc.consensus.ok]
+    if not whole or halt.standing is None:
         return cannot_tell("the heights of chain and application on one node that stands still")
     if halt.unread:
-        return cannot_tell(f"the heights of {names(halt.unread)}")
+        return cannot_tell(f"the heights of {halt.unread}")
     return refuted("those that answer have executed the newest block they stored")
 
 
@@ -155,7 +154,7 @@ CONSENSUS_FAILURE = Cause(
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
     _consensus_failure,
-    strikes=_strikes_consensus_failure,
+    detect=_detect_consensus_failure,
     forbids=("start_node", "thaw_node"),
     signs="The journal has CONSENSUS FAILURE!!! of the present run; the process lives and answers, its height "
     "and round stand. A symptom wherever the journal says of what.",
@@ -174,7 +173,7 @@ APPLICATION_PANICS = Cause(
     "The application of nodes of ours fails when it executes a block, and does so again at every start",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_panics,
+    detect=_panics,
     forbids=("start_node", "thaw_node"),
     signs="The newest block is stored and not executed (/status is one above /abci_info, step 8) on a node that "
     "lives, and its consensus failed for no other stated reason; or one that is down panics while it executes the "
@@ -208,18 +207,18 @@ BLOCK_NOT_EXECUTED = Cause(
         "curl -s http://127.0.0.1:26657/consensus_state | jq -r '.result.round_state.\"height/round/step\"'   # step 8",
     ),
     next="Look into the journals of the nodes: an upgrade that waits for its binary, a halt height, a panic or a full disk.",
-    decide="From RPC alone nobody can say why: it may be an upgrade that is due, a halt that was agreed on, a panic or a disk. "
-    "Nothing is restarted before that is known.",
+    decide="From RPC alone the reason cannot be told: it may be an upgrade that is due, a halt that was agreed on, a "
+    "panic or a disk. Nothing is restarted before that is known.",
     message="Block {height} is stored and not executed on nodes that we see. Please tell us the CONSENSUS FAILURE "
     "line of your log, and do not restart or roll back.",
 )
 APPLICATION_STUCK = Cause(
     "application_stuck",
     "the application does not come back",
-    "The application of nodes of ours works on a call and does not come back: a long block, a migration or a dead lock",
+    "The application of nodes of ours works on a call and does not come back: a long block, a migration or a deadlock",
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-1",
-    strikes=_stuck,
+    detect=_stuck,
     forbids=("start_node", "thaw_node"),
     signs="/status answers, /abci_info comes too late, often /consensus_state as well; the journal states no reason.",
     by_hand=(
@@ -228,7 +227,7 @@ APPLICATION_STUCK = Cause(
         "curl -s http://127.0.0.1:6060/debug/pprof/goroutine?debug=2 > goroutines.txt   # what it waits for",
     ),
     next="Take a goroutine dump of {hosts} and look whether it works or waits. Do not kill a migration.",
-    decide="A long block ends by itself. Only where the dump shows a dead lock is one node restarted, by a person, to try.",
+    decide="Operator decision: a long block ends by itself. Restart one node to try, only where the dump shows a deadlock.",
 )
 NODE_DEAD_FOR_REASON = Cause(
     "node_dead_for_reason",
@@ -236,13 +235,13 @@ NODE_DEAD_FOR_REASON = Cause(
     "Nodes of ours are dead, crash-looping or unable to vote for a reason that their journal states",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_other_reason,
+    detect=_other_reason,
     forbids=("start_node", "thaw_node"),
     signs="The rest: a handshake that failed, too many open files, a block that is called invalid, a "
     "conflicting vote of its own, a panic at a start that is not about a block.",
     by_hand=("journalctl -u virtengine.service -n 100 --no-pager",),
-    next="Cure the stated reason on {hosts} before any start.",
-    decide="A restart does not cure the stated reason.",
+    next="Remove the stated reason on {hosts} before any start.",
+    decide="A restart does not remove the stated reason.",
 )
 
 CAUSES = (

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A halt as its causes see it: the reading, which cause strikes which host, and the one rule of missing power. PRIVATE."""
+"""A halt as its causes see it: the reading, which cause matches which host, and the one rule of missing power. PRIVATE."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import HINDERING
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
@@ -20,7 +21,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     Reading,
     ValidatorRow,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
     Cause,
@@ -41,12 +42,12 @@ SILENT = ("not_voting", "busy")
 
 
 class Unclear(str):
-    """What ``strikes`` of a cause gives where a host neither shows the cause nor that it is not there: why not."""
+    """What ``detect`` of a cause gives where a host neither shows the cause nor that it is not there: why not."""
 
 
 @dataclass(frozen=True)
-class Struck:
-    """A host that a cause strikes. ``row`` is its validator's where the host speaks for one."""
+class Match:
+    """A host that a cause matches. ``row`` is its validator's where the host speaks for one."""
 
     node: Node
     row: t.Optional[ValidatorRow]
@@ -76,8 +77,8 @@ class Halt:
 
         New blocks that one RPC outside claims, and none of ours has, are no proof.
         """
-        found = standing(self.reading)
-        return None if found is False and self.reading.movers == 0 and not lives_outside(self.reading) else found
+        halted = standing(self.reading)
+        return None if halted is False and self.reading.movers == 0 and not lives_outside(self.reading) else halted
 
     @functools.cached_property
     def rows(self) -> dict[str, ValidatorRow]:
@@ -85,49 +86,49 @@ class Halt:
         return {row.host: row for row in self.reading.validators if row.owner == "ours" and row.host is not None}
 
     @property
-    def struck(self) -> dict[str, list[Struck]]:
-        """By cause: the hosts it strikes. A host belongs to the first cause in order that strikes it."""
+    def matches(self) -> dict[str, list[Match]]:
+        """By cause: the hosts it matches. A host belongs to the first cause in order that matches it."""
         return self._asked[0]
 
     @property
-    def unclear(self) -> dict[str, list[Struck]]:
-        """By cause: the hosts on which it is not refuted, for it would strike them if they showed less of the rest."""
+    def unclear(self) -> dict[str, list[Match]]:
+        """By cause: the hosts on which it is not refuted, for it would match them if they showed less of the rest."""
         return self._asked[1]
 
     @functools.cached_property
-    def _asked(self) -> tuple[dict[str, list[Struck]], dict[str, list[Struck]]]:
-        found: dict[str, list[Struck]] = {cause.id: [] for cause in self._causes}
-        unclear: dict[str, list[Struck]] = {cause.id: [] for cause in self._causes}
+    def _asked(self) -> tuple[dict[str, list[Match]], dict[str, list[Match]]]:
+        matches: dict[str, list[Match]] = {cause.id: [] for cause in self._causes}
+        unclear: dict[str, list[Match]] = {cause.id: [] for cause in self._causes}
         for node in self.reading.nodes.values():
             if node.data is None:
                 continue
             row = self.rows.get(node.host)
-            # Votes on another chain's state are for blocks that nobody else has: there a voter counts as struck.
+            # Votes on another chain's state are for blocks that nobody else has: there a voter can match as well.
             taken = row is not None and row.counts_as == "voting" and not self._votes_elsewhere(node)
             for cause in self._causes:
-                text = self._strikes(cause, node)
+                text = self._detect(cause, node)
                 if text and not taken and not isinstance(text, Unclear):
-                    found[cause.id].append(Struck(node, row, text))
+                    matches[cause.id].append(Match(node, row, text))
                     taken = True
-                elif text or (text := self._would_strike(cause, node)):
-                    unclear[cause.id].append(Struck(node, row, text))
-        return found, unclear
+                elif text or (text := self._would_match(cause, node)):
+                    unclear[cause.id].append(Match(node, row, text))
+        return matches, unclear
 
     def _votes_elsewhere(self, node: Node) -> bool:
         name = node.data.genesis.text("chain_id") if node.data is not None and not node.chain_ok else None
         return bool(self.standing) and name is not None and name != self.reading.chain_id
 
-    def _strikes(self, cause: Cause, node: Node) -> t.Optional[str]:
-        return cause.strikes(self, node) if cause.strikes is not None else None
+    def _detect(self, cause: Cause, node: Node) -> t.Optional[str]:
+        return cause.detect(self, node) if cause.detect is not None else None
 
-    def _would_strike(self, cause: Cause, node: Node) -> t.Optional[str]:
-        texts = (self._strikes(cause, other) for other in _otherwise(node))
+    def _would_match(self, cause: Cause, node: Node) -> t.Optional[str]:
+        texts = (self._detect(cause, other) for other in _otherwise(node))
         return next((text for text in texts if text and not isinstance(text, Unclear)), None)
 
     @functools.cached_property
     def explained(self) -> frozenset[str]:
-        """Hosts that some cause strikes: what they do has a reason."""
-        return frozenset(one.node.host for hosts in self.struck.values() for one in hosts)
+        """Hosts that some cause matches: what they do has a reason."""
+        return frozenset(one.node.host for hosts in self.matches.values() for one in hosts)
 
     @functools.cached_property
     def hindered(self) -> int:
@@ -143,17 +144,17 @@ class Halt:
     def ours(self, states: tuple[str, ...]) -> Rows:
         return [row for row in self.reading.validators if row.owner == "ours" and row.state in states]
 
-    def judged(self, rows: Rows, words: str, hosts: tuple[str, ...] = (), struck: bool = False) -> Finding:
+    def judged(self, rows: Rows, words: str, hosts: tuple[str, ...] = (), held: bool = False) -> Finding:
         """The rule of missing power for a part of it: ``rows`` (not empty) do not vote.
 
-        ``struck``: they are kept from voting by the cause itself, so their power counts as lost. Where they are not what
+        ``held``: they are kept from voting by the cause itself, so their power counts as lost. Where they are not what
         stops the chain, the cause holds as a symptom and asks for nothing.
         """
         reading = self.reading
         power = sum_of(rows)
         hosts = hosts or tuple(sorted(row.host for row in rows if row.host is not None))
         if self.standing is None:
-            if struck:
+            if held:
                 return Finding(
                     HOLDS,
                     f"{words}; whether the chain stands still is not known",
@@ -207,13 +208,21 @@ class Halt:
         return any(node.data is not None for node in self.reading.nodes.values())
 
     @functools.cached_property
-    def unread(self) -> Rows:
-        """Our validators that do not vote and whose evidence or journal is missing: a cause could hide there."""
-        return [
+    def unread(self) -> str:
+        """Whose evidence or journal is missing, so that a cause could hide there; empty where nobody's is.
+
+        Our validators that do not vote; where no RPC shows who is one, all our hosts.
+        """
+        rows = [
             row
             for row in self.rows.values()
             if row.counts_as != "voting" and not journal_read(self.reading.nodes[t.cast(str, row.host)])
         ]
+        if rows or self.reading.total > 0 or not self.seen:
+            return names(rows)
+        nodes = self.reading.nodes.values()
+        hosts = sorted(clean(node.host, 40) for node in nodes if node.observed and not journal_read(node))
+        return ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
 
 
 def journal_read(node: Node) -> bool:
@@ -222,18 +231,18 @@ def journal_read(node: Node) -> bool:
 
 def of_hosts(halt: Halt, cause: Cause) -> Finding:
     """The answer of a cause that is about hosts."""
-    found = halt.struck[cause.id]
-    rows = [one.row for one in found if one.row is not None]
-    if found:
-        words = _said(found)
-        hosts = tuple(sorted(one.node.host for one in found))
+    matches = halt.matches[cause.id]
+    rows = [one.row for one in matches if one.row is not None]
+    if matches:
+        words = _observed(matches)
+        hosts = tuple(sorted(one.node.host for one in matches))
         if rows and halt.reading.total > 0:
-            return halt.judged(rows, words, hosts, struck=True)
+            return halt.judged(rows, words, hosts, held=True)
         if halt.reading.total <= 0:
             return Finding(HOLDS, f"{words}; no RPC shows the validator set, so power cannot be counted", 0, hosts)
         return halt.powerless(words, hosts)
     if halt.unread:
-        return cannot_tell(f"the journal and evidence of {names(halt.unread)}")
+        return cannot_tell(f"the journal and evidence of {halt.unread}")
     if halt.unclear[cause.id]:
         return cannot_tell(open_on(halt.unclear[cause.id]))
     if not halt.seen:
@@ -241,10 +250,10 @@ def of_hosts(halt: Halt, cause: Cause) -> Finding:
     return refuted("none of our hosts that take no part shows it")
 
 
-def _said(found: list[Struck]) -> str:
+def _observed(matches: list[Match]) -> str:
     """What was seen, the greatest power first; the same words only once."""
-    by_text: dict[str, list[Struck]] = {}
-    for one in sorted(found, key=lambda one: (-(one.row.power if one.row else 0), one.node.host)):
+    by_text: dict[str, list[Match]] = {}
+    for one in sorted(matches, key=lambda one: (-(one.row.power if one.row else 0), one.node.host)):
         by_text.setdefault(one.text, []).append(one)
     parts = []
     for text, ones in list(by_text.items())[:3]:
@@ -271,9 +280,11 @@ def _otherwise(node: Node) -> t.Iterator[Node]:
             yield replace(node, state="not_voting", reason=mark)
 
 
-def open_on(found: list[Struck]) -> str:
+def open_on(matches: list[Match]) -> str:
     """What is not clear about a cause, and on which hosts."""
-    parts = [f"{clean(one.node.host, 40)}, {one.node.state.replace('_', ' ')}: {clean(one.text, 160)}" for one in found]
+    parts = [
+        f"{clean(one.node.host, 40)}, {one.node.state.replace('_', ' ')}: {clean(one.text, 160)}" for one in matches
+    ]
     more = f"; and {len(parts) - 3} hosts more" if len(parts) > 3 else ""
     return f"whether this keeps it from voting: {'; '.join(parts[:3])}{more}"
 
@@ -283,14 +294,6 @@ def lives_outside(reading: Reading) -> bool:
     outnumbered = reading.outside_movers > reading.outside_standing
     moves = reading.outside_movers >= SUPPORT and reading.outside_quorum
     return reading.movers == 0 and moves and outnumbered
-
-
-def standing(reading: Reading) -> t.Optional[bool]:
-    """Whether the chain is halted: True also after one look that shows it clearly, None where nobody can tell."""
-    if reading.stands_still is not None:
-        return reading.stands_still
-    old = reading.age_s is not None and reading.age_s > reading.threshold_s
-    return True if old and not (reading.moved or reading.idle or reading.split) else None
 
 
 def missing_power_holds(reading: Reading) -> bool:

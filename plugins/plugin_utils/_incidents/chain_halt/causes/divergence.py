@@ -12,7 +12,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     Halt,
     Unclear,
     current,
-    names,
     open_on,
     quoted,
     reason_is,
@@ -43,19 +42,19 @@ def _diverged(node: Node) -> t.Optional[str]:
 
 def _app_hash(halt: Halt) -> Finding:
     """By what the nodes say of themselves, and by comparing at one height."""
-    told = [node for node in halt.reading.nodes.values() if _diverged(node) is not None]
+    diverged = [node for node in halt.reading.nodes.values() if _diverged(node) is not None]
     unclear = halt.unclear[APP_HASH_DIVERGENCE.id]
     sides = compare(halt.reading)
     if sides is not None:
         return _of_sides(halt, sides)
-    if told:
-        rows = [row for row in halt.rows.values() if row.host in {node.host for node in told}]
-        hosts = tuple(sorted(node.host for node in told))
-        words = f"on {', '.join(hosts[:6])}: {_diverged(told[0])}"
+    if diverged:
+        rows = [row for row in halt.rows.values() if row.host in {node.host for node in diverged}]
+        hosts = tuple(sorted(node.host for node in diverged))
+        words = f"on {', '.join(hosts[:6])}: {_diverged(diverged[0])}"
         if rows and halt.reading.total > 0:
-            return halt.judged(rows, words, hosts, struck=True)
+            return halt.judged(rows, words, hosts, held=True)
         return halt.powerless(words, hosts)
-    if restarted := halt.struck[DIVERGED_AND_RESTARTED.id]:
+    if restarted := halt.matches[DIVERGED_AND_RESTARTED.id]:
         power = sum(one.row.power for one in restarted if one.row is not None)
         hosts = tuple(sorted(one.node.host for one in restarted))
         because = f"on {', '.join(hosts[:6])}: it refuses the blocks of the others for their hash"
@@ -70,7 +69,7 @@ def _app_hash(halt: Halt) -> Finding:
     if unclear:
         return cannot_tell(open_on(unclear))
     if halt.unread:
-        return cannot_tell(f"the application hash of {names(halt.unread)}")
+        return cannot_tell(f"the application hash of {halt.unread}")
     return refuted("the nodes that can be compared have the same application hash")
 
 
@@ -79,22 +78,22 @@ def _of_sides(halt: Halt, sides: Sides) -> Finding:
     weight = powers(reading)
     weights = {digest: sum(weight.get(host, 0) for host in hosts) for digest, hosts in sides.hosts.items()}
     ordered = sorted(sides.hosts, key=lambda digest: (digest != sides.right, -weights[digest], digest))
-    said = "; ".join(
+    sums = "; ".join(
         f"{', '.join(sides.hosts[digest][:6])} (power {weights[digest]}) have {digest[:12]}" for digest in ordered[:4]
     )
-    words = f"after block {sides.height}: {said}"
+    words = f"after block {sides.height}: {sums}"
     if sides.right is not None:
         wrong = [digest for digest in ordered if digest != sides.right]
         named = sorted(host for digest in wrong for host in sides.hosts[digest])
         hosts = tuple(host for host in named if host in reading.nodes)
         words += f". Block {sides.height + 1} was committed with {sides.right[:12]}: {', '.join(named[:6])} diverged"
         rows = [row for row in halt.rows.values() if row.host in hosts]
-        restarted = {one.node.host for one in halt.struck[DIVERGED_AND_RESTARTED.id]}
+        restarted = {one.node.host for one in halt.matches[DIVERGED_AND_RESTARTED.id]}
         if hosts and set(hosts) <= restarted:
             power = sum(row.power for row in rows)
             return Finding(HOLDS, f"{words}; it was restarted since", power, hosts, symptom=True, explained=True)
         if rows and reading.total > 0:
-            return halt.judged(rows, words, hosts, struck=True)
+            return halt.judged(rows, words, hosts, held=True)
         return Finding(HOLDS, words, 0, hosts, symptom=halt.standing is not False)
     hosts = tuple(sorted(host for found in sides.hosts.values() for host in found if host in reading.nodes))
     largest = max(weights.values())
@@ -136,7 +135,7 @@ APP_HASH_DIVERGENCE = Cause(
     "1. Chain Halted, Resolution Step 3",
     "SEV-1",
     _app_hash,
-    strikes=lambda _halt, node: _diverged(node),
+    detect=lambda _halt, node: _diverged(node),
     forbids=("start_node", "thaw_node"),
     signs="Nodes at one application height have other hashes in /abci_info, or one has another than the next "
     'block\'s header, which more than two thirds signed; or the journal has "wrong Block.Header.AppHash". '
@@ -162,7 +161,7 @@ DIVERGED_AND_RESTARTED = Cause(
     "Nodes of ours diverged and were restarted: they look as if they catch up, and never will",
     "1. Chain Halted, Resolution Step 3",
     "SEV-1",
-    strikes=_diverged_and_restarted,
+    detect=_diverged_and_restarted,
     forbids=("start_node", "thaw_node"),
     signs='catching_up is true and does not end: block sync logs "Error in validation" with "wrong '
     'Block.Header.AppHash" for every block it is sent.',
@@ -172,6 +171,6 @@ DIVERGED_AND_RESTARTED = Cause(
     ),
     next="Do not wait for {hosts} to catch up, and restart nothing there again: the state has to be rolled back or replaced.",
     decide="The last block there was executed to another state. A rollback of one block under the right binary, or a restore, "
-    "is a fleet action that a person starts.",
+    "is a fleet action that an operator starts.",
 )
 CAUSES = (APP_HASH_DIVERGENCE, DIVERGED_AND_RESTARTED)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Rpc
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ def compare(reading: Reading) -> Sides | None:
     for host, (height, digest) in own.items():
         by_height.setdefault(height, {}).setdefault(digest, []).append(host)
     for height in sorted(by_height, reverse=True):
-        found = by_height[height]
-        if reading.rpc_only and max(len(hosts) for hosts in found.values()) > 1:
-            # One stranger who contradicts two is not believed.
-            found = {digest: hosts for digest, hosts in found.items() if len(hosts) > 1}
+        sides = by_height[height]
+        if reading.rpc_only and max(len(hosts) for hosts in sides.values()) > 1:
+            # One node outside the inventory that contradicts two is not believed.
+            sides = {digest: hosts for digest, hosts in sides.items() if len(hosts) > 1}
         committed = right.get(height)
-        if len(found) > 1 or (committed is not None and committed not in found):
-            return Sides(height, {digest: tuple(sorted(hosts)) for digest, hosts in sorted(found.items())}, committed)
+        if len(sides) > 1 or (committed is not None and committed not in sides):
+            return Sides(height, {digest: tuple(sorted(hosts)) for digest, hosts in sorted(sides.items())}, committed)
     return None
 
 
@@ -53,40 +53,42 @@ def comparable(reading: Reading) -> bool:
 
 def contradicted(reading: Reading) -> bool:
     """Whether headers differ about the application hash at a height at which a node of ours stands."""
-    told: dict[int, set[str]] = {}
+    digests: dict[int, set[str]] = {}
     for view in reading.views:
         for height, digest in _headers(view.rpc):
-            told.setdefault(height - 1, set()).add(digest)
-    return any(len(told.get(height, ())) > 1 for height, _digest in _own(reading).values())
+            digests.setdefault(height - 1, set()).add(digest)
+    return any(len(digests.get(height, ())) > 1 for height, _digest in _own(reading).values())
 
 
 def _own(reading: Reading) -> dict[str, tuple[int, str]]:
-    found = {}
+    own = {}
     for view in reading.views:
         height, digest = view.rpc.abci_info.integer("height"), view.rpc.abci_info.text("app_hash")
         if height is not None and height > 0 and digest:
-            found[view.name] = (height, digest.upper())
-    return found
+            own[view.name] = (height, digest.upper())
+    return own
 
 
 def _committed(reading: Reading) -> dict[int, str]:
     """Application hash by height, as headers of blocks that are stored say it; where nodes differ, none.
 
-    Of strangers SUPPORT have to say so.
+    Of nodes outside the inventory SUPPORT have to show it.
     """
-    found: dict[int, dict[str, set[str]]] = {}
+    by_height: dict[int, dict[str, set[str]]] = {}
     for view in reading.views:
         for height, digest in _headers(view.rpc):
-            found.setdefault(height - 1, {}).setdefault(digest, set()).add(view.name)
+            by_height.setdefault(height - 1, {}).setdefault(digest, set()).add(view.name)
     least = SUPPORT if reading.rpc_only else 1
-    borne_out = {height: [d for d, names in said.items() if len(names) >= least] for height, said in found.items()}
-    return {height: digests[0] for height, digests in borne_out.items() if len(digests) == 1}
+    agreed = {
+        height: [d for d, names in digests.items() if len(names) >= least] for height, digests in by_height.items()
+    }
+    return {height: digests[0] for height, digests in agreed.items() if len(digests) == 1}
 
 
 def _headers(rpc: Rpc) -> list[tuple[int, str]]:
     rows: list[tuple[int, str]] = []
     for row in rpc.blocks.items("headers"):
-        height = bundle.integer(row[0]) if isinstance(row, list) and len(row) == 2 else None
+        height = values.integer(row[0]) if isinstance(row, list) and len(row) == 2 else None
         if height is not None and isinstance(row[1], str) and row[1]:
             rows.append((height, row[1].upper()))
     height, digest = rpc.status.integer("height"), rpc.status.text("app_hash")
@@ -98,6 +100,6 @@ def _headers(rpc: Rpc) -> list[tuple[int, str]]:
 def powers(reading: Reading) -> dict[str, int]:
     """Voting power by the name of the view that shows its validator's node."""
     by_address = {row.address: row.power for row in reading.validators}
-    found = {view.name: by_address.get(view.rpc.status.address("address") or "", 0) for view in reading.views}
-    found.update({row.host: row.power for row in reading.validators if row.host is not None})
-    return found
+    power = {view.name: by_address.get(view.rpc.status.address("address") or "", 0) for view in reading.views}
+    power.update({row.host: row.power for row in reading.validators if row.host is not None})
+    return power

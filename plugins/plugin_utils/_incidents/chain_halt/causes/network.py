@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import (
+    backing_off,
+    dial_words,
+    missing_peers,
+    peerless,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
     CLOCK_SKEW_S,
     VOTE_TIME_TOLERANCE_S,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import PRECOMMIT, PREVOTE, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import reconnect as redial
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     Halt,
     Unclear,
@@ -21,8 +26,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     of_hosts,
     with_set,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
     Cause,
@@ -36,7 +41,7 @@ SERVER_TIME_S = 3.0
 
 
 # A node is stopped and started so that it dials.
-_NEW_DIALS = ("stop_node", "start_node")
+_RECONNECT = ("stop_node", "start_node")
 
 Votes = dict[tuple[int, int], frozenset[str]]
 
@@ -48,7 +53,7 @@ def _seen_by(halt: Halt) -> dict[str, Votes]:
     """
     reading = halt.reading
     gone = {row.address for row in reading.validators if row.counts_as == "absent"}
-    found = {}
+    seen = {}
     for view in reading.views:
         node = reading.nodes.get(view.name)
         shown = view.rpc.consensus
@@ -59,13 +64,13 @@ def _seen_by(halt: Halt) -> dict[str, Votes]:
         votes = {}
         for entry in shown.mappings("rounds"):
             for step, key in ((PREVOTE, "prevotes"), (PRECOMMIT, "precommits")):
-                places = [bundle.integer(row[0]) for row in entry.items(key) if isinstance(row, list) and row]
+                places = [values.integer(row[0]) for row in entry.items(key) if isinstance(row, list) and row]
                 voters = {members[place] for place in places if place is not None and 0 <= place < len(members)}
                 if voters := voters - gone - {None}:
                     votes[entry.integer("round") or 0, step] = frozenset(t.cast("set[str]", voters))
         if votes:
-            found[view.name] = votes
-    return found
+            seen[view.name] = votes
+    return seen
 
 
 def _apart(views: t.Iterable[frozenset[str]]) -> bool:
@@ -96,12 +101,12 @@ def _network_split(halt: Halt) -> Finding:
         ((sum(powers.get(address, 0) for address in votes), hosts) for hosts, votes in _groups(every)), reverse=True
     )
     if len(groups) > 1 and halt.standing and groups[0][0] < reading.quorum:
-        said = "; ".join(f"seen at {', '.join(hosts[:6])}: votes of {power}" for power, hosts in groups[:4])
+        parts = "; ".join(f"seen at {', '.join(hosts[:6])}: votes of {power}" for power, hosts in groups[:4])
         lost = sum(power for power, _hosts in groups[1:])
         together = sum(power for power, _hosts in groups)
         hosts = tuple(sorted(host for _power, named in groups for host in named if host in reading.nodes))
         because = (
-            f"{said}, and none of the other parts: together {together}, {reading.quorum} of {reading.total} are needed"
+            f"{parts}, and none of the other parts: together {together}, {reading.quorum} of {reading.total} are needed"
         )
         # A host without a peer is a part of its own, and that is the cause.
         alone = [named for _power, named in groups if all(_alone(reading.nodes.get(host)) for host in named)]
@@ -110,7 +115,7 @@ def _network_split(halt: Halt) -> Finding:
         because += "; the reason is known" if known else _dials(reading.nodes)
         because += ". Plain connections between them are open again" if again else ""
         beside = known or together < reading.quorum
-        justifies, forbids = (_NEW_DIALS, ()) if again else (None, () if known else None)
+        justifies, forbids = (_RECONNECT, ()) if again else (None, () if known else None)
         return Finding(HOLDS, because, lost, hosts, beside, known, justifies, forbids)
     if len(seen) < 2:
         return cannot_tell("the votes that two hosts of ours hold at the present height")
@@ -125,7 +130,7 @@ def _network_split(halt: Halt) -> Finding:
 
 
 def _alone(node: t.Optional[Node]) -> bool:
-    return node is not None and redial.peerless(node)
+    return node is not None and peerless(node)
 
 
 def _open_again(nodes: dict[str, Node]) -> bool:
@@ -133,7 +138,10 @@ def _open_again(nodes: dict[str, Node]) -> bool:
     seen = [node.data for node in nodes.values() if node.data is not None]
     ours = {(data.rpc.status.text("node_id") or "").lower() for data in seen} - {""}
     words = [
-        peer.text("dial") for data in seen for peer in redial.away(data) if (peer.text("node_id") or "").lower() in ours
+        peer.text("dial")
+        for data in seen
+        for peer in missing_peers(data)
+        if (peer.text("node_id") or "").lower() in ours
     ]
     return bool(words) and all(word == "open" for word in words)
 
@@ -165,7 +173,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     alone = [
         node
         for node in reading.nodes.values()
-        if node.state in ("not_voting", "running", *(("voting",) if halt.standing else ())) and redial.peerless(node)
+        if node.state in ("not_voting", "running", *(("voting",) if halt.standing else ())) and peerless(node)
     ]
     rows = [row for row in halt.rows.values() if row.host in {node.host for node in alone}]
     if alone and (reading.total <= 0 or not rows):
@@ -178,7 +186,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     hosts = tuple(sorted(node.host for node in alone))
     words = f"without a single peer: {names(rows)}{_why_no_peers(alone[0])}"
     if not voting:
-        return halt.judged(rows, words, hosts, struck=True)
+        return halt.judged(rows, words, hosts, held=True)
     heard = reading.voting - voting
     because = f"{words}. Without them {heard} of {reading.total} can be heard, {reading.quorum} are needed"
     beside = heard >= reading.quorum
@@ -194,7 +202,7 @@ def _why_no_peers(node: Node) -> str:
         return ", and its configuration names no persistent peer"
     dials = sorted({text for peer in expected if (text := peer.text("dial")) is not None})
     tries = f"; tried from its host: {', '.join(dials)}" if dials else ""
-    return f", {redial.said(data)}{tries}" if redial.waits(data) is not None else tries
+    return f", {dial_words(data)}{tries}" if backing_off(data) is not None else tries
 
 
 def _clock_skew(halt: Halt) -> Finding:
@@ -207,9 +215,9 @@ def _clock_skew(halt: Halt) -> Finding:
     ahead = set(halt.reading.ahead)
     if halt.reading.rpc_only:
         skews = {
-            view.name: told - view.at
+            view.name: shown - view.at
             for view in halt.reading.views
-            if view.at is not None and (told := view.rpc.status.time("server_time")) is not None
+            if view.at is not None and (shown := view.rpc.status.time("server_time")) is not None
         }
         ahead = {name for name, skew in skews.items() if skew > SERVER_TIME_S}
     if not skews:
@@ -220,12 +228,12 @@ def _clock_skew(halt: Halt) -> Finding:
     if not off and max(skews.values()) > VOTE_TIME_TOLERANCE_S:
         return cannot_tell("whether clocks of hosts are ahead, or the controller's is behind")
     if off:
-        said = ", ".join(
+        skewed = ", ".join(
             f"{clean(host, 40)} {abs(round(skew))} s {'ahead' if skew > 0 else 'behind'}"
             for host, skew in sorted(off.items(), key=lambda pair: -abs(pair[1]))[:6]
         )
         hosts = tuple(sorted(host for host in off if host in halt.reading.nodes))
-        return Finding(HOLDS, f"against the controller and the others: {said}", 0, hosts, symptom=True)
+        return Finding(HOLDS, f"against the controller and the others: {skewed}", 0, hosts, symptom=True)
     return refuted("the clocks of the hosts that answer agree with the controller's")
 
 
@@ -238,8 +246,8 @@ NETWORK_SPLIT = Cause(
     with_set(_network_split),
     forbids=("start_node", "thaw_node"),
     signs="Nodes hold votes of disjoint groups at one height, and no group has a quorum. Views with one vote in "
-    "common are one group: one that only lacks late votes is no part of its own. Dials to peers that are "
-    "away are quoted. Refuted where blocks come, or all views hold the same votes.",
+    "common are one group: one that only lacks late votes is no part of its own. Dials to missing peers are quoted. "
+    "Refuted where blocks come, or all views hold the same votes.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-1].prevotes_bit_array'"
         "   # on each host: other bits",
@@ -261,10 +269,11 @@ FEW_PEERS = Cause(
     "1. Chain Halted, Quick Diagnosis 3",
     "SEV-1",
     _nobody_hears,
-    strikes=_few_peers,
-    justifies=_NEW_DIALS,
-    signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has given up dialling "
-    "(peers_given_up, peers_backoff), and what a plain connection from its host came to, is said with it.",
+    detect=_few_peers,
+    justifies=_RECONNECT,
+    signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has "
+    "given up dialling (peers_given_up, peers_backoff), and what a plain connection from its host came to, is said "
+    "with it.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/net_info | jq -r .result.n_peers",
         "grep -E '^(persistent_peers|pex|laddr)' ~virtengine/.virtengine/config/config.toml",
@@ -283,7 +292,7 @@ CLOCK_SKEW = Cause(
     "SEV-3",
     _clock_skew,
     signs="The clock of a host against the controller's and the other hosts', beyond the time an answer takes; "
-    "over RPC alone the time in the answer. Where all are off nobody can tell whose is wrong. Never a "
+    "over RPC alone the time in the answer. Where all are off it cannot be told whose is wrong. Never a "
     "root in a halt.",
     by_hand=(
         "date -u; timedatectl | grep -E 'synchronized|NTP'   # on each host, at once",

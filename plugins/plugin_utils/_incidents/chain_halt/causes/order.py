@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import (
     application,
@@ -24,9 +25,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     Halt,
     missing_power_holds,
     name_of,
-    standing,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     CANNOT_TELL,
     HOLDS,
@@ -35,9 +35,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.
     refuted,
 )
 
-__all__ = ["CAUSES", "halt_of", "missing_power_holds", "standing"]
+__all__ = ["CAUSES", "LASTING", "halt_of", "missing_power_holds", "standing"]
 
-# Of several causes that strike one host the first has it. What explains a halt, the most telling first.
+# Of several causes that match one host the first has it. What explains a halt, the most telling first.
 EXPLAINING = (
     *signing.CAUSES,
     *stated.CAUSES,
@@ -56,10 +56,10 @@ def _nothing_explains(halt: Halt) -> Finding:
     if halt.standing is None:
         return Finding(HOLDS, f"not known: {halt.ask(_standing.NOT_HALTED).because}")
     answers = [(cause, halt.ask(cause)) for cause in EXPLAINING if cause.id not in _BESIDE]
-    explained = [cause.id for cause, found in answers if found.answer == HOLDS and not found.symptom]
+    explained = [cause.id for cause, finding in answers if finding.answer == HOLDS and not finding.symptom]
     if halt.standing is False or explained:
         return refuted("what is seen is explained by: " + ", ".join(explained or ["not_halted"]))
-    missing = [found.because for _cause, found in answers if found.answer == CANNOT_TELL]
+    missing = [finding.because for _cause, finding in answers if finding.answer == CANNOT_TELL]
     points = [*_open_points(halt), *dict.fromkeys(missing)] or [
         "enough power votes, or could: something else holds it up"
     ]
@@ -90,7 +90,7 @@ NOTHING_EXPLAINS = Cause(
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-1",
     _nothing_explains,
-    signs="It holds when nobody can tell whether the chain stands, or when it stands and no cause is "
+    signs="It holds when it cannot be told whether the chain stands, or when it stands and no cause is "
     "established as a root. Its text lists what is open, the most telling first.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/dump_consensus_state | jq '.result.round_state | .height, .round, .step, "
@@ -99,6 +99,8 @@ NOTHING_EXPLAINS = Cause(
     ),
 )
 CAUSES = (*_standing.CAUSES, *EXPLAINING, *rounds.ASIDE, NOTHING_EXPLAINS)
+# An incident of their own, whether the chain runs or not.
+LASTING = frozenset(cause.id for cause in CAUSES if cause.lasting)
 
 
 def halt_of(reading: Reading) -> Halt:

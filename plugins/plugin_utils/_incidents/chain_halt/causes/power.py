@@ -18,8 +18,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     sum_of,
     with_set,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
     Cause,
@@ -129,10 +129,10 @@ def _removed_from_set(halt: Halt) -> Finding:
     members = {row.address for row in reading.validators}
     for node in reading.nodes.values():
         mine = [address for address in (node.declared, node.key_address) if address and address not in members]
-        told = next((jailed[address] for address in mine if address in jailed), None)
-        if told is not None:
-            until = bundle.stamp(told.time("until"))
-            why = "tombstoned: for ever" if told.flag("tombstoned") else f"jailed until {until or 'an unknown time'}"
+        info = next((jailed[address] for address in mine if address in jailed), None)
+        if info is not None:
+            until = values.stamp(info.time("until"))
+            why = "tombstoned: for ever" if info.flag("tombstoned") else f"jailed until {until or 'an unknown time'}"
         elif node.declared in mine:
             why = "declared in the inventory, and not in the set"
         else:
@@ -182,7 +182,7 @@ HOSTS_UNREACHABLE = Cause(
     ),
     next="Look at the machines of {hosts}: power, network, console. Never start their keys on other machines: unreachable "
     "is not off.",
-    decide="An automation cannot tell a dead host from one that is cut off, so it starts nothing in its place.",
+    decide="Not automatable: a dead host looks like one that is cut off, so nothing is started in its place.",
 )
 OTHERS_MISSING = Cause(
     "others_missing",

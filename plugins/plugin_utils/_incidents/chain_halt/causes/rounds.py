@@ -25,7 +25,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     with_set,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.hashes import compare
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
     Cause,
@@ -46,16 +46,16 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 def _views(halt: Halt) -> list[tuple[str, Part]]:
     """Name and consensus of the views that stand at the present height in the newest round."""
-    found = []
+    views = []
     for view in halt.reading.views:
         node = halt.reading.nodes.get(view.name)
         if node is not None and current(node.data, "consensus_failure") is not None:
             continue
         shown = view.rpc.consensus
         if shown.ok and shown.integer("height") == halt.reading.votes_height:
-            found.append((view.name, shown))
-    newest = max((shown.integer("round") or 0 for _name, shown in found), default=0)
-    return [(name, shown) for name, shown in found if (shown.integer("round") or 0) >= newest - 1]
+            views.append((view.name, shown))
+    newest = max((shown.integer("round") or 0 for _name, shown in views), default=0)
+    return [(name, shown) for name, shown in views if (shown.integer("round") or 0) >= newest - 1]
 
 
 def _nil_voters(halt: Halt) -> list[ValidatorRow]:
@@ -70,8 +70,8 @@ def _nil_voters(halt: Halt) -> list[ValidatorRow]:
                 for row in entry.items("prevotes")
                 if isinstance(row, list) and len(row) == 3 and row[1] == "nil" and _place(row[0], len(order))
             }
-            found = [rows[address] for address in nil if address in rows]
-            most = max(most, found, key=sum_of)
+            ours = [rows[address] for address in nil if address in rows]
+            most = max(most, ours, key=sum_of)
     return most
 
 
@@ -93,17 +93,17 @@ def _proposals_late(halt: Halt) -> Finding:
         return cannot_tell("whether rounds end between two looks")
     # Who proposes has its own proposal.
     own = {view.name: view.rpc.status.address("address") for view in reading.views}
-    told = [
+    asked = [
         (name, shown)
         for name, shown in views
         if shown.flag("proposal") is not None and (own[name] is None or own[name] != shown.address("proposer"))
     ]
-    if not told:
+    if not asked:
         return cannot_tell("whether the proposal of a round has arrived at any node of ours")
-    without = [(name, shown) for name, shown in told if not _whole(shown)]
+    without = [(name, shown) for name, shown in asked if not _whole(shown)]
     if not without:
         return _came_late(halt)
-    if len(without) < len(told):
+    if len(without) < len(asked):
         return cannot_tell("whether the proposal came too late where it has come: some nodes have it, and some do not")
     nil = sum_of(_nil_voters(halt))
     if compare(reading) is not None or nil < reading.total - reading.quorum + 1:
@@ -185,7 +185,7 @@ def _proposals_refused(halt: Halt) -> Finding:
     if halt.standing is False:
         return refuted("new blocks come: proposals are accepted")
     if halt.unread:
-        return cannot_tell(f"the journal of {names(halt.unread)}")
+        return cannot_tell(f"the journal of {halt.unread}")
     if any(not journal_read(node) for node in reading.nodes.values() if node.observed and node.in_set):
         return cannot_tell("the journals of all our validators")
     return refuted("no journal of our validators says that a proposal was rejected since the last block")
@@ -202,21 +202,23 @@ def _commits(halt: Halt) -> list[Part]:
 
 
 def _proposer_silent(halt: Halt) -> Finding:
-    """While blocks come: rounds are lost whenever it is the turn of a validator that is away."""
+    """While blocks come: rounds are lost whenever it is the turn of a validator that is missing."""
     commits = _commits(halt)
     late = [commit for commit in commits if (commit.integer("round") or 0) > 0]
-    away = [row for row in halt.reading.validators if row.counts_as == "absent" or row.state == "not_voting"]
+    missing = [row for row in halt.reading.validators if row.counts_as == "absent" or row.state == "not_voting"]
     if halt.standing is True:
         return refuted("the chain stands")
     if halt.standing is None:
         return cannot_tell("whether blocks come")
-    if late and away:
-        said = ", ".join(f"{commit.integer('height')} (round {commit.integer('round')})" for commit in late[:5])
-        because = f"of the newest {len(commits)} blocks {len(late)} needed another round: {said}; away: {names(away)}"
-        return Finding(HOLDS, because, 0, tuple(sorted(row.host for row in away if row.host)), symptom=True)
+    if late and missing:
+        rounds = ", ".join(f"{commit.integer('height')} (round {commit.integer('round')})" for commit in late[:5])
+        because = (
+            f"of the newest {len(commits)} blocks {len(late)} needed another round: {rounds}; missing: {names(missing)}"
+        )
+        return Finding(HOLDS, because, 0, tuple(sorted(row.host for row in missing if row.host)), symptom=True)
     if not commits:
         return cannot_tell("the rounds of the newest commits")
-    return refuted("the newest blocks needed one round" if not late else "no validator is away")
+    return refuted("the newest blocks needed one round" if not late else "no validator is missing")
 
 
 def _slow(halt: Halt) -> Finding:
@@ -242,19 +244,21 @@ def _slow(halt: Halt) -> Finding:
 def _intervals(halt: Halt) -> list[float]:
     """Seconds that the newest blocks took, as views at the top show it; the least first."""
     top = [view for view in halt.reading.views if view.rpc.status.integer("height") == halt.reading.height]
-    found = [value for view in top if (value := view.rpc.blocks.number("interval_s")) is not None and 0 < value <= 3600]
-    return sorted(found)
+    intervals = [
+        value for view in top if (value := view.rpc.blocks.number("interval_s")) is not None and 0 < value <= 3600
+    ]
+    return sorted(intervals)
 
 
 def _expected(halt: Halt) -> list[float]:
     """Seconds a block takes by the configuration of our nodes: timeout_commit and a second; the least first."""
-    found = []
+    expected = []
     for node in halt.reading.nodes.values():
         value = node.data.setting("timeout_commit") if node.data is not None else None
         match = _DURATION.fullmatch(value) if isinstance(value, str) else None
         if match is not None:
-            found.append(float(match[1]) * _SECONDS[match[2]] + 1.0)
-    return sorted(found)
+            expected.append(float(match[1]) * _SECONDS[match[2]] + 1.0)
+    return sorted(expected)
 
 
 PROPOSALS_LATE = Cause(
@@ -275,7 +279,8 @@ PROPOSALS_LATE = Cause(
         "000000000000: nil",
     ),
     next="Look at who proposes and how large its blocks are; look at the bandwidth between proposers and the rest.",
-    decide="Longer timeout_propose on all nodes lets large or slow proposals arrive: operators have to agree on it.",
+    decide="Operator decision: a longer timeout_propose on all nodes lets large or slow proposals arrive, and "
+    "operators have to agree on it.",
     message="Enough validators vote, and rounds pass because proposals do not arrive in time. Please look at your "
     "bandwidth and timeout_propose, and do not restart a node that votes.",
 )
@@ -305,7 +310,7 @@ PROPOSER_SILENT = Cause(
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-3",
     with_set(_proposer_silent),
-    signs="Blocks come; of the newest five commits some have a round above 0, and a validator is away. Refuted "
+    signs="Blocks come; of the newest five commits some have a round above 0, and a validator is missing. Refuted "
     "on a chain that stands.",
     by_hand=(
         'for h in $(seq $((H-5)) $H); do curl -s "http://127.0.0.1:26657/commit?height=$h" | jq -c '

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import IMPOSSIBLE_RATE
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import runs
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     NO_HOST,
     Halt,
     Unclear,
     reason_is,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
     Cause,
@@ -66,10 +66,10 @@ def _signing_state_ahead(halt: Halt, node: Node) -> t.Optional[str]:
     if state is None or state[0] <= newest + AHEAD_HEIGHTS:
         return None
     # Where the nodes at the top are not seen, the chain may have got there since.
-    said = any("height regression" in mark.text for mark in stated(halt.reading, node, data))
+    stated_so = any("height regression" in mark.text for mark in stated(halt.reading, node, data))
     possible = newest + IMPOSSIBLE_RATE * max(0.0, halt.reading.age_s or 0.0)
     words = f"its signing state is of height {state[0]}, the chain is at {newest}"
-    return Unclear(words) if not said and state[0] <= possible else words
+    return Unclear(words) if not stated_so and state[0] <= possible else words
 
 
 def _signing_state_behind(halt: Halt, node: Node) -> t.Optional[str]:
@@ -110,15 +110,15 @@ def _key_on_two_hosts(halt: Halt) -> Finding:
         if remote is False:
             holders.setdefault(node.key_address, []).append(node)
     powers = {row.address: row.power for row in halt.reading.validators}
-    said, hosts, power = [], [], 0
+    twice, hosts, power = [], [], 0
     for address, nodes in sorted(holders.items()):
         alive = [node for node in nodes if node.data is not None and runs(node.data)]
         if len(alive) > 1:
-            said.append(f"validator {address[:12]} runs on {', '.join(clean(node.host, 40) for node in alive[:6])}")
+            twice.append(f"validator {address[:12]} runs on {', '.join(clean(node.host, 40) for node in alive[:6])}")
             hosts += [node.host for node in alive]
             power += powers.get(address, 0)
-    if said:
-        because = f"{'; '.join(said[:3])}: the local key files are of one address, and no signer elsewhere holds it"
+    if twice:
+        because = f"{'; '.join(twice[:3])}: the local key files are of one address, and no signer elsewhere holds it"
         return Finding(HOLDS, because, power, tuple(sorted(hosts)))
     if unclear:
         return cannot_tell(f"which keys lie on {', '.join(clean(host, 40) for host in unclear[:6])}")
@@ -149,7 +149,7 @@ SIGNING_STATE_MISSING = Cause(
     "The signing state of nodes of ours is missing or cannot be read, so they do not start",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_signing_state_missing,
+    detect=_signing_state_missing,
     forbids=("start_node", "thaw_node"),
     signs="A node that is down whose journal names the file, or whose host has a local key file and no readable "
     "signing state.",
@@ -158,8 +158,8 @@ SIGNING_STATE_MISSING = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F priv_validator_state",
     ),
     next="On {hosts}: find where the signing state went. Do not make an empty one.",
-    decide="A new, empty signing state lets the key sign again what it has signed. A person finds the file, or waits until the "
-    "chain is past every height the key may have signed, and decides.",
+    decide="A new, empty signing state lets the key sign again what it has signed. Operator decision: find the file, "
+    "or wait until the chain is past every height the key may have signed.",
 )
 SIGNING_STATE_AHEAD = Cause(
     "signing_state_ahead",
@@ -167,7 +167,7 @@ SIGNING_STATE_AHEAD = Cause(
     "The signing state of nodes of ours is ahead of the chain: they refuse to sign what is due",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_signing_state_ahead,
+    detect=_signing_state_ahead,
     forbids=("start_node", "thaw_node"),
     signs="Height in priv_validator_state.json is more than 2 above the newest block, on a node that is down or "
     "runs without a vote.",
@@ -176,8 +176,7 @@ SIGNING_STATE_AHEAD = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'regression'",
     ),
     next="On {hosts}: find out which chain or life that signing state is of. Do not edit it.",
-    decide="Setting a signing state back is never done by an automation, and by a person only with proof that the key never "
-    "signed what lies between.",
+    decide="Not automatable: a signing state is set back only with proof that the key never signed what lies between.",
 )
 SIGNING_STATE_BEHIND = Cause(
     "signing_state_behind",
@@ -185,7 +184,7 @@ SIGNING_STATE_BEHIND = Cause(
     "The signing state of nodes of ours is older than their own signatures on the chain: their next vote may sign twice",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
-    strikes=_signing_state_behind,
+    detect=_signing_state_behind,
     forbids=("start_node", "thaw_node"),
     signs="priv_validator_state.json of a node that is down lies behind a vote of its key that any node shows "
     "(height, round, step). A restored file looks like this; no journal says so.",
@@ -195,16 +194,16 @@ SIGNING_STATE_BEHIND = Cause(
         "votes",
     ),
     next="Never start {hosts} with that signing state. Find the newer one, or what restored the old one.",
-    decide="A start would be allowed to sign a second time what the chain has seen. A person finds the newest signing state of "
-    "this key, or keeps the node down until the chain is past it.",
+    decide="A start would be allowed to sign a second time what the chain has seen. Operator decision: find the "
+    "newest signing state of this key, or keep the node down until the chain is past it.",
 )
 REMOTE_SIGNER = Cause(
     "remote_signer",
-    "the remote signer is away or refuses",
+    "the remote signer is silent or refuses",
     "Nodes of ours wait for a remote signer that does not answer or refuses",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_remote_signer,
+    detect=_remote_signer,
     forbids=("start_node", "thaw_node"),
     signs="The journal's reason is the connection to the signer: ping timeouts, no connection accepted, an "
     "error that it returned. priv_validator_laddr is set.",
@@ -238,9 +237,9 @@ KEY_ON_TWO_HOSTS = Cause(
         "jq -r .address ~virtengine/.virtengine/config/priv_validator_key.json   # on each of the hosts",
         "systemctl is-active virtengine.service; curl -s http://127.0.0.1:26657/status | jq .result.validator_info.address",
     ),
-    next="SECURITY, now: fence one of {hosts} for good (power off, key removed), and call the security team. Which one is a "
-    "person's choice.",
-    decide="The automation stops. A person decides which of the hosts keeps the key, fences the other, and only then goes on.",
+    next="SECURITY, now: fence one of {hosts} for good (power off, key removed), and call the security team. Which "
+    "one is an operator decision.",
+    decide="The automation stops. Operator decision: which of the hosts keeps the key. Fence the other, and only then go on.",
     lasting=True,
 )
 

@@ -12,7 +12,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     Halt,
     lives_outside,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
     HOLDS,
     Cause,
@@ -63,6 +63,8 @@ def _idle_chain(halt: Halt) -> Finding:
         return refuted(
             "a block is due: the chain makes blocks without transactions, or votes for the next one are there"
         )
+    if reading.age_s is None:
+        return cannot_tell("whether blocks stopped coming: no clock says how old the newest one is")
     waiting = {
         node.host: node.data.rpc.mempool.integer("txs")
         for node in reading.nodes.values()
@@ -129,7 +131,7 @@ IDLE_CHAIN = Cause(
     _idle_chain,
     forbids=("start_node", "thaw_node", "relax_double_sign_check"),
     signs="create_empty_blocks is false, or nodes wait in step 2; nobody votes for a next block, and no mempool "
-    "holds a transaction. Where transactions wait nobody can tell.",
+    "holds a transaction. Where transactions wait it cannot be told.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/num_unconfirmed_txs | jq -r .result.total   # 0 on every node",
         "grep -F create_empty_blocks ~virtengine/.virtengine/config/config.toml",

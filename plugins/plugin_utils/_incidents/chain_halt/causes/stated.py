@@ -8,24 +8,23 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.host import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import halted_by, stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     Halt,
     Unclear,
     current,
     reason_is,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import halted_by
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
 
 # x/upgrade, keeper/abci.go: the panic of a node whose binary has no handler for the plan that is due.
 # In a logged error its quotation marks are escaped.
 _PLAN = re.compile(r'UPGRADE \\?"([^"\\]{1,64})\\?" NEEDED at height: (\d{1,19})')
-CURE_OF_DOUBLE_SIGN_CHECK = ("relax_double_sign_check", "start_node", "restore_double_sign_check")
+_REMEDY_OF_DOUBLE_SIGN_CHECK = ("relax_double_sign_check", "start_node", "restore_double_sign_check")
 
 
 def _upgrade_needed(halt: Halt, node: Node) -> t.Optional[str]:
@@ -72,8 +71,10 @@ def _halt_height(halt: Halt, node: Node) -> t.Optional[str]:
     if node.data is None:
         return None
     # A crash loop that somebody stopped has no reason of its own any more; its journal has.
-    said = node.state in DOWN and any(mark.kind == "halt_height" for mark in stated(halt.reading, node, node.data))
-    if not said and reason_is(node, ("halt_height",)) is None:
+    in_journal = node.state in DOWN and any(
+        mark.kind == "halt_height" for mark in stated(halt.reading, node, node.data)
+    )
+    if not in_journal and reason_is(node, ("halt_height",)) is None:
         earlier = node.state in DOWN and current(node.data, "halt_height") is not None
         return (
             Unclear("its journal names a halt height, and votes of it are seen that may be later") if earlier else None
@@ -87,7 +88,7 @@ def _halt_height(halt: Halt, node: Node) -> t.Optional[str]:
     if isinstance(height, int) and height > 0:
         return f"{before}halt-height is {height}" + (f" ({where})" if where else "")
     if isinstance(moment, int) and moment > 0:
-        return f"{before}halt-time is {bundle.stamp(float(moment))}"
+        return f"{before}halt-time is {values.stamp(float(moment))}"
     at = f"halt height {by[0]}" if by and by[0] else "a halt height"
     return f"it stopped at {at} that its configuration no longer names"
 
@@ -120,12 +121,12 @@ def _genesis_in_future(_halt: Halt, node: Node) -> t.Optional[str]:
     if node.data is None:
         return None
     due, now = node.data.genesis.time("genesis_time"), node.data.now
-    said = current(node.data, "genesis_future") is not None
+    slept = current(node.data, "genesis_future") is not None
     if due is not None and now is not None:
-        words = f"the genesis time is {bundle.stamp(due)}, {int(due - now)} s from now: it sleeps until then"
+        words = f"the genesis time is {values.stamp(due)}, {int(due - now)} s from now: it sleeps until then"
         # Only a node that is past its genesis time answers: where it does, its clock or its file is wrong.
         return None if due <= now else Unclear(f"{words}, but it answers") if node.data.rpc.status.ok else words
-    return Unclear("it slept until the genesis time, which cannot be seen") if said else None
+    return Unclear("it slept until the genesis time, which cannot be seen") if slept else None
 
 
 UPGRADE_NEEDED = Cause(
@@ -134,7 +135,7 @@ UPGRADE_NEEDED = Cause(
     "The height of a planned upgrade is reached, and nodes of ours run without its binary",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_upgrade_needed,
+    detect=_upgrade_needed,
     forbids=("start_node", "thaw_node"),
     signs='The journal has UPGRADE "name" NEEDED at height; data/upgrade-info.json names the plan. /status is '
     "one block above /abci_info while the node lives. cosmovisor's folder shows whether the binary is "
@@ -145,7 +146,7 @@ UPGRADE_NEEDED = Cause(
         "curl -s http://127.0.0.1:26657/abci_info | jq .result.response.last_block_height   # one below /status",
     ),
     next="Install the named binary on {hosts}, compare its checksum with the release, then start the unit.",
-    decide="Which binary is the right one is not a thing an automation may guess: a person installs the released one. "
+    decide="Not automatable: which binary is the right one. Install the released one. "
     "Nothing is rolled back, and the upgrade is not skipped unless more than two thirds of the power agree to. All stand at "
     "one height: once the binary lies on each node, they may be started together; before, a start only ends what answers.",
     message="The chain stands at height {height}, where a planned upgrade is due. It goes on when more than two "
@@ -158,7 +159,7 @@ WRONG_BINARY = Cause(
     "Nodes of ours run a binary that is older or newer than the state of the chain",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_wrong_binary,
+    detect=_wrong_binary,
     forbids=("start_node", "thaw_node"),
     signs='The journal has "upgrade handler is missing for ... upgrade plan" (too old) or "BINARY UPDATED '
     'BEFORE TRIGGER!" (too new).',
@@ -167,7 +168,7 @@ WRONG_BINARY = Cause(
         "virtengine version --long | head -5; sha256sum /usr/bin/virtengine",
     ),
     next="Put the binary that the others run on {hosts}, compare the checksum, then start the unit.",
-    decide="A person puts the right binary there: too old needs the upgrade's, too new the one before it.",
+    decide="Operator decision: install the right binary. Too old needs the upgrade's, too new the one before it.",
 )
 HALT_HEIGHT = Cause(
     "halt_height",
@@ -175,7 +176,7 @@ HALT_HEIGHT = Cause(
     "Nodes of ours stopped at a halt height or halt time that their configuration sets",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_halt_height,
+    detect=_halt_height,
     justifies=("stop_node", "clear_halt_height", "start_node"),
     signs='The journal has "halt per configuration height"; app.toml, a flag or a variable of the unit sets '
     "halt-height or halt-time. /status is one block above /abci_info while the node lives.",
@@ -183,10 +184,9 @@ HALT_HEIGHT = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'halt per configuration height'",
         "grep -E '^halt-(height|time)' ~virtengine/.virtengine/config/app.toml; systemctl cat virtengine.service",
     ),
-    next="Ask who set the halt height on {hosts}: it may be a coordinated halt. The plan clears it once a person says that it "
-    "is over.",
-    decide="A halt height may be a halt that operators agreed on. A person finds out, and says so with "
-    "incident_halt_is_over=HEIGHT and a reason; then the plan clears it.",
+    next="Ask who set the halt height on {hosts}: it may be a coordinated halt. The plan clears it once you say that it is over.",
+    decide="Operator decision: a halt height may be a halt that operators agreed on. Ask them, and say that it is "
+    "over with incident_halt_is_over=HEIGHT and a reason; then the plan clears it.",
     message="Nodes of ours stand at a halt height, at {height}. Is this a halt that was agreed on, and is it over? Please "
     "tell us before you change yours.",
 )
@@ -196,15 +196,15 @@ DOUBLE_SIGN_CHECK = Cause(
     "Nodes of ours refuse to start beside their own recent votes, which on a halted chain stay recent for ever",
     "1. Chain Halted, Resolution Step 2",
     "SEV-1",
-    strikes=_double_sign_check,
-    justifies=CURE_OF_DOUBLE_SIGN_CHECK,
+    detect=_double_sign_check,
+    justifies=_REMEDY_OF_DOUBLE_SIGN_CHECK,
     signs='The journal has "found signature from the same key" and the unit restarts again and again: on a '
     "halted chain the votes that it finds stay recent.",
     by_hand=(
         "journalctl -u virtengine.service --no-pager | grep -F 'found signature from the same key'",
         "grep -F double_sign_check_height ~virtengine/.virtengine/config/config.toml",
     ),
-    next="The plan sets double_sign_check_height to 0 for one start on {hosts} and puts it back: read it and approve it.",
+    next="The plan sets double_sign_check_height to 0 for one start on {hosts} and restores it afterwards: read it and approve it.",
 )
 OTHER_GENESIS = Cause(
     "other_genesis",
@@ -212,7 +212,7 @@ OTHER_GENESIS = Cause(
     "Nodes of ours have another genesis file or chain id than the rest",
     "1. Chain Halted, Quick Diagnosis 1",
     "SEV-1",
-    strikes=_other_genesis,
+    detect=_other_genesis,
     forbids=("start_node", "thaw_node"),
     signs="Chain id or SHA-256 of config/genesis.json differ from those that most of the answering hosts have. "
     "The node may run for a block and then compute another application hash.",
@@ -230,7 +230,7 @@ GENESIS_IN_FUTURE = Cause(
     "Nodes of ours sleep until the genesis time",
     "1. Chain Halted, Quick Diagnosis 1",
     None,
-    strikes=_genesis_in_future,
+    detect=_genesis_in_future,
     forbids=("start_node", "thaw_node"),
     signs="genesis_time lies after the host's clock, and no RPC answers; the journal has \"Genesis time is in "
     'the future. Sleeping until then".',

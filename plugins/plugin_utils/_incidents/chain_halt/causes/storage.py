@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.host import stated
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.disk import full_disk
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.wal import log_is_gone
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     SILENT,
     Halt,
@@ -16,11 +18,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     current,
     reason_is,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
-    full_disk,
-    log_is_gone,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.text import clean
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
 
 
@@ -55,10 +53,10 @@ def _wal_lost(halt: Halt, node: Node) -> t.Optional[str]:
     """A start without the log begins at round 0, and the signing state refuses every vote below the round it reached."""
     if node.data is None or node.state not in ("not_voting", *DOWN):
         return None
-    said = {mark.kind: mark for mark in stated(halt.reading, node, node.data)}
-    refused = "round regression" in said["signing_regression"].text if "signing_regression" in said else False
+    marks = {mark.kind: mark for mark in stated(halt.reading, node, node.data)}
+    refused = "round regression" in marks["signing_regression"].text if "signing_regression" in marks else False
     gone = node.state in DOWN and log_is_gone(halt.reading, node, node.data)
-    if not gone and ("wal_missing" not in said or (node.state == "not_voting" and not refused)):
+    if not gone and ("wal_missing" not in marks or (node.state == "not_voting" and not refused)):
         lacks = current(node.data, "wal_missing") is not None or node.data.wal.flag("present") is False
         return Unclear("a log is missing, and it may not be the one of this height") if lacks else None
     copies = [clean(copy.text("name"), 40) for copy in node.data.wal.mappings("copies")]
@@ -76,7 +74,7 @@ DISK_FULL = Cause(
     "No space or no inode is left where nodes of ours keep their data",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_disk_full,
+    detect=_disk_full,
     justifies=("stop_node", "free_space", "start_node"),
     forbids=("thaw_node",),
     signs='The journal\'s reason is "no space left on device"; or of a node without a vote less than 1 MiB or 10 '
@@ -86,9 +84,9 @@ DISK_FULL = Cause(
         "journalctl -u virtengine.service --no-pager | grep -F 'no space left on device'",
     ),
     next="Free space on {hosts} outside the node's data (old logs, old snapshots), then run again.",
-    decide="A node that met a full disk is restarted only after there is room again. Never delete files of the node's data or "
-    "its write-ahead log. Where old log files free enough, the plan compresses them and deletes nothing; what may be deleted "
-    "is for a person to say.",
+    decide="A node that met a full disk is restarted only after there is room again. Never delete files of the node's "
+    "data or its write-ahead log. Where old log files free enough, the plan compresses them and deletes nothing; what "
+    "may be deleted is an operator decision.",
 )
 DISK_UNWRITABLE = Cause(
     "disk_unwritable",
@@ -96,7 +94,7 @@ DISK_UNWRITABLE = Cause(
     "The file system of nodes of ours is read-only, or reading and writing fail",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_disk_unwritable,
+    detect=_disk_unwritable,
     forbids=("start_node", "thaw_node"),
     signs='The file system of the data is mounted read-only, or the journal\'s reason is "read-only file system" '
     'or "input/output error".',
@@ -105,7 +103,7 @@ DISK_UNWRITABLE = Cause(
         "journalctl -k --no-pager | grep -iE 'I/O error|remount|EXT4-fs error' | tail",
     ),
     next="Look at the disk of {hosts} (kernel log, hardware, hypervisor) before anything is mounted writable again.",
-    decide="A file system that the kernel set read-only may be damaged: a person checks it first.",
+    decide="Operator decision: a file system that the kernel set read-only may be damaged. Check it first.",
 )
 DATABASE_DAMAGED = Cause(
     "database_damaged",
@@ -113,7 +111,7 @@ DATABASE_DAMAGED = Cause(
     "A database of nodes of ours is damaged, so they cannot start",
     "1. Chain Halted, Resolution Step 3",
     "SEV-1",
-    strikes=_database_damaged,
+    detect=_database_damaged,
     forbids=("start_node", "thaw_node"),
     signs="The journal's reason is a corrupt table or manifest of leveldb, or a store whose version does not exist.",
     by_hand=(
@@ -130,7 +128,7 @@ WAL_LOST = Cause(
     "Nodes of ours lost their write-ahead log: they begin at round 0, and their signing state refuses to go back",
     "1. Chain Halted, Quick Diagnosis 2",
     "SEV-1",
-    strikes=_wal_lost,
+    detect=_wal_lost,
     justifies=("stop_node", "put_wal_back", "start_node"),
     signs='The journal has "WAL does not contain #ENDHEIGHT"; a node that runs has also "round regression" from '
     "its signing state, and casts no vote at this height. Copies beside data/cs.wal are listed.",
@@ -151,7 +149,7 @@ WAL_DAMAGED = Cause(
     "Nodes of ours cannot start because their write-ahead log is damaged, or cannot be opened or written",
     "1. Chain Halted, Quick Diagnosis 4",
     "SEV-1",
-    strikes=_wal_damaged,
+    detect=_wal_damaged,
     forbids=("start_node", "thaw_node"),
     signs="The journal's reason is a corrupt entry of the write-ahead log, or that it cannot be opened or written. "
     "CometBFT skips what it can, so a damaged log of one node often heals by itself.",
@@ -161,8 +159,8 @@ WAL_DAMAGED = Cause(
     ),
     next="Keep the write-ahead log of {hosts}. Where another user owns it, give it back to the node's. CometBFT repairs what "
     "it can at the next start; if it does not, call the next level.",
-    decide="Deleting the log would lose the locks of this height. A person decides, on one node and never during a halt of "
-    "more.",
+    decide="Deleting the log would lose the locks of this height. Operator decision: on one node only, and never "
+    "during a halt of more.",
 )
 
 CAUSES = (DISK_FULL, DISK_UNWRITABLE, DATABASE_DAMAGED, WAL_LOST, WAL_DAMAGED)

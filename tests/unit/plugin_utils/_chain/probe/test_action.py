@@ -13,15 +13,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.virtengine.incident.plugins.action.chain_probe import ActionModule, _wait_s
+from ansible_collections.virtengine.incident.plugins.action.chain_probe import ActionModule
 from ansible_collections.virtengine.incident.plugins.modules import chain_probe
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import now
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.looks import add_look
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 from tests.unit.module_utils._cometbft.server import Server
 from tests.unit.plugin_utils._chain.probe.nodes import node, refused
-from tests.unit.plugin_utils._chain.probe.views import dead, endpoint
 
 
 def play(directory: Path, *arguments: str, **options: t.Any) -> dict[str, t.Any]:
@@ -51,11 +47,11 @@ def play(directory: Path, *arguments: str, **options: t.Any) -> dict[str, t.Any]
 @pytest.mark.parametrize("arguments", [(), ("--check",)])
 def test_a_probe_opens_no_connection_to_a_host(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with Server(node()) as server:
-        found = play(tmp_path, *arguments, endpoints=[server.url, refused()], look=3)
+        found = play(tmp_path, *arguments, endpoints=[server.url, refused()])
     assert not found.get("failed"), found
     assert found["changed"] is False
     assert (found["asked"], found["answered"], found["refused"]) == (2, 1, 1)
-    assert [entry["look"] for entry in found["observations"]] == [3, 3]
+    assert [entry["look"] for entry in found["observations"]] == [1, 1]
 
 
 def test_without_an_endpoint_it_is_skipped_at_once(tmp_path: Path) -> None:
@@ -70,31 +66,12 @@ def test_without_an_endpoint_it_is_skipped_at_once(tmp_path: Path) -> None:
         ({"endpoints": [], "discover": True}, "at least one endpoint"),
         ({"endpoints": ["http://127.0.0.1:1"], "discover_limit": 2001}, "from 1 to 2000"),
         ({"endpoints": ["http://127.0.0.1:1"], "deadline": 0}, "from 1 to 300"),
-        ({"endpoints": ["http://127.0.0.1:1"], "after": "yesterday"}, "after must be a time"),
         ({"endpoint": "http://127.0.0.1:1"}, "endpoint"),
     ],
 )
 def test_wrong_options_fail_with_a_sentence(tmp_path: Path, options: dict[str, t.Any], text: str) -> None:
     found = play(tmp_path, **options)
     assert found["failed"] is True and text in found["output"]
-
-
-def test_two_looks_lie_apart() -> None:
-    assert _wait_s(0, None) == 0.0 and _wait_s(6, None) == 6.0
-    assert 5.5 < _wait_s(6, now()) <= 6.0
-    assert _wait_s(6, "2026-01-30T12:00:00Z") == 0.0
-    assert _wait_s(6, "2999-01-30T12:00:00Z") == 6.0
-
-
-def test_what_it_registers_becomes_a_part_of_the_look() -> None:
-    bundle = _bundle.new("chain_halt", now(), {})
-    seen = [endpoint(f"http://n{number}:1") for number in range(1000)]
-    first = add_look(bundle, 1, {"hostvars": {}, "_incident_references": {"observations": [*seen, dead("http://x:1")]}})
-    assert len(first["observations"]) == 1001 and _bundle.check(first)
-    left = add_look(first, 2, {"hostvars": {}, "_incident_references": {"observations": seen}})
-    assert {entry["look"] for entry in left["observations"]} == {1}, "an earlier look is not taken for this one"
-    for registered in ({}, {"skipped": True, "observations": []}, {"skipped": True}, None):
-        assert add_look(bundle, 1, {"hostvars": {}, "_incident_references": registered})["observations"] == []
 
 
 def test_module_and_plugin_take_the_same_options() -> None:

@@ -15,7 +15,8 @@ from ansible_collections.virtengine.incident.plugins.module_utils._cometbft impo
 from ansible_collections.virtengine.incident.plugins.module_utils._host.http_many import Many
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import fan_out
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe.fan_out import NOTHING, Order, probe
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import REFERENCES
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_PROBE
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 from tests.unit.module_utils._cometbft.server import Answer, Server, http, recorded
@@ -53,12 +54,12 @@ def test_the_verdict_takes_what_it_gives() -> None:
     with servers(node(1), node(2)) as two:
         urls = [server.url for server in two]
         looks = [ask(urls, look=look) for look in (1, 2)]
-    bundle = _bundle.new("chain_halt", "2026-11-24T19:50:00Z", {})
+    bundle = _bundle.new(CHAIN_PROBE, "2026-11-24T19:50:00Z", {}, settings={REFERENCES: urls})
     for found in looks:
         for observation in found["observations"]:
-            bundle = _bundle.add(bundle, observation)
+            bundle = _bundle.add(bundle, observation, CHAIN_PROBE.sources)
     assert all(entry["ok"] for entry in bundle["observations"])
-    assert registry.incident("chain_halt").assess(bundle)["incident"] == "chain_halt"
+    assert CHAIN_PROBE.assess(bundle)["incident"] == "chain_probe"
 
 
 def test_every_way_to_be_dead_in_one_deadline() -> None:

@@ -1,22 +1,26 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bundles: what is refused and how, what becomes an observation, and text made safe."""
+"""Bundles: what is refused and how, and what becomes an observation."""
 
 from __future__ import annotations
 
 import copy
 import typing as t
-import unicodedata
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import (
+    CHAIN_HALT,
+    CHAIN_PROBE,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import text as _text
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import at, four
 
+ADDRESS = "incident_validator_address"
+HEAD: dict[str, t.Any] = {"source": "node_evidence", "host": "vh1", "look": 3, "at": at(300)}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -42,7 +46,7 @@ def deep(levels: int) -> dict[str, t.Any]:
 
 def test_a_bundle_passes_unchanged() -> None:
     bundle = four().bundle()
-    assert _bundle.check(bundle) is bundle
+    assert _bundle.check(bundle, CHAIN_HALT) is bundle
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,12 @@ def test_a_bundle_passes_unchanged() -> None:
         (("schema",), "virtengine.incident.evidence/2", "schema"),
         (("incident",), "Chain Halt!", "incident"),
         (("incident",), 7, "incident"),
-        (("chain_id",), 7, "chain_id"),
+        (("settings",), [], "settings"),
+        (("settings",), {"incident_halt_is_over": 5}, "settings"),
+        (("settings",), {"incident_target": "all"}, "settings"),
+        (("not_looked_at",), None, "not_looked_at"),
+        (("not_looked_at",), [7], "not_looked_at"),
+        (("incident",), "chain_probe", "incident"),
         (("taken_at",), "yesterday", "taken_at"),
         (("taken_at",), None, "taken_at"),
         (("min_seconds_between_looks",), 0, "min_seconds_between_looks"),
@@ -59,8 +68,10 @@ def test_a_bundle_passes_unchanged() -> None:
         (("min_seconds_between_looks",), True, "min_seconds_between_looks"),
         (("inventory",), [], "inventory"),
         (("inventory", "vh1"), None, "inventory of vh1"),
-        (("inventory", "vh1", "address"), "abc", "inventory of vh1"),
-        (("inventory", "vh1", "address"), "a" * 40, "inventory of vh1"),
+        (("inventory", "vh1", "declared"), None, "inventory of vh1, declared"),
+        (("inventory", "vh1", "declared"), {ADDRESS: "abc"}, "settings"),
+        (("inventory", "vh1", "declared"), {ADDRESS: "a" * 40}, "settings"),
+        (("inventory", "vh1", "declared"), {"incident_node_home": "/x"}, "settings"),
         (("inventory", "vh1", "target"), "yes", "inventory of vh1"),
         (("inventory", "vh1", "groups"), "validators", "inventory of vh1"),
         (("inventory", ""), {}, "inventory"),
@@ -82,7 +93,7 @@ def test_a_bundle_passes_unchanged() -> None:
 )
 def test_what_is_wrong_is_said_with_its_place(path: tuple[t.Any, ...], value: t.Any, where: str) -> None:
     with pytest.raises(_bundle.BadEvidence) as caught:
-        _bundle.check(changed(path, value))
+        _bundle.check(changed(path, value), CHAIN_HALT)
     assert caught.value.where == where
     assert str(caught.value).isprintable()
 
@@ -90,22 +101,20 @@ def test_what_is_wrong_is_said_with_its_place(path: tuple[t.Any, ...], value: t.
 @given(JSON)
 def test_any_json_is_a_bundle_or_a_clear_refusal(value: t.Any) -> None:
     with pytest.raises(_bundle.BadEvidence):
-        _bundle.check(value)
+        _bundle.check(value, CHAIN_HALT)
 
 
 @given(JSON)
 def test_what_a_host_sends_never_stops_the_run(answer: t.Any) -> None:
-    head = {"source": "node_evidence", "host": "vh1", "look": 3, "at": at(300)}
-    bundle = _bundle.add(four().bundle(), dict(head, ok=True, data=answer))
+    bundle = _bundle.add(four().bundle(), dict(HEAD, ok=True, data=answer), CHAIN_HALT.sources)
     added = bundle["observations"][-1]
     assert added["ok"] is isinstance(answer, dict)
-    assert _bundle.check(bundle)
+    assert _bundle.check(bundle, CHAIN_HALT)
 
 
 def test_a_huge_answer_becomes_an_observation() -> None:
-    head = {"source": "node_evidence", "host": "vh1", "look": 3, "at": at(300)}
     for answer in (deep(100), {"a": [[0] * 1000] * 1000}):
-        added = _bundle.add(four().bundle(), dict(head, ok=True, data=answer))["observations"][-1]
+        added = _bundle.add(four().bundle(), dict(HEAD, ok=True, data=answer), CHAIN_HALT.sources)["observations"][-1]
         assert added["ok"] is False
         assert added["error"]["kind"] == "malformed"
 
@@ -113,85 +122,29 @@ def test_a_huge_answer_becomes_an_observation() -> None:
 def test_one_observation_takes_the_place_of_the_same() -> None:
     bundle = four().bundle()
     newer = dict(bundle["observations"][0], ok=False, error={"kind": "late", "text": "no answer"})
-    added = _bundle.add(bundle, newer)
+    added = _bundle.add(bundle, newer, CHAIN_HALT.sources)
     assert len(added["observations"]) == len(bundle["observations"])
     assert added["observations"][-1] == newer
 
 
 def test_a_wrong_head_is_the_callers_mistake() -> None:
     with pytest.raises(_bundle.BadEvidence, match="not in the inventory"):
-        _bundle.add(
-            four().bundle(), {"source": "node_evidence", "host": "x", "look": 1, "at": at(0), "ok": True, "data": {}}
-        )
+        _bundle.add(four().bundle(), {**HEAD, "host": "x", "ok": True, "data": {}}, CHAIN_HALT.sources)
 
 
-def test_the_chain_is_the_one_most_hosts_name() -> None:
-    bundle = four().bundle()
-    for entry in bundle["observations"]:
-        if entry["host"] == "vh4":
-            entry["data"]["rpc"]["status"]["data"].update(chain_id="other-9", power=10**15)
-    assert _bundle.chain_id(bundle["observations"]) == "virtengine-1"
+def test_the_newest_look_and_who_answered_in_it() -> None:
+    bundle = four(["unreachable"]).bundle()
+    bundle = _bundle.add(bundle, {**HEAD, "host": "vh2", "ok": True, "data": {}}, CHAIN_HALT.sources)
+    bundle = _bundle.add(
+        bundle, {**HEAD, "source": "cometbft_info", "host": "http://x:1", "ok": True, "data": {}}, CHAIN_HALT.sources
+    )
+    assert _bundle.newest_look(bundle) == 3
+    assert _bundle.answered(bundle, CHAIN_HALT.sources) == ["vh2"]
+    assert _bundle.newest_look(_bundle.new(CHAIN_HALT, at(0), {})) == 0
 
 
-def test_the_genesis_file_names_the_chain_of_a_silent_node() -> None:
-    bundle = four(["stopped"] * 5).bundle()
-    assert _bundle.chain_id(bundle["observations"]) == "virtengine-1"
-    assert _bundle.chain_id([]) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("1971-01-01T00:00:00Z", 31536000.0),
-        ("2026-01-30T12:00:00.123456789Z", 1769774400.123456),
-        ("2026-01-30T14:00:00+02:00", 1769774400.0),
-        ("0001-01-01T00:00:00Z", None),
-        ("2026-01-30 12:00:00", None),
-        ("2026-02-30T12:00:00Z", None),
-        ("", None),
-        (None, None),
-        (1769774400, None),
-    ],
-)
-def test_times(text: t.Any, seconds: float | None) -> None:
-    assert _bundle.seconds(text) == (None if seconds is None else pytest.approx(seconds, abs=1e-5))
-
-
-def test_stamps() -> None:
-    assert _bundle.stamp(1769774400.9) == "2026-01-30T12:00:00Z"
-    for nothing in (None, float("nan"), float("inf"), -5.0, 1e30):
-        assert _bundle.stamp(nothing) is None
-
-
-@pytest.mark.parametrize("value", ["5", 5.0, True, None, 2**63, -(2**63) - 1, [5]])
-def test_no_integers(value: t.Any) -> None:
-    assert _bundle.integer(value) is None
-
-
-@given(st.text(), st.integers(min_value=0, max_value=400))
-def test_clean_text_is_one_short_printable_line(text: str, limit: int) -> None:
-    shown = _text.clean(text, limit)
-    assert len(shown) <= limit
-    assert not [sign for sign in shown if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
-    assert _text.clean(shown, limit) == shown
-    shown.encode("utf-8")
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ("plain", "plain"),
-        ("a\x1b[31mred\x07", "a [31mred"),
-        ("two\nlines\u2028three", "two lines three"),
-        ("\u202egnp.exe", "gnp.exe"),
-        ("{{ lookup('pipe', 'id') }}", "{{ lookup('pipe', 'id') }}"),
-        ("x" * 10, "xxxxx..."),
-        (5, "5"),
-        (True, "True"),
-        (None, ""),
-        ([1], ""),
-        (10**30, ""),
-    ],
-)
-def test_clean(value: t.Any, shown: str) -> None:
-    assert _text.clean(value, 8 if value == "x" * 10 else 100) == shown
+def test_an_incident_knows_its_own_sources_alone() -> None:
+    seen = {**HEAD, "ok": True, "data": {}}
+    bundle = _bundle.new(CHAIN_PROBE, at(0), {}, settings={"incident_reference_rpcs": ["http://x:1"]})
+    with pytest.raises(_bundle.BadEvidence, match="source is none of cometbft_info"):
+        _bundle.add(bundle, seen, CHAIN_PROBE.sources)

@@ -58,7 +58,7 @@ def check(cause: str, fleet: Fleet, answer: Answer, looks: int = 2) -> Data:
     kind, found = entry(verdict, cause)
     if isinstance(answer, Holds):
         assert kind == "causes", (kind, found)
-        shown = (found["role"], found["power"], " ".join(found["hosts"]))
+        shown = (found["role"], found["weight"], " ".join(found["hosts"]))
         assert shown == (answer.role, answer.power, answer.hosts), (shown, found["because"])
         assert answer.says in found["because"], found["because"]
     elif isinstance(answer, Refuted):

@@ -10,6 +10,7 @@ import typing as t
 from datetime import datetime
 from pathlib import Path
 
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import marks as _marks
 from ansible_collections.virtengine.incident.plugins.module_utils._host import journal as _journal
 
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import Fleet, Host, address, at, bad, four
@@ -86,7 +87,7 @@ def _shifted(marks: list[Data], seconds: float) -> list[Data]:
 
 def says(*names: str, seconds: float = 5, current: bool = True) -> list[Data]:
     """The marks that the collection makes of these lines (see ``LINES``), written by the present run or an earlier one."""
-    reader = _journal.Reader(RUN, None)
+    reader = _journal.Reader(_marks.NODE, RUN, None)
     for number, name in enumerate(reversed(names)):
         moment = int((START.timestamp() - number / 1000) * 1e6)
         entry = {
@@ -101,7 +102,7 @@ def says(*names: str, seconds: float = 5, current: bool = True) -> list[Data]:
 
 def journal(name: str, seconds: float = 5) -> list[Data]:
     """The marks of a recorded journal of a real node."""
-    reader = _journal.Reader(None, None)
+    reader = _journal.Reader(_marks.NODE, None, None)
     lines = (JOURNALS / f"journal-{name}.jsonl").read_bytes().splitlines()
     for line in sorted(lines, key=lambda raw: int(json.loads(raw)["__REALTIME_TIMESTAMP"]), reverse=True):
         reader.line(line)
@@ -185,7 +186,7 @@ def change(fleet: Fleet, names: str, *patches: Patch, marks: t.Sequence[Data] = 
 EVERY = "vh1 vh2 vh3 vh4"
 
 
-def ill(doing: str, *lines: str, patches: t.Sequence[Patch] = (), **changes: t.Any) -> Fleet:
+def blocked(doing: str, *lines: str, patches: t.Sequence[Patch] = (), **changes: t.Any) -> Fleet:
     """vh1 (40 of 100) does ``doing`` and its journal has these lines."""
     return change(four([doing], **changes), "vh1", *patches, marks=says(*lines) if lines else [])
 

@@ -21,8 +21,8 @@ from tests.unit.plugin_utils._incidents.chain_halt.causes.asking import (
 )
 from tests.unit.plugin_utils._incidents.chain_halt.causes.fleets import (
     EVERY,
+    blocked,
     change,
-    ill,
     journal,
     lost,
     part,
@@ -52,33 +52,33 @@ ROWS: Table = {
             ),
             Holds(ROOT, 20, "vh3", "Error in validation"),
         ),
-        ("it catches up", lambda: ill("mute", patches=[CATCHES_UP]), Refuted()),
-        ("it has caught up", lambda: ill("mute", "sync_app_hash"), Refuted()),
+        ("it catches up", lambda: blocked("mute", patches=[CATCHES_UP]), Refuted()),
+        ("it has caught up", lambda: blocked("mute", "sync_app_hash"), Refuted()),
         (
             "nobody sees",
-            lambda: ill("mute", "sync_app_hash", patches=[lost("rpc.status")]),
+            lambda: blocked("mute", "sync_app_hash", patches=[lost("rpc.status")]),
             Open("whether it catches up"),
         ),
     ],
     "application_panics": [
         (
             "lives",
-            lambda: ill("mute", "panic", patches=[stored]),
+            lambda: blocked("mute", "panic", patches=[stored]),
             Holds(ROOT, 40, "vh1", "block 208 is stored and not executed"),
         ),
-        ("loops", lambda: ill("crash_loop", "panic_loop"), Holds(ROOT, 40, "vh1", "panic: rig fault")),
+        ("loops", lambda: blocked("crash_loop", "panic_loop"), Holds(ROOT, 40, "vh1", "panic: rig fault")),
         (
             "the same on all",
             lambda: change(four(["mute"] * 4), EVERY, stored, marks=says("panic")),
             Holds(ROOT, 100, "vh1 vh2 vh3 vh4", "rig fault: panic in FinalizeBlock"),
         ),
-        ("a failure that stored nothing", lambda: ill("mute", "panic"), Refuted()),
+        ("a failure that stored nothing", lambda: blocked("mute", "panic"), Refuted()),
         (
             "a panic of the store",
             lambda: change(four(["crash_loop"]), "vh1", marks=journal("panic-state-db")),
             Refuted(),
         ),
-        ("no journal", lambda: ill("crash_loop", patches=[lost("journal")]), Open()),
+        ("no journal", lambda: blocked("crash_loop", patches=[lost("journal")]), Open()),
     ],
     "consensus_failure": [
         (
@@ -88,19 +88,23 @@ ROWS: Table = {
         ),
         (
             "the reason is known",
-            lambda: ill("mute", "disk_full"),
+            lambda: blocked("mute", "disk_full"),
             Holds(SYMPTOM, 40, "vh1", "the reason is known"),
         ),
-        ("a panic", lambda: ill("mute", "panic", patches=[stored]), Holds(SYMPTOM, 40, "vh1", "the reason is known")),
+        (
+            "a panic",
+            lambda: blocked("mute", "panic", patches=[stored]),
+            Holds(SYMPTOM, 40, "vh1", "the reason is known"),
+        ),
         (
             "a full node",
             lambda: four(["voting"] * 4 + ["dead_consensus"]),
             Holds(SYMPTOM, 0, "vh5", "no voting power is lost by that"),
         ),
         ("of an earlier run", lambda: change(four(["stopped"]), "vh1", marks=says("panic", current=False)), Refuted()),
-        ("stopped since", lambda: ill("stopped", "panic"), Refuted()),
-        ("the RPC is silent", lambda: ill("busy", "panic"), Open("whether vh1 still runs")),
-        ("no journal", lambda: ill("mute", patches=[lost("journal")]), Open("the journal of vh1 (40)")),
+        ("stopped since", lambda: blocked("stopped", "panic"), Refuted()),
+        ("the RPC is silent", lambda: blocked("busy", "panic"), Open("whether vh1 still runs")),
+        ("no journal", lambda: blocked("mute", patches=[lost("journal")]), Open("the journal of vh1 (40)")),
     ],
     "block_not_executed": [
         (
@@ -110,7 +114,7 @@ ROWS: Table = {
         ),
         (
             "the reason is known",
-            lambda: ill("mute", "halt_height", patches=[stored]),
+            lambda: blocked("mute", "halt_height", patches=[stored]),
             Holds(SYMPTOM, 40, "vh1", "known"),
         ),
         (
@@ -154,11 +158,11 @@ ROWS: Table = {
         ("late, and it votes", lambda: change(four(["stopped"]), "vh2", HANGS), Open("vh2, voting")),
     ],
     "node_dead_for_reason": [
-        ("handshake", lambda: ill("failed", "handshake"), Holds(ROOT, 40, "vh1", "handshake failed: ")),
-        ("open files", lambda: ill("mute", "files"), Holds(ROOT, 40, "vh1", "too many open files")),
+        ("handshake", lambda: blocked("failed", "handshake"), Holds(ROOT, 40, "vh1", "handshake failed: ")),
+        ("open files", lambda: blocked("mute", "files"), Holds(ROOT, 40, "vh1", "too many open files")),
         (
             "conflicting",
-            lambda: ill("mute", "conflicting"),
+            lambda: blocked("mute", "conflicting"),
             Holds(ROOT, 40, "vh1", "did you unsafe_reset a validator?"),
         ),
         (
@@ -166,7 +170,7 @@ ROWS: Table = {
             lambda: change(four(["crash_loop"]), "vh1", marks=journal("panic-state-db")),
             Holds(ROOT, 40, "vh1", "StoreBlockHeight (287)"),
         ),
-        ("a reason with a cause of its own", lambda: ill("mute", "disk_full"), Refuted()),
+        ("a reason with a cause of its own", lambda: blocked("mute", "disk_full"), Refuted()),
         (
             "what healthy nodes write as well",
             lambda: change(four(["stopped"]), "vh2", marks=says("app_hash_prevote")),
@@ -174,7 +178,7 @@ ROWS: Table = {
         ),
         ("evidence of somebody else", lambda: change(four(["stopped"]), "vh2", marks=says("double_sign")), Refuted()),
         ("it votes", lambda: change(four(["stopped"]), "vh2", marks=says("conflicting")), Open("vh2, voting")),
-        ("no journal", lambda: ill("failed", patches=[lost("journal")]), Open()),
+        ("no journal", lambda: blocked("failed", patches=[lost("journal")]), Open()),
     ],
 }
 

@@ -24,8 +24,8 @@ from tests.unit.plugin_utils._incidents.chain_halt.causes.fleets import (
     Patch,
     all_of,
     app,
+    blocked,
     change,
-    ill,
     journal,
     lost,
     part,
@@ -114,7 +114,7 @@ ROWS: list[tuple[str, Make, Answer]] = [
     ),
     (
         "its own journal, and it is the third that is missing",
-        lambda: ill("mute", "app_hash"),
+        lambda: blocked("mute", "app_hash"),
         Holds(ROOT, 40, "vh1", "+2/3 prevoted for an invalid block"),
     ),
     (
@@ -161,7 +161,7 @@ ROWS: list[tuple[str, Make, Answer]] = [
     ),
     (
         "one journal cannot be read",
-        lambda: ill("stopped", patches=[lost("journal")]),
+        lambda: blocked("stopped", patches=[lost("journal")]),
         Open("the application hash of vh1 (40)"),
     ),
 ]

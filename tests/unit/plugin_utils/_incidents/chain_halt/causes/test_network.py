@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 
 from tests.unit.plugin_utils._incidents.chain_halt.causes.asking import (
     ROOT,
@@ -58,7 +58,7 @@ def dials(result: str) -> Patch:
 
 def clock(seconds: float) -> Patch:
     def patch(data: Data, look: int) -> None:
-        data["clock"]["now"] = bundle.stamp((bundle.seconds(data["clock"]["now"]) or 0.0) + seconds)
+        data["clock"]["now"] = values.stamp((values.seconds(data["clock"]["now"]) or 0.0) + seconds)
 
     return patch
 

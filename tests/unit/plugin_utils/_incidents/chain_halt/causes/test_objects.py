@@ -32,7 +32,7 @@ def test_it_can_be_listed_and_checked_by_hand(cause: Cause) -> None:
     assert 1 <= len(cause.by_hand) <= 3
     assert re.match(r"^\d+\. [A-Z]", cause.runbook_step)
     assert cause.severity in (None, "SEV-1", "SEV-2", "SEV-3", "SEV-4")
-    assert cause.predicate is not None or cause.strikes is not None
+    assert cause.predicate is not None or cause.detect is not None
 
 
 @each

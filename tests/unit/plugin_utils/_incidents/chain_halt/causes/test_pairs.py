@@ -117,7 +117,7 @@ def test_both_are_named_roots_first_by_power(make: Make, roots: list[str]) -> No
     assert verdict["status"] == "incident"
     roles = [cause["role"] for cause in verdict["causes"]]
     assert roles == sorted(roles), "roots first"
-    assert [f"{cause['id']} {cause['power']}" for cause in verdict["causes"] if cause["role"] == "root"] == roots
+    assert [f"{cause['id']} {cause['weight']}" for cause in verdict["causes"] if cause["role"] == "root"] == roots
     assert "cannot_tell" not in {cause["id"] for cause in verdict["causes"]}
 
 

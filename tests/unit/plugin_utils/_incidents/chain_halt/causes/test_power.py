@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict as _halt_verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 from tests.unit.plugin_utils._incidents.chain_halt.causes.asking import (
@@ -181,7 +182,7 @@ def test_a_module_that_failed_says_nothing_about_its_host() -> None:
     for observed in bundle["observations"]:
         if not observed["ok"]:
             observed["error"] = bad("failed")["error"]
-    verdict = _halt_verdict.assess(_bundle.check(bundle))
+    verdict = _halt_verdict.assess(_bundle.check(bundle, CHAIN_HALT))
     assert entry(verdict, "hosts_unreachable")[0] == "cannot_tell"
     assert held(verdict) == {"cannot_tell": "root"}
 
@@ -204,7 +205,7 @@ def beyond(urls: t.Sequence[str], signers: t.Sequence[str] = ("vh1", "vh2", "oth
         data["status"]["data"].update(height=height, block_time=seen, block_hash="EE" * 32)
         data["consensus"]["data"].update(height=height + 1, rounds=[])
         data["commits"] = ok({"commits": [{**commit, "absent": []}]})
-    return _bundle.check(bundle)
+    return _bundle.check(bundle, CHAIN_HALT)
 
 
 def test_two_references_that_move_hand_over_to_node_out_of_sync() -> None:

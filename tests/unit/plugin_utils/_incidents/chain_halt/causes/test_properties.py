@@ -10,7 +10,9 @@ import typing as t
 
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict as _halt_verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -53,8 +55,8 @@ FAILED = {"ok": False, "error": {"kind": "failed", "text": "lost"}}
 
 def skewed(seconds: float) -> Patch:
     def patch(data: Data, look: int) -> None:
-        now = _bundle.seconds(data["clock"]["now"]) or 0.0
-        data["clock"]["now"] = _bundle.stamp(now + seconds)
+        now = values.seconds(data["clock"]["now"]) or 0.0
+        data["clock"]["now"] = values.stamp(now + seconds)
 
     return patch
 
@@ -135,14 +137,14 @@ def without(bundle: Data, losses: t.Iterable[tuple[int, str]], gone: bool) -> Da
 @ENOUGH
 @given(stricken(), st.data())
 def test_what_was_refuted_never_holds_with_less_evidence(fleet: Fleet, data: st.DataObject) -> None:
-    bundle = _bundle.check(fleet.bundle())
+    bundle = _bundle.check(fleet.bundle(), CHAIN_HALT)
     count = len(bundle["observations"])
     if not count:
         return
     pairs = st.tuples(st.integers(0, count - 1), st.sampled_from(LOSABLE))
     losses = data.draw(st.lists(pairs, min_size=1, max_size=8))
     before = _halt_verdict.assess(bundle)
-    after = _halt_verdict.assess(_bundle.check(without(bundle, losses, data.draw(st.booleans()))))
+    after = _halt_verdict.assess(_bundle.check(without(bundle, losses, data.draw(st.booleans())), CHAIN_HALT))
     risen = set(held(after)) - set(held(before)) - {"cannot_tell"}
     assert not risen & ids(before, "refuted")
     assert after["status"] != "healthy" or before["status"] == "healthy"
@@ -151,7 +153,7 @@ def test_what_was_refuted_never_holds_with_less_evidence(fleet: Fleet, data: st.
 @ENOUGH
 @given(stricken(), st.integers(1, 2))
 def test_every_observation_is_one_printable_line(fleet: Fleet, looks: int) -> None:
-    verdict = _halt_verdict.assess(_bundle.check(fleet.bundle(looks)))
+    verdict = _halt_verdict.assess(_bundle.check(fleet.bundle(looks), CHAIN_HALT))
     said = [
         found.get("because", found.get("missing"))
         for kind in ("causes", "refuted", "cannot_tell")

@@ -123,7 +123,7 @@ ROWS: Table = {
     ],
     "proposer_silent": [
         (
-            "rounds are lost while one is away",
+            "rounds are lost while one is missing",
             lambda: change(four(["voting"] * 3 + ["stopped"], moving=True), ALL, rounds(0, 1, 1)),
             Holds(SYMPTOM, 0, "vh4", "of the newest 3 blocks 2 needed another round: 212 (round 1), 211 (round 1)"),
         ),
@@ -132,7 +132,7 @@ ROWS: Table = {
             lambda: change(four(moving=True, others=[Other("other", 9, vote=False, signs=False)]), ALL, rounds(2)),
             Holds(SYMPTOM, 0, "", "(9)"),
         ),
-        ("nobody is away", lambda: change(four(moving=True), ALL, rounds(1)), Refuted("no validator is away")),
+        ("nobody is missing", lambda: change(four(moving=True), ALL, rounds(1)), Refuted("no validator is missing")),
         ("one round each", lambda: four(["voting"] * 3 + ["stopped"], moving=True), Refuted("needed one round")),
         ("a halt", lambda: four(["stopped"]), Refuted("the chain stands")),
         ("young", lambda: four(halted_s=5), Open("whether blocks come")),

@@ -20,7 +20,15 @@ from tests.unit.plugin_utils._incidents.chain_halt.causes.asking import (
     check,
     table,
 )
-from tests.unit.plugin_utils._incidents.chain_halt.causes.fleets import Patch, change, ill, lost, part, says, setting
+from tests.unit.plugin_utils._incidents.chain_halt.causes.fleets import (
+    Patch,
+    blocked,
+    change,
+    lost,
+    part,
+    says,
+    setting,
+)
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.asking import assess, held
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import Fleet, Host, four
 
@@ -45,30 +53,34 @@ def with_copy(doing: str, *patches: Patch, of: str = "vh1", **changes: t.Any) ->
 
 ROWS: Table = {
     "signing_state_missing": [
-        ("said", lambda: ill("failed", "state_missing"), Holds(ROOT, 40, "vh1", "no such file or directory")),
-        ("empty", lambda: ill("failed", "state_empty"), Holds(ROOT, 40, "vh1", "cannot decode empty bytes")),
-        ("stopped before", lambda: ill("stopped", patches=[absent()]), Holds(ROOT, 40, "vh1", "cannot be read")),
-        ("not JSON", lambda: ill("stopped", patches=[absent("malformed")]), Holds(ROOT, 40, "vh1", "cannot be read")),
-        ("the signer has it", lambda: ill("stopped", patches=[absent(), REMOTE]), Refuted()),
-        ("no rights", lambda: ill("stopped", patches=[absent("privilege")]), Refuted()),
-        ("there", lambda: ill("stopped"), Refuted()),
-        ("not seen", lambda: ill("stopped", patches=[lost("signer")]), Open("its signing state cannot be seen")),
+        ("said", lambda: blocked("failed", "state_missing"), Holds(ROOT, 40, "vh1", "no such file or directory")),
+        ("empty", lambda: blocked("failed", "state_empty"), Holds(ROOT, 40, "vh1", "cannot decode empty bytes")),
+        ("stopped before", lambda: blocked("stopped", patches=[absent()]), Holds(ROOT, 40, "vh1", "cannot be read")),
+        (
+            "not JSON",
+            lambda: blocked("stopped", patches=[absent("malformed")]),
+            Holds(ROOT, 40, "vh1", "cannot be read"),
+        ),
+        ("the signer has it", lambda: blocked("stopped", patches=[absent(), REMOTE]), Refuted()),
+        ("no rights", lambda: blocked("stopped", patches=[absent("privilege")]), Refuted()),
+        ("there", lambda: blocked("stopped"), Refuted()),
+        ("not seen", lambda: blocked("stopped", patches=[lost("signer")]), Open("its signing state cannot be seen")),
     ],
     "signing_state_ahead": [
         (
             "lives, never signs",
-            lambda: ill("mute", "height_regression", patches=[state(100033)]),
+            lambda: blocked("mute", "height_regression", patches=[state(100033)]),
             Holds(ROOT, 40, "vh1", "of height 100033, the chain is at 208"),
         ),
-        ("stopped", lambda: ill("stopped", patches=[state(100033)]), Holds(ROOT, 40, "vh1", "of height 100033")),
-        ("for the block that is due", lambda: ill("stopped", patches=[state(209)]), Refuted()),
-        ("two ahead", lambda: ill("stopped", patches=[state(210)]), Refuted()),
+        ("stopped", lambda: blocked("stopped", patches=[state(100033)]), Holds(ROOT, 40, "vh1", "of height 100033")),
+        ("for the block that is due", lambda: blocked("stopped", patches=[state(209)]), Refuted()),
+        ("two ahead", lambda: blocked("stopped", patches=[state(210)]), Refuted()),
         (
             "the signer's counts",
-            lambda: ill("stopped", patches=[state(100033), part("signer", remote=True)]),
+            lambda: blocked("stopped", patches=[state(100033), part("signer", remote=True)]),
             Refuted(),
         ),
-        ("not seen", lambda: ill("mute", patches=[lost("signer")]), Open("its signing state cannot be seen")),
+        ("not seen", lambda: blocked("mute", patches=[lost("signer")]), Open("its signing state cannot be seen")),
         (
             "only one that may be behind answers",
             lambda: change(four(["stopped"] * 4), "vh5", behind=90),
@@ -88,13 +100,13 @@ ROWS: Table = {
         ),
         ("of its last vote", lambda: change(four(["stopped"]), "vh1", state(209, 0, 2), vote=True), Refuted()),
         ("it runs: its file is older than its votes", lambda: change(four(["stopped"]), "vh2", state(200)), Refuted()),
-        ("not seen", lambda: ill("stopped", patches=[lost("signer")]), Open("its signing state cannot be seen")),
+        ("not seen", lambda: blocked("stopped", patches=[lost("signer")]), Open("its signing state cannot be seen")),
         ("no host", lambda: four(["unreachable"]), Open("vh1 (40)")),
     ],
     "remote_signer": [
         (
             "away",
-            lambda: ill("mute", "signer", patches=[setting(priv_validator_laddr="tcp://0.0.0.0:26659"), REMOTE]),
+            lambda: blocked("mute", "signer", patches=[setting(priv_validator_laddr="tcp://0.0.0.0:26659"), REMOTE]),
             Holds(ROOT, 40, "vh1", "priv_validator_laddr is tcp://0.0.0.0:26659: ERR SignerListener: Ping timeout"),
         ),
         (
@@ -103,8 +115,8 @@ ROWS: Table = {
             Open("vh1"),
         ),
         ("it votes", lambda: change(four(["stopped"]), "vh2", marks=says("signer")), Open("vh2, voting")),
-        ("a file", lambda: ill("mute"), Refuted()),
-        ("no journal", lambda: ill("mute", patches=[lost("journal")]), Open()),
+        ("a file", lambda: blocked("mute"), Refuted()),
+        ("no journal", lambda: blocked("mute", patches=[lost("journal")]), Open()),
     ],
     "key_on_two_hosts": [
         (

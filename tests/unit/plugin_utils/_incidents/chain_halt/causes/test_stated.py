@@ -21,8 +21,8 @@ from tests.unit.plugin_utils._incidents.chain_halt.causes.asking import (
 )
 from tests.unit.plugin_utils._incidents.chain_halt.causes.fleets import (
     EVERY,
+    blocked,
     change,
-    ill,
     journal,
     lost,
     part,
@@ -46,15 +46,19 @@ def on_another_chain(data: Data, look: int) -> None:
 
 ROWS: Table = {
     "upgrade_needed": [
-        ("lives", lambda: ill("mute", "upgrade", patches=[stored]), Holds(ROOT, 40, "vh1", "v2 is due at height 208")),
+        (
+            "lives",
+            lambda: blocked("mute", "upgrade", patches=[stored]),
+            Holds(ROOT, 40, "vh1", "v2 is due at height 208"),
+        ),
         (
             "loops",
-            lambda: ill("crash_loop", "replay_upgrade"),
+            lambda: blocked("crash_loop", "replay_upgrade"),
             Holds(ROOT, 40, "vh1", "upgrade v2 is due at height 208"),
         ),
         (
             "no binary",
-            lambda: ill("mute", "upgrade", patches=[PLAN]),
+            lambda: blocked("mute", "upgrade", patches=[PLAN]),
             Holds(ROOT, 40, "vh1", "its binary is not there"),
         ),
         (
@@ -77,38 +81,42 @@ ROWS: Table = {
             lambda: change(four(["stopped"]), "vh1", marks=says("upgrade", current=False)),
             Refuted("none of our hosts that take no part shows it"),
         ),
-        ("the file alone is history", lambda: ill("stopped", patches=[PLAN]), Refuted()),
-        ("no journal", lambda: ill("stopped", patches=[lost("journal")]), Open("the journal and evidence of vh1 (40)")),
+        ("the file alone is history", lambda: blocked("stopped", patches=[PLAN]), Refuted()),
+        (
+            "no journal",
+            lambda: blocked("stopped", patches=[lost("journal")]),
+            Open("the journal and evidence of vh1 (40)"),
+        ),
         ("no host", lambda: four(["unreachable"] * 4), Open()),
     ],
     "wrong_binary": [
-        ("too old", lambda: ill("mute", "old_binary"), Holds(ROOT, 40, "vh1", "older than the chain's state")),
+        ("too old", lambda: blocked("mute", "old_binary"), Holds(ROOT, 40, "vh1", "older than the chain's state")),
         (
             "too new",
-            lambda: ill("crash_loop", "new_binary"),
+            lambda: blocked("crash_loop", "new_binary"),
             Holds(ROOT, 40, "vh1", "newer than the upgrade that is due"),
         ),
-        ("an upgrade is due", lambda: ill("mute", "upgrade"), Refuted()),
-        ("no journal", lambda: ill("crash_loop", patches=[lost("journal")]), Open("vh1 (40)")),
+        ("an upgrade is due", lambda: blocked("mute", "upgrade"), Refuted()),
+        ("no journal", lambda: blocked("crash_loop", patches=[lost("journal")]), Open("vh1 (40)")),
     ],
     "halt_height": [
         (
             "set in app.toml",
-            lambda: ill("mute", "halt_height", patches=[stored, setting(halt_height=208)]),
+            lambda: blocked("mute", "halt_height", patches=[stored, setting(halt_height=208)]),
             Holds(ROOT, 40, "vh1", "halt-height is 208 (config.toml)"),
         ),
         (
             "a time",
-            lambda: ill("mute", "halt_height", patches=[setting(halt_time=1769774400)]),
+            lambda: blocked("mute", "halt_height", patches=[setting(halt_time=1769774400)]),
             Holds(ROOT, 40, "vh1", "halt-time is 2026-01-30T12:00:00Z"),
         ),
         (
             "taken out since",
-            lambda: ill("mute", "halt_height"),
+            lambda: blocked("mute", "halt_height"),
             Holds(ROOT, 40, "vh1", "configuration no longer names"),
         ),
-        ("loops", lambda: ill("crash_loop", "replay_halt"), Holds(ROOT, 40, "vh1", "halt height")),
-        ("stopped by somebody", lambda: ill("stopped", "replay_halt"), Holds(ROOT, 40, "vh1", "halt height")),
+        ("loops", lambda: blocked("crash_loop", "replay_halt"), Holds(ROOT, 40, "vh1", "halt height")),
+        ("stopped by somebody", lambda: blocked("stopped", "replay_halt"), Holds(ROOT, 40, "vh1", "halt height")),
         (
             "a real journal",
             lambda: change(four(["mute"]), "vh1", stored, setting(halt_height=248), marks=journal("halt-height")),
@@ -116,16 +124,16 @@ ROWS: Table = {
         ),
         (
             "blocks come",
-            lambda: ill("mute", "halt_height", moving=True),
+            lambda: blocked("mute", "halt_height", moving=True),
             Holds(ROOT, 40, "vh1", "40 of 100 power is lost, and blocks still come"),
         ),
-        ("set, and not reached", lambda: ill("stopped", patches=[setting(halt_height=400)]), Refuted()),
-        ("no journal", lambda: ill("stopped", patches=[lost("journal")]), Open()),
+        ("set, and not reached", lambda: blocked("stopped", patches=[setting(halt_height=400)]), Refuted()),
+        ("no journal", lambda: blocked("stopped", patches=[lost("journal")]), Open()),
     ],
     "double_sign_check": [
         (
             "refused",
-            lambda: ill("crash_loop", "same_key", patches=[setting(double_sign_check_height=10)]),
+            lambda: blocked("crash_loop", "same_key", patches=[setting(double_sign_check_height=10)]),
             Holds(ROOT, 40, "vh1", "double_sign_check_height is 10"),
         ),
         (
@@ -133,8 +141,8 @@ ROWS: Table = {
             lambda: change(four(["crash_loop"]), "vh1", marks=journal("dsch-refusal")),
             Holds(ROOT, 40, "vh1", "found signature from the same key"),
         ),
-        ("set, and not met", lambda: ill("stopped", patches=[setting(double_sign_check_height=10)]), Refuted()),
-        ("no journal", lambda: ill("failed", patches=[lost("journal")]), Open()),
+        ("set, and not met", lambda: blocked("stopped", patches=[setting(double_sign_check_height=10)]), Refuted()),
+        ("no journal", lambda: blocked("failed", patches=[lost("journal")]), Open()),
     ],
     "other_genesis": [
         (
@@ -158,7 +166,7 @@ ROWS: Table = {
             lambda: change(four(["stopped", "stopped", "voting", "voting", "unreachable"]), "vh1 vh2", ELSEWHERE),
             Open("others have another"),
         ),
-        ("not seen", lambda: ill("stopped", patches=[lost("genesis")]), Open("its genesis file cannot be seen")),
+        ("not seen", lambda: blocked("stopped", patches=[lost("genesis")]), Open("its genesis file cannot be seen")),
         (
             "it votes on another chain's state, and rounds rise",
             lambda: change(four(round=3, grow=2, halted_s=400), "vh1", on_another_chain),
@@ -178,22 +186,22 @@ ROWS: Table = {
     "genesis_in_future": [
         (
             "sleeps",
-            lambda: ill("busy", "genesis", patches=[LATER]),
+            lambda: blocked("busy", "genesis", patches=[LATER]),
             Holds(ROOT, 40, "vh1", "s from now: it sleeps until then"),
         ),
         (
             "and its file is another",
-            lambda: ill("busy", patches=[LATER, ELSEWHERE]),
+            lambda: blocked("busy", patches=[LATER, ELSEWHERE]),
             Holds(ROOT, 40, "vh1", "sleeps until"),
         ),
-        ("nothing said", lambda: ill("busy", patches=[LATER]), Holds(ROOT, 40, "vh1", "2026-01-30T13:06:40Z")),
-        ("it is past", lambda: ill("busy", "genesis"), Refuted()),
+        ("nothing said", lambda: blocked("busy", patches=[LATER]), Holds(ROOT, 40, "vh1", "2026-01-30T13:06:40Z")),
+        ("it is past", lambda: blocked("busy", "genesis"), Refuted()),
         (
             "nobody sees when",
-            lambda: ill("busy", "genesis", patches=[lost("genesis")]),
+            lambda: blocked("busy", "genesis", patches=[lost("genesis")]),
             Open("slept until the genesis time"),
         ),
-        ("it answers", lambda: ill("mute", patches=[LATER]), Open("but it answers")),
+        ("it answers", lambda: blocked("mute", patches=[LATER]), Open("but it answers")),
     ],
 }
 
@@ -204,7 +212,7 @@ def test_told(cause: str, make: Make, answer: Answer) -> None:
 
 
 def test_what_a_halt_height_justifies_waits_for_a_person() -> None:
-    verdict = check("halt_height", ill("mute", "halt_height"), Holds(ROOT, 40, "vh1", ""))
+    verdict = check("halt_height", blocked("mute", "halt_height"), Holds(ROOT, 40, "vh1", ""))
     cause = verdict["causes"][0]
     assert cause["justifies"] == ["stop_node", "clear_halt_height", "start_node"]
     assert any("coordinated" in line for line in [cause["decide"], *verdict["next"]]) or "agreed" in cause["decide"]

@@ -1,13 +1,17 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bundles of a small fleet: what each host does is told in a word, the evidence is made from it."""
+"""Bundles of a small fleet, and the plan of one: what each host does is told in a word, the evidence is made from it."""
 
 from __future__ import annotations
 
 import copy
 import typing as t
 from dataclasses import dataclass, field
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as _plan
 
 from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
 
@@ -153,7 +157,7 @@ def bundle(net: Net, looks: tuple[int, ...] = (1, 2)) -> dict[str, t.Any]:
     """The bundle of ``looks``, six seconds apart."""
     inventory = {
         name: {
-            "address": address(host.declared) if host.declared else None,
+            "declared": {"incident_validator_address": address(host.declared)} if host.declared else {},
             "target": host.target,
             "observed": True,
             "groups": ["validators"],
@@ -171,9 +175,10 @@ def bundle(net: Net, looks: tuple[int, ...] = (1, 2)) -> dict[str, t.Any]:
     return {
         "schema": "virtengine.incident.evidence/1",
         "incident": "chain_halt",
-        "chain_id": net.chain,
         "taken_at": _clock(13),
         "min_seconds_between_looks": 5,
+        "settings": {},
+        "not_looked_at": [],
         "inventory": inventory,
         "observations": observations,
     }
@@ -185,7 +190,7 @@ def cause(name: str, hosts: list[str], justifies: list[str], forbids: list[str])
         "role": "root",
         "statement": name,
         "because": name,
-        "power": 0,
+        "weight": 0,
         "hosts": hosts,
         "runbook_step": "1",
         "severity": "SEV-1",
@@ -201,13 +206,31 @@ def verdict(net: Net, status: str = "incident", confirmed: bool = True, **change
     """A verdict as the path hands it on; its causes name every host that is down or frozen."""
     down = [name for name, host in net.hosts.items() if host.doing in ("stopped", "frozen", "crashed")]
     made = {
-        "schema": "virtengine.incident.verdict/1",
-        "incident": "chain_halt",
+        "subject": f"chain {net.chain}",
         "status": status,
         "confirmed": confirmed,
         "causes": [cause("processes_down", down, ["start_node", "thaw_node", "relax_double_sign_check"], [])],
-        "chain_id": net.chain,
-        "height": net.height,
-        "last_block_hash": net.block_hash,
+        "details": {"height": net.height},
     }
     return {**made, **changes}
+
+
+def checked(evidence: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A bundle that the path accepts."""
+    return _bundle.check(evidence, CHAIN_HALT)
+
+
+def finished(
+    evidence: dict[str, t.Any],
+    judged: dict[str, t.Any],
+    reason: str | None = None,
+    used: t.Collection[str] = (),
+) -> dict[str, t.Any]:
+    """The plan as the path makes it of the incident's draft."""
+    draft = CHAIN_HALT.plan(evidence, judged, reason)
+    return _plan.finish(CHAIN_HALT, judged, draft, "2026-01-30T12:11:00Z", used)
+
+
+def check_step(evidence: dict[str, t.Any], made: dict[str, t.Any], step: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the check just before a step says."""
+    return CHAIN_HALT.check_step(evidence, made, step)

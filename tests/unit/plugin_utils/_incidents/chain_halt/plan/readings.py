@@ -9,6 +9,7 @@ import copy
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Problem, evidence_of
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
     Node,
@@ -16,7 +17,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading
     ValidatorRow,
     Vote,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import Guard
 
 CHAIN = "virtengine-1"
 HEIGHT = 100
@@ -28,7 +30,7 @@ STOPPED = "2026-01-30T12:00:00Z"
 
 
 def moment(text: str) -> float:
-    found = bundle.seconds(text)
+    found = seconds(text)
     if found is None:
         raise ValueError(text)
     return found
@@ -156,7 +158,7 @@ def reading(nodes: list[Node], rows: list[ValidatorRow] | None = None, **changes
     total = sum(one.power for one in rows)
     voting = sum(one.power for one in rows if one.state == "voting")
     fields: dict[str, t.Any] = {
-        "bundle": {},
+        "bundle": {"settings": {}},
         "chain_id": CHAIN,
         "height": HEIGHT,
         "last_block_hash": "D" * 64,
@@ -200,6 +202,17 @@ def reading(nodes: list[Node], rows: list[ValidatorRow] | None = None, **changes
     }
     fields.update(changes)
     return Reading(**fields)
+
+
+def case(seen: Reading, one: Node, stands_at: int | None = HEIGHT, **changes: t.Any) -> Case:
+    """What guards are asked about."""
+    if one.data is None:
+        raise ValueError(f"{one.host} shows nothing")
+    return Case(seen, one, one.data, stands_at, **changes)
+
+
+def states(found: t.Iterable[Guard]) -> dict[str, str]:
+    return {guard.name: guard.state for guard in found}
 
 
 def vote(height: int = HEIGHT, round_: int = 0, step: int = 3, at: str | None = "2026-01-30T11:59:59Z") -> Vote:

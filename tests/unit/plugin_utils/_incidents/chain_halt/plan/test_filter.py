@@ -12,7 +12,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.virtengine.incident.plugins.filter.plan import FilterModule
 
 from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import Host, bundle
-from tests.unit.plugin_utils._incidents.chain_halt.plan.test_halt_plan import small
+from tests.unit.plugin_utils._incidents.chain_halt.plan.test_plan import small
 
 PLAN = FilterModule().filters()["plan"]
 
@@ -20,7 +20,7 @@ PLAN = FilterModule().filters()["plan"]
 def test_a_bundle_becomes_its_plan() -> None:
     net = small()
     net.theirs["d"] = (10, True)
-    assert [step["host"] for step in PLAN(bundle(net))["steps"]] == ["v2", "v3"]
+    assert [step["hosts"][0] for step in PLAN(bundle(net))["steps"]] == ["v2", "v3"]
 
 
 def test_break_glass_is_handed_on_and_blank_is_none() -> None:

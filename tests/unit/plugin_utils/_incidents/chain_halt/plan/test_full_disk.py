@@ -8,20 +8,32 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
 
 from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
+from tests.unit.plugin_utils._incidents.chain_halt.plan.blocked import (
+    WRITE,
+    act,
+    check,
+    full,
+    full_net,
+    make,
+    of,
+    old_logs,
+)
 from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import Host, Net
-from tests.unit.plugin_utils._incidents.chain_halt.plan.ill import WRITE, act, check, full, full_net, make, of, old_logs
-from tests.unit.plugin_utils._incidents.chain_halt.plan.test_halt_plan import held, steps
+from tests.unit.plugin_utils._incidents.chain_halt.plan.test_plan import held, steps
 from tests.unit.plugin_utils._incidents.chain_halt.plan.test_steps import moved
 
 
 def test_old_logs_are_compressed_while_the_node_is_down() -> None:
     made = make(full_net(), None)
-    assert steps(made) == of("v2", "v3", cure="free_space")
+    assert steps(made) == of("v2", "v3", change="free_space")
     freeing = made["steps"][1]
     assert "4096 bytes are free" in freeing["why"] and "6 old log files of 400 MB" in freeing["why"]
-    assert "gzip -d -S" in freeing["undo"] and "RUN" not in freeing["undo"] and "expected" not in freeing
+    assert "-name '*.incident-*.gz' -exec gzip -dN {} +" in freeing["undo"]
+    assert "{digest}" not in freeing["undo"] and "expected" not in freeing["parameters"]
+    assert kept_name("syslog.1", made["digest"])
     assert made["decision"] is None
 
 
@@ -29,10 +41,16 @@ def test_old_logs_are_compressed_while_the_node_is_down() -> None:
     ("raw", "word"),
     [
         ({"old_logs": old_logs(190_000_000)}, "would not free 100 MB"),
+        ({"old_logs": old_logs(fitting=190_000_000)}, "room to compress 190 MB of them: that would not free 100 MB"),
+        (
+            {"disk": {"free_bytes": 0}, "old_logs": old_logs(fitting=0)},
+            "come to 400 MB (6 files), and there is room to",
+        ),
         ({"old_logs": old_logs(0, 0)}, "(0 files)"),
         ({"old_logs": r.error("privilege", "may not look into /var/log")}, "may not look into /var/log"),
         ({"old_logs": None}, "missing"),
-        ({"old_logs": r.ok({"files": "6", "bytes": 400_000_000})}, "not known"),
+        ({"old_logs": r.ok({"files": "6", "bytes": 400_000_000, "compressible_bytes": 400_000_000})}, "not known"),
+        ({"old_logs": r.ok({"files": 6, "bytes": 400_000_000})}, "not known"),
         ({"disk": {"free_bytes": 4096, "read_only": True}}, "read-only"),
         ({"disk": {"free_bytes": 400_000_000, "inodes": 1000, "inodes_free": 0}}, "no free inodes"),
         ({"disk": {"free_bytes": 4096, "inodes": 1000, "inodes_free": 0}}, "inodes"),
@@ -42,7 +60,7 @@ def test_what_frees_too_little_or_is_not_seen_is_a_persons(raw: dict[str, t.Any]
     net = full_net(v2=full(30, "b", **raw))
     for reason in (None, "I know better"):
         made = make(net, None, reason)
-        assert not [step for step in made["steps"] if step["host"] == "v2"]
+        assert not [step for step in made["steps"] if step["hosts"][0] == "v2"]
         assert word in held(made)["v2"]["why"] and not held(made)["v2"]["break_glass"]
 
 
@@ -70,7 +88,7 @@ def test_a_start_waits_for_room_that_is_seen() -> None:
 def test_the_reasons_beside_the_full_disk_still_count() -> None:
     marks = [r.mark("no_space", WRITE), r.mark("database_damaged", "leveldb: manifest corrupted"), r.mark("exited")]
     made = make(full_net(v2=full(30, "b", journal={"marks": marks}, running=False)), None, "I know better")
-    assert not [step for step in made["steps"] if step["host"] == "v2"]
+    assert not [step for step in made["steps"] if step["hosts"][0] == "v2"]
     assert "database damaged" in held(made)["v2"]["why"]
 
 
@@ -83,10 +101,10 @@ def test_a_node_that_lives_on_a_full_disk_is_stopped_only_where_no_vote_of_it_is
     net.signed["b"] = 5
     net.hosts["v2"].raw["unit"] = {"started_at": "2026-01-01T00:00:00Z"}
     made = make(net, None)
-    assert steps(made)[:3] == of("v2", cure="free_space")
+    assert steps(made)[:3] == of("v2", change="free_space")
     assert check(net, made, made["steps"][0])["ok"]
     net.hosts["v2"].doing = "voting"
-    assert not [step for step in make(net, None)["steps"] if step["host"] == "v2"]
+    assert not [step for step in make(net, None)["steps"] if step["hosts"][0] == "v2"]
 
 
 @pytest.mark.parametrize(
@@ -102,12 +120,12 @@ def test_a_node_that_lives_on_a_full_disk_is_stopped_only_where_no_vote_of_it_is
 def test_a_line_about_another_disk_or_another_time_is_no_reason(
     text: str, at: str | None, acts: bool, running: bool
 ) -> None:
-    """Nobody is stopped for it, and where the node is down it is not taken for cured."""
+    """Nobody is stopped for it, and where the node is down it is not taken for remedied."""
     marks = [dict(r.mark("no_space", text), last_at=at), r.mark("exited")]
     host = full(30, "b", running, disk={"free_bytes": 9_000_000_000}, journal={"marks": marks})
     made = make(full_net(v2=host), None, "I know better")
     old = at is not None and at < "2026-01-30" and not running
-    assert bool([step for step in made["steps"] if step["host"] == "v2"]) is (acts or old)
+    assert bool([step for step in made["steps"] if step["hosts"][0] == "v2"]) is (acts or old)
 
 
 def test_on_a_chain_that_moves_again_a_full_disk_is_still_freed_and_a_node_with_room_left_alone() -> None:
@@ -120,7 +138,7 @@ def test_on_a_chain_that_moves_again_a_full_disk_is_still_freed_and_a_node_with_
     net.hosts["v3"].raw = {}
     net = moved(net)
     plan = dict(made, steps=[dict(stop, number=2), *made["steps"][1:]])
-    first = dict(made["steps"][2], number=1, host="v3", address=r.ADDRESS_X)
+    first = dict(made["steps"][2], number=1, hosts=["v3"], parameters={"address": r.ADDRESS_X})
     plan["steps"] = [first, *plan["steps"]]
     assert check(net, plan, plan["steps"][1])["ok"]
     net.hosts["v2"].raw["disk"] = {"free_bytes": 9_000_000_000}
@@ -134,9 +152,9 @@ def test_what_the_plan_stopped_is_started_also_where_somebody_else_made_the_chai
     for step in made["steps"][:done]:
         net = act(net, step)
     net.theirs["d"] = (300, True)
-    begun = dict(made, begun=[[step["action"], step["host"]] for step in made["steps"][:done]])
+    begun = dict(made, begun=[[step["action"], *step["hosts"]] for step in made["steps"][:done]])
     found = check(moved(net), begun, made["steps"][done])
-    assert found["ok"] and found["moving"], found["because"]
+    assert found["ok"], found["because"]
     assert not check(moved(net), begun, made["steps"][3])["ok"], "nothing else is stopped for a plan that is over"
     # Somebody else stopped it: then it is not this plan's to start.
     assert not check(moved(net), made, made["steps"][done])["ok"]
@@ -144,4 +162,4 @@ def test_what_the_plan_stopped_is_started_also_where_somebody_else_made_the_chai
 
 def test_a_validator_of_others_is_not_touched() -> None:
     net = Net({"v1": Host("voting", 40, "a"), "v2": full(30, "b")}, theirs={"d": (30, False)})
-    assert {step["host"] for step in make(net, None)["steps"]} <= {"v2"}
+    assert {step["hosts"][0] for step in make(net, None)["steps"]} <= {"v2"}

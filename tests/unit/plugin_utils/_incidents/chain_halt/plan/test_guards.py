@@ -10,6 +10,7 @@ import typing as t
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Witness
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import guards
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import blocking
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,17 +19,13 @@ from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
 Change = t.Callable[[dict[str, t.Any]], t.Any]
 
 
-def states(found: t.Iterable[guards.Guard]) -> dict[str, str]:
-    return {guard.name: guard.state for guard in found}
-
-
 def start(
     raw: dict[str, t.Any] | None = None, votes: tuple[t.Any, ...] = (), others: t.Any = None, **changes: t.Any
 ) -> dict[str, str]:
     stopped = r.node("vs", r.data() if raw is None else raw, **changes)
     nodes = [stopped, *([r.voter()] if others is None else others)]
     seen = r.reading(nodes, votes={r.ADDRESS_S: votes})
-    return states(guards.start_guards(seen, stopped))
+    return r.states(guards.start_guards(r.case(seen, stopped)))
 
 
 def changed(change: Change) -> dict[str, t.Any]:
@@ -256,7 +253,7 @@ def test_boot_bounds_the_stop_of_a_unit_that_never_ran() -> None:
 @pytest.mark.parametrize("lost", [{"votes_height": None}, {"commits_seen": False}])
 def test_where_votes_are_not_seen_their_absence_tells_nothing(lost: dict[str, t.Any]) -> None:
     stopped = r.node("vs", r.data())
-    found = states(guards.start_guards(r.reading([stopped, r.voter()], **lost), stopped))
+    found = r.states(guards.start_guards(r.case(r.reading([stopped, r.voter()], **lost), stopped)))
     assert (found["votes"], found["signing_state"]) == ("open", "open")
 
 
@@ -265,26 +262,26 @@ def test_a_vote_that_only_nodes_outside_show_is_known_to_the_guards() -> None:
     stopped = r.node("vs", r.data())
     nodes = [stopped, r.voter()]
     heard = r.reading(nodes, heard={r.ADDRESS_S: (r.vote(r.HEIGHT + 1, 1, at="2026-01-30T12:09:00Z"),)})
-    found = states(guards.start_guards(heard, stopped))
+    found = r.states(guards.start_guards(r.case(heard, stopped)))
     assert (found["votes"], found["signing_state"]) == ("refused", "refused")
     bit = Witness("peer 1", "peer", r.HEIGHT + 1, frozenset([r.ADDRESS_S]), frozenset())
     seen = r.reading(nodes, outside=(bit,))
-    assert states(guards.start_guards(seen, stopped))["votes"] == "open"
+    assert r.states(guards.start_guards(r.case(seen, stopped)))["votes"] == "open"
 
 
 def test_a_clock_that_is_ahead_tells_no_order() -> None:
     stopped = r.node("vs", r.data())
     ahead = r.reading([stopped, r.voter()], ahead=frozenset(["vs"]))
-    assert states(guards.start_guards(ahead, stopped))["votes"] == "open"
+    assert r.states(guards.start_guards(r.case(ahead, stopped)))["votes"] == "open"
 
 
-def test_break_glass_takes_over_one_question_and_not_a_name() -> None:
+def test_break_glass_overrides_one_question_and_not_a_name() -> None:
     stopped, unknown, other = r.node("vs", r.data()), r.node("v2", None), r.node("v3", None)
-    one = guards.start_guards(r.reading([stopped, r.voter(), unknown]), stopped)
-    (key,) = [guard.key for guard in guards.blocking(one)]
-    assert guards.blocking(one, [key]) == []
-    two = guards.start_guards(r.reading([stopped, r.voter(), unknown, other]), stopped)
-    assert [guard.name for guard in guards.blocking(two, [key])] == ["key_elsewhere"]
+    one = guards.start_guards(r.case(r.reading([stopped, r.voter(), unknown]), stopped))
+    (key,) = [guard.key for guard in blocking(one)]
+    assert blocking(one, [key]) == []
+    two = guards.start_guards(r.case(r.reading([stopped, r.voter(), unknown, other]), stopped))
+    assert [guard.name for guard in blocking(two, [key])] == ["key_elsewhere"]
 
 
 @given(
@@ -336,7 +333,7 @@ def test_the_key_is_on_no_other_host(what: str, other: t.Any, state: str) -> Non
 def test_a_standby_with_the_key_of_a_voting_host_is_refused() -> None:
     standby = r.node("vs", r.data(address=r.ADDRESS_V))
     seen = r.reading([standby, r.voter()], votes={r.ADDRESS_V: (r.vote(at=r.NOW),)})
-    found = states(guards.start_guards(seen, standby))
+    found = r.states(guards.start_guards(r.case(seen, standby)))
     assert found["key_elsewhere"] == found["votes"] == "refused"
 
 
@@ -370,23 +367,17 @@ def test_a_host_set_aside_for_its_chain_is_refused() -> None:
 def test_relaxing_clears_the_check_but_not_a_flag() -> None:
     for source, state in (("config.toml", "clear"), ("env", "clear"), ("flag", "refused")):
         stopped = r.node("vs", changed(setting("double_sign_check_height", 10, source)))
-        found = states(guards.start_guards(r.reading([stopped, r.voter()]), stopped, frozenset({"double_sign_check"})))
+        found = r.states(guards.start_guards(r.case(r.reading([stopped, r.voter()]), stopped), {"double_sign_check"}))
         assert found["double_sign_check"] == state
 
 
 def test_break_glass_never_passes_what_is_refused() -> None:
     stopped = r.node("vs", changed(put("unit", "unit_file_state", "masked")))
     unknown = r.node("v2", None)
-    found = guards.start_guards(r.reading([stopped, r.voter(), unknown]), stopped)
-    assert [guard.name for guard in guards.blocking(found)] == ["unit", "key_elsewhere"]
-    assert [guard.name for guard in guards.blocking(found, ["key_elsewhere:v2"])] == ["unit"]
-    assert [guard.name for guard in guards.blocking(found, ["disk"])] == ["unit", "key_elsewhere"]
-
-
-def test_a_host_without_evidence_is_open() -> None:
-    lost = r.node("vs", None)
-    seen = r.reading([lost, r.voter()])
-    assert states(guards.start_guards(seen, lost)) == states(guards.thaw_guards(seen, lost)) == {"observed": "open"}
+    found = guards.start_guards(r.case(r.reading([stopped, r.voter(), unknown]), stopped))
+    assert [guard.name for guard in blocking(found)] == ["unit", "key_elsewhere"]
+    assert [guard.name for guard in blocking(found, ["key_elsewhere:v2"])] == ["unit"]
+    assert [guard.name for guard in blocking(found, ["disk"])] == ["unit", "key_elsewhere"]
 
 
 PARTS = ("unit", "process", "binary", "config", "genesis", "signer", "disk", "journal")

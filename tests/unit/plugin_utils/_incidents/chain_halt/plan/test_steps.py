@@ -9,22 +9,29 @@ import copy
 import typing as t
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.guards import check_step
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.plan import plan
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.recovery import recovered
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
-from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import Host, Net, address, bundle, verdict
-from tests.unit.plugin_utils._incidents.chain_halt.plan.test_halt_plan import CHECK_10, make, small
+from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import (
+    Host,
+    Net,
+    address,
+    bundle,
+    check_step,
+    checked,
+    finished,
+    verdict,
+)
+from tests.unit.plugin_utils._incidents.chain_halt.plan.test_plan import CHECK_10, make, small
 
 RELAXED = {"config": {"double_sign_check_height": {"value": 0, "source": "env"}}}
 
 
 def check(net: Net, made: dict[str, t.Any], number: int) -> dict[str, t.Any]:
-    return check_step(_bundle.check(bundle(net, (2, 3))), made, made["steps"][number - 1])
+    return check_step(checked(bundle(net, (2, 3))), made, made["steps"][number - 1])
 
 
 def moved(net: Net, height: int = 110) -> Net:
@@ -36,9 +43,22 @@ def moved(net: Net, height: int = 110) -> Net:
 def test_an_unchanged_world_lets_the_step_go() -> None:
     net = small()
     found = check(net, make(net), 1)
-    assert found["ok"] and found["needed"] and not found["moving"] and found["height"] == 100
-    assert found["power"] == {"total": 100, "quorum": 67, "online_before": 40, "online_after": 70}
+    assert found["ok"] and found["needed"] and found["give"]["block_above"] == 100
+    assert found["impact"] == {"label": "power seen voting", "before": 40, "after": 70, "needed": 67}
     assert {guard["state"] for guard in found["guards"]} == {"clear"} and len(found["guards"]) == 14
+
+
+def test_a_block_is_waited_for_only_where_the_plan_has_quorum_by_then() -> None:
+    net = small(v4=Host("stopped", 30, "e"), v5=Host("stopped", 30, "f"))
+    made = make(net)
+    assert [step["impact"]["after"] for step in made["steps"]] == [70, 100, 130, 150]
+    assert check(net, made, 1)["give"] == check(net, made, 2)["give"] == {}
+    assert check(net, made, 3)["give"]["block_above"] == 100
+    stop = dict(made["steps"][0], action="stop_node", number=5, hosts=["v9"], parameters={"reconnect": True})
+    again = dict(made, steps=[*made["steps"], stop])
+    assert check(net, again, 3)["give"] == {}, "a node has still to reconnect its peers"
+    net.hosts["v2"].doing = net.hosts["v4"].doing = "voting"
+    assert check(moved(net), again, 3)["give"]["block_above"] == 110
 
 
 @pytest.mark.parametrize("doing", ["voting", "not_voting"])
@@ -79,10 +99,10 @@ def test_a_host_that_went_away_counts_as_lost() -> None:
     net = small()
     made = make(net)
     net.hosts["v1"].declared = "a"
-    assert check(net, made, 1)["power"]["online_before"] == 40
+    assert check(net, made, 1)["impact"]["before"] == 40
     net.hosts["v5"] = Host("voting", 5, "f")
     net.hosts["v1"].doing = "unreachable"
-    assert check(net, made, 1)["power"]["online_before"] == 5
+    assert check(net, made, 1)["impact"]["before"] == 5
 
 
 @pytest.mark.parametrize(
@@ -111,7 +131,7 @@ def test_two_blocks_at_one_height_stop_every_step() -> None:
     for entry in fresh["observations"]:
         if entry["host"] == "v4":
             entry["data"]["rpc"]["status"]["data"]["block_hash"] = "F" * 64
-    found = check_step(_bundle.check(fresh), made, made["steps"][0])
+    found = check_step(checked(fresh), made, made["steps"][0])
     assert not found["ok"] and "two different blocks" in found["because"]
 
 
@@ -125,7 +145,7 @@ def test_nobody_answers_any_more() -> None:
 def test_a_vote_that_came_in_the_meantime_stops_the_step() -> None:
     net = small()
     made = make(net)
-    fresh = _bundle.check(bundle(net, (2, 3)))
+    fresh = checked(bundle(net, (2, 3)))
     for entry in fresh["observations"]:
         if entry["host"] == "v1":
             commits = entry["data"]["rpc"]["commits"]["data"]["commits"]
@@ -188,18 +208,18 @@ def test_once_the_chain_moves_one_joins_at_a_time() -> None:
     net.hosts["v2"].doing = "not_voting"
     net.theirs["d"] = (40, True)
     waiting = check(moved(net), made, 2)
-    assert waiting["moving"] and waiting["wait"] and not waiting["ok"] and "v2" in waiting["because"]
+    assert waiting["wait"] and not waiting["ok"] and "v2" in waiting["because"]
     net.hosts["v2"].doing = "voting"
     going = check(moved(net), made, 2)
-    assert going["moving"] and going["ok"] and going["height"] == 110
+    assert going["ok"] and going["give"]["block_above"] == 110
 
 
-def test_a_chain_that_somebody_else_cured_ends_the_plan() -> None:
+def test_a_chain_that_somebody_else_mended_ends_the_plan() -> None:
     net = small()
     made = make(net)
     net.theirs["d"] = (60, True)
     found = check(moved(net), made, 1)
-    assert found["moving"] and not found["ok"] and not found["wait"] and "Diagnose again" in found["because"]
+    assert not found["ok"] and not found["wait"] and "Diagnose again" in found["because"]
 
 
 def test_a_fork_under_the_plan_is_no_moving_on() -> None:
@@ -220,7 +240,7 @@ def running() -> tuple[Net, dict[str, t.Any], dict[str, t.Any]]:
 
 def test_recovered_when_blocks_come_and_all_sign() -> None:
     net, made, before = running()
-    found = recovered(_bundle.check(bundle(net)), made, before)
+    found = recovered(checked(bundle(net)), made, before)
     assert found["recovered"] and found["blocks"] == 10
     assert {row["host"]: row["acted"] for row in found["validators"] if row["host"]} == {
         "v1": False,
@@ -234,7 +254,7 @@ def test_recovered_when_blocks_come_and_all_sign() -> None:
 def test_three_of_five(signed: int, good: bool) -> None:
     net, made, before = running()
     net.signed["c"] = signed
-    found = recovered(_bundle.check(bundle(net)), made, before)
+    found = recovered(checked(bundle(net)), made, before)
     assert found["recovered"] is good
     assert good or f"v3 ({signed} of 5)" in found["because"]
 
@@ -242,7 +262,7 @@ def test_three_of_five(signed: int, good: bool) -> None:
 def test_commits_before_the_halt_do_not_count() -> None:
     net, made, before = running()
     net.height = 102
-    found = recovered(_bundle.check(bundle(net)), made, before)
+    found = recovered(checked(bundle(net)), made, before)
     assert not found["recovered"] and found["blocks"] == 2
     assert {row["of"] for row in found["validators"]} == {2}
 
@@ -250,20 +270,20 @@ def test_commits_before_the_halt_do_not_count() -> None:
 def test_votes_from_before_the_start_are_of_another_process() -> None:
     net, made, before = running()
     net.hosts["v3"].raw = {"unit": {"started_at": "2026-01-30T12:30:00Z"}}
-    found = recovered(_bundle.check(bundle(net)), made, before)
+    found = recovered(checked(bundle(net)), made, before)
     assert not found["recovered"] and "v3" in found["because"]
 
 
 def test_no_block_is_no_recovery() -> None:
     net = small()
-    found = recovered(_bundle.check(bundle(net)), make(net), verdict(net))
+    found = recovered(checked(bundle(net)), make(net), verdict(net))
     assert not found["recovered"] and "No new block" in found["because"]
 
 
 def test_a_chain_that_stands_again_is_no_recovery() -> None:
     net, made, before = running()
     net.moving = False
-    found = recovered(_bundle.check(bundle(net)), made, before)
+    found = recovered(checked(bundle(net)), made, before)
     assert not found["recovered"] and "stands again" in found["because"]
 
 
@@ -271,19 +291,35 @@ def test_another_chain_or_silence_is_no_recovery() -> None:
     net, made, before = running()
     for host in net.hosts.values():
         host.doing = "unreachable"
-    assert not recovered(_bundle.check(bundle(net)), made, before)["recovered"]
+    assert not recovered(checked(bundle(net)), made, before)["recovered"]
     net, made, before = running()
     net.chain = "other-1"
     for host in net.hosts.values():
         host.raw = {"genesis": {"chain_id": "other-1"}}
-    assert "other-1" in recovered(_bundle.check(bundle(net)), made, before)["because"]
+    assert "other-1" in recovered(checked(bundle(net)), made, before)["because"]
 
 
 def test_a_validator_that_left_the_set_is_not_forgotten() -> None:
     net, made, before = running()
     net.hosts["v3"].power = 0
-    found = recovered(_bundle.check(bundle(net)), made, before)
+    found = recovered(checked(bundle(net)), made, before)
     assert not found["recovered"] and "no longer in the validator set" in found["because"]
+
+
+@pytest.mark.parametrize(
+    ("status", "height", "moved_on"),
+    [
+        ("healthy", 101, True),
+        ("degraded", 101, True),
+        ("healthy", 100, False),
+        ("healthy", None, False),
+        ("incident", 101, False),
+        ("unknown", 101, False),
+    ],
+)
+def test_when_the_chain_moved_on_from_the_plans_height(status: str, height: int | None, moved_on: bool) -> None:
+    made = make(small())
+    assert CHAIN_HALT.moved_on(made, {"status": status, "details": {"height": height}}) is moved_on
 
 
 RUBBISH = st.recursive(
@@ -297,8 +333,8 @@ def test_hostile_answers_never_raise(rubbish: t.Any, part: str) -> None:
     fresh = bundle(net)
     for entry in fresh["observations"]:
         entry["data"]["rpc"][part] = r.ok(rubbish)
-    fresh = _bundle.check(fresh)
+    fresh = checked(fresh)
     recovered(fresh, made, before)
     for step in made["steps"]:
         check_step(fresh, made, step)
-    plan(fresh, verdict(net), "reason")
+    finished(fresh, verdict(net), "reason")

@@ -12,10 +12,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
 from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
 
 
-def states(found: t.Iterable[guards.Guard]) -> dict[str, str]:
-    return {guard.name: guard.state for guard in found}
-
-
 def frozen(**changes: t.Any) -> t.Any:
     raw = r.data(True)
     raw["process"]["data"]["main"]["state"] = "T"
@@ -27,7 +23,7 @@ def frozen(**changes: t.Any) -> t.Any:
 def thaw(one: t.Any, votes: tuple[t.Any, ...] = (), others: t.Any = ()) -> dict[str, str]:
     now = one.data.now if one.data is not None else None
     seen = r.reading([one, r.voter(), *others], votes={r.ADDRESS_S: votes}, now=now)
-    return states(guards.thaw_guards(seen, one))
+    return r.states(guards.ask("thaw_node", r.case(seen, one)))
 
 
 def test_a_frozen_validator_is_clear() -> None:

@@ -9,24 +9,24 @@ import copy
 import typing as t
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import (
+    CHAIN_HALT as HALT,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as _plan
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.plugin_utils._incidents.chain_halt.plan import readings as r
-from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import Host, Net, bundle
-from tests.unit.plugin_utils._incidents.chain_halt.plan.test_halt_plan import CHECK_10, nets
+from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import Host, Net, bundle, checked, finished
+from tests.unit.plugin_utils._incidents.chain_halt.plan.test_plan import CHECK_10, nets
 from tests.unit.plugin_utils._incidents.chain_halt.plan.test_steps import RELAXED, moved
 from tests.unit.plugin_utils._incidents.chain_halt.verdict import builders as b
 
-HALT = registry.incident("chain_halt")
 OWN_SIGNATURE = "panic: Failed to start consensus state: found signature from the same key"
 
 
 def diagnose(net: Net, looks: tuple[int, ...] = (1, 2)) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    evidence = _bundle.check(bundle(net, looks))
+    evidence = checked(bundle(net, looks))
     return evidence, HALT.assess(evidence)
 
 
@@ -47,7 +47,7 @@ def fleet() -> Net:
 def act(net: Net, step: dict[str, t.Any]) -> Net:
     """The world after a step: what the acting modules and the chain make of it."""
     net = copy.deepcopy(net)
-    host = net.hosts[step["host"]]
+    host = net.hosts[step["hosts"][0]]
     if step["action"] == "relax_double_sign_check":
         host.raw = {**host.raw, **RELAXED}
     elif step["action"] == "restore_double_sign_check":
@@ -62,8 +62,8 @@ def act(net: Net, step: dict[str, t.Any]) -> Net:
 def test_the_plan_of_the_fleet() -> None:
     evidence, verdict = diagnose(fleet())
     assert verdict["status"] == "incident" and verdict["confirmed"]
-    made = HALT.plan(evidence, verdict, None)
-    assert [(step["action"].split("_")[0], step["host"]) for step in made["steps"]] == [
+    made = finished(evidence, verdict)
+    assert [(step["action"].split("_")[0], step["hosts"][0]) for step in made["steps"]] == [
         ("start", "s1"),
         ("relax", "v2"),
         ("start", "v2"),
@@ -74,39 +74,39 @@ def test_the_plan_of_the_fleet() -> None:
         ("restore", "v2"),
         ("restore", "v4"),
     ]
-    assert made["steps"][-1]["power_online_after"] == 100
+    assert made["steps"][-1]["impact"]["after"] == 100
 
 
 def test_the_walk_ends_in_a_proven_recovery() -> None:
     net = fleet()
     evidence, verdict = diagnose(net)
-    made = HALT.plan(evidence, verdict, None)
+    made = finished(evidence, verdict)
     for step in made["steps"]:
-        found = HALT.check_step(_bundle.check(bundle(net, (2, 3))), made, step)
+        found = HALT.check_step(checked(bundle(net, (2, 3))), made, step)
         assert found["ok"] and found["needed"], (step, found["because"])
         net = act(net, step)
-        again = HALT.check_step(_bundle.check(bundle(net, (2, 3))), made, step)
+        again = HALT.check_step(checked(bundle(net, (2, 3))), made, step)
         assert step["action"].startswith("restore") or not again["needed"], "a step done once is needed again"
     evidence, after = diagnose(net)
     assert after["status"] == "healthy"
     found = HALT.recovered(evidence, made, verdict)
     assert found["recovered"], found["because"]
-    assert HALT.plan(evidence, after, "reason")["steps"] == []
+    assert finished(evidence, after, "reason")["steps"] == []
 
 
 @pytest.mark.parametrize("done", range(10))
 def test_a_run_killed_after_any_step_resumes_and_finishes(done: int) -> None:
     net = fleet()
-    made = HALT.plan(*diagnose(net), None)
+    made = finished(*diagnose(net))
     for step in made["steps"][:done]:
         net = act(net, step)
     evidence, verdict = diagnose(net)
-    fresh = _plan.with_attempt(HALT.plan(evidence, verdict, None), [made["digest"]])
+    fresh = finished(evidence, verdict, used=[made["digest"]])
     assert fresh["digest"] != made["digest"]
-    left = _plan.remaining(made, fresh, verdict)
+    left = _plan.remaining(HALT, made, fresh, verdict)
     assert left is not None, _plan.difference(made, fresh)
     for step in left["steps"]:
-        found = HALT.check_step(_bundle.check(bundle(net, (2, 3))), made, step)
+        found = HALT.check_step(checked(bundle(net, (2, 3))), made, step)
         assert found["ok"] or not found["needed"], (step, found["because"])
         net = act(net, step) if found["needed"] else net
     found = HALT.recovered(diagnose(moved(net, net.height + 10))[0], made, verdict)
@@ -136,22 +136,22 @@ FLEETS: list[tuple[str, b.Fleet, list[tuple[str, str]]]] = [
 
 @pytest.mark.parametrize(("what", "made", "steps"), FLEETS, ids=[case[0] for case in FLEETS])
 def test_what_each_state_of_a_fleet_leads_to(what: str, made: b.Fleet, steps: list[tuple[str, str]]) -> None:
-    evidence = _bundle.check(made.bundle())
-    plan = HALT.plan(evidence, HALT.assess(evidence), None)
-    assert [(step["action"], step["host"]) for step in plan["steps"]] == steps
+    evidence = checked(made.bundle())
+    plan = finished(evidence, HALT.assess(evidence))
+    assert [(step["action"], step["hosts"][0]) for step in plan["steps"]] == steps
     assert plan["steps"] or plan["decision"]
 
 
 def test_one_look_plans_nothing() -> None:
-    evidence = _bundle.check(b.four(["stopped"]).bundle(1))
-    plan = HALT.plan(evidence, HALT.assess(evidence), "reason")
+    evidence = checked(b.four(["stopped"]).bundle(1))
+    plan = finished(evidence, HALT.assess(evidence), "reason")
     assert plan["steps"] == [] and "second look" in plan["decision"]
 
 
 @given(net=nets(), reason=st.sampled_from([None, "a reason"]))
 def test_only_a_confirmed_halt_acts_and_only_on_what_is_down(net: Net, reason: str | None) -> None:
     evidence, verdict = diagnose(net)
-    made = HALT.plan(evidence, verdict, reason)
+    made = finished(evidence, verdict, reason)
     assert not made["steps"] or (verdict["status"] == "incident" and verdict["confirmed"])
-    assert {net.hosts[step["host"]].doing for step in made["steps"]} <= {"stopped", "frozen", "crashed"}
-    assert made["digest"] == HALT.plan(evidence, verdict, reason)["digest"]
+    assert {net.hosts[step["hosts"][0]].doing for step in made["steps"]} <= {"stopped", "frozen", "crashed"}
+    assert made["digest"] == finished(evidence, verdict, reason)["digest"]

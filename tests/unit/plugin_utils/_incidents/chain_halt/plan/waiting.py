@@ -9,10 +9,11 @@ import json
 import typing as t
 from pathlib import Path
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds, stamp
 
-HALT = registry.incident("chain_halt")
+from tests.unit.plugin_utils._incidents.chain_halt.plan.bundles import checked, finished
+
 RECORDED = Path(__file__).resolve().parents[5] / "data/recorded/backoff.json"
 HOSTS = ("vs1", "vh1", "vh2", "vh3", "vh4")
 Change = t.Callable[[str, dict[str, t.Any]], None]
@@ -29,16 +30,15 @@ def changed(change: Change, looks: tuple[int, ...] = (1, 2)) -> dict[str, t.Any]
     for entry in raw["observations"]:
         if entry["source"] == "node_evidence" and entry["look"] in looks:
             change(entry["host"], entry["data"])
-    checked: dict[str, t.Any] = bundle.check(raw)
-    return checked
+    return checked(raw)
 
 
 def planned(seen: dict[str, t.Any], reason: str | None = None) -> dict[str, t.Any]:
-    return HALT.plan(seen, HALT.assess(seen), reason)
+    return finished(seen, CHAIN_HALT.assess(seen), reason)
 
 
 def restarted(made: dict[str, t.Any]) -> list[str]:
-    return [step["host"] for step in made["steps"] if step["action"] == "stop_node"]
+    return [step["hosts"][0] for step in made["steps"] if step["action"] == "stop_node"]
 
 
 def unchanged(_host: str, _data: dict[str, t.Any]) -> None:
@@ -82,9 +82,9 @@ def without_marks(_host: str, data: dict[str, t.Any]) -> None:
 
 def began(seconds_ago: float) -> Change:
     def change(_host: str, data: dict[str, t.Any]) -> None:
-        now = bundle.seconds(data["clock"]["now"]) or 0.0
+        now = seconds(data["clock"]["now"]) or 0.0
         for mark in data["journal"]["data"]["marks"]:
-            mark["last_at"] = bundle.stamp(now - seconds_ago)
+            mark["last_at"] = stamp(now - seconds_ago)
 
     return change
 
@@ -110,8 +110,8 @@ def undated(_host: str, data: dict[str, t.Any]) -> None:
 def ahead(host: str) -> Change:
     def change(name: str, data: dict[str, t.Any]) -> None:
         if name == host:
-            now = bundle.seconds(data["clock"]["now"]) or 0.0
-            data["clock"]["now"] = bundle.stamp(now + 90)
+            now = seconds(data["clock"]["now"]) or 0.0
+            data["clock"]["now"] = stamp(now + 90)
 
     return change
 
@@ -177,7 +177,7 @@ def votes_elsewhere(host: str, after_s: float, same: bool = False) -> Change:
         for entry, mine in zip(shown["data"]["rounds"], votes["rounds"]):
             for key in ("prevotes", "precommits"):
                 for found in [row for row in mine[key] if row[0] == index]:
-                    late = bundle.stamp((bundle.seconds(found[2]) or 0.0) + after_s)
+                    late = stamp((seconds(found[2]) or 0.0) + after_s)
                     other = [row for row in entry[key] if row[0] != index]
                     entry[key] = [*other, [index, found[1] if same else "AAAAAAAAAAAA", late]]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict as _halt_verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle
 
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import Fleet, address
@@ -16,7 +17,7 @@ Data = dict[str, t.Any]
 
 
 def assess(fleet: Fleet, looks: int = 2) -> Data:
-    return _halt_verdict.assess(bundle.check(fleet.bundle(looks)))
+    return _halt_verdict.assess(bundle.check(fleet.bundle(looks), CHAIN_HALT))
 
 
 def held(verdict: Data) -> dict[str, str]:
@@ -29,4 +30,4 @@ def ids(verdict: Data, kind: str) -> set[str]:
 
 
 def row(verdict: Data, name: str) -> Data:
-    return next(entry for entry in verdict["validators"] if entry["address"] == address(name))
+    return next(entry for entry in verdict["details"]["validators"] if entry["address"] == address(name))

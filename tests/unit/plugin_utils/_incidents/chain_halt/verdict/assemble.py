@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bundles from the recorded answers and journals of a real network: ``python -m tests.unit.verdict.assemble FROM TO``.
+"""Bundles from the recorded answers and journals of a real network: ``python -m tests.unit.plugin_utils._incidents.chain_halt.verdict.assemble FROM TO``.
 
 FROM holds the answers as they were served, one file each (``STATE-METHOD.json``), and journals (``journal-*.jsonl``).
 The collection's own readers read them, as they read a node. What was recorded on no host (state of the unit, the second
@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import marks as _marks
 from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
 from ansible_collections.virtengine.incident.plugins.module_utils._host import journal as _journal
 
@@ -100,7 +101,7 @@ class Answers:
 
 def journal(folder: Path, name: str | None) -> Data:
     """Marks of a recorded journal; its last invocation is the one that counts."""
-    reader = _journal.Reader(None, None)
+    reader = _journal.Reader(_marks.NODE, None, None)
     lines = (folder / f"journal-{name}.jsonl").read_bytes().splitlines() if name else []
     for line in reversed(lines):
         reader.line(line)
@@ -164,11 +165,13 @@ def assemble(folder: Path, scene: Scene) -> Data:
     for host in scene.hosts:
         address = next((full for full in known if full.startswith(ADDRESSES.get(host, "-"))), None)
         groups = ["validators" if address else "sentries"]
-        inventory[host] = {"address": address, "target": True, "observed": True, "groups": groups}
+        declared = {"incident_validator_address": address} if address else {}
+        inventory[host] = {"declared": declared, "target": True, "observed": True, "groups": groups}
     return {
         "schema": "virtengine.incident.evidence/1",
         "incident": "chain_halt",
-        "chain_id": "virtengine-test-1",
+        "settings": {},
+        "not_looked_at": [],
         "taken_at": later(start, scene.gap_s * scene.looks),
         "min_seconds_between_looks": 5,
         "inventory": inventory,

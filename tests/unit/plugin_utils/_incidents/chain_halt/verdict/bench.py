@@ -9,7 +9,9 @@ import json
 import time
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
 
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import Fleet, Host, Other
 
@@ -27,9 +29,9 @@ def measure(validators: int = 200, hosts: int = 4, times: int = 20) -> dict[str,
     taken, checks = [], []
     for _run in range(times):
         bundle = json.loads(text)
-        _bundle._seconds.cache_clear()
+        values._seconds.cache_clear()
         started = time.perf_counter()
-        _bundle.check(bundle)
+        _bundle.check(bundle, CHAIN_HALT)
         checked = time.perf_counter()
         verdict.assess(bundle)
         taken.append(1000 * (time.perf_counter() - checked))

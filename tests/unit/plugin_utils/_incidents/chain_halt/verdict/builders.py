@@ -10,6 +10,8 @@ import hashlib
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import ADDRESS
+
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.parts import (
     SILENT,
     Data,
@@ -334,7 +336,7 @@ class Fleet:
             found.extend(self.reference(url, look) for url in self.references)
         inventory = {
             host.name: {
-                "address": host.address if host.declared and host.power else None,
+                "declared": {ADDRESS: host.address} if host.declared and host.power else {},
                 "target": host.target,
                 "observed": host.observed,
                 "groups": ["validators"] if host.power else ["sentries"],
@@ -345,7 +347,8 @@ class Fleet:
             {
                 "schema": "virtengine.incident.evidence/1",
                 "incident": "chain_halt",
-                "chain_id": CHAIN,
+                "settings": {},
+                "not_looked_at": [],
                 "taken_at": at(self.now(looks) + 1),
                 "min_seconds_between_looks": 5,
                 "inventory": inventory,

@@ -12,6 +12,7 @@ import typing as t
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict as _halt_verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,7 +85,7 @@ def test_no_value_anywhere_makes_it_raise_or_heal(number: int) -> None:
         entry = copy.deepcopy(BASE["observations"][index])
         put(entry["data"], path, RUBBISH[number])
         observations = [*BASE["observations"][:index], entry, *BASE["observations"][index + 1 :]]
-        verdict = _halt_verdict.assess(_bundle.check(dict(BASE, observations=observations)))
+        verdict = _halt_verdict.assess(_bundle.check(dict(BASE, observations=observations), CHAIN_HALT))
         assert verdict["status"] in ("incident", "unknown"), path
 
 
@@ -101,7 +102,7 @@ def test_many_wrong_values_at_once(chance: random.Random, moving: bool) -> None:
                 put(entry["data"], path, chance.choice(RUBBISH))
             except (KeyError, IndexError, TypeError):
                 continue  # an earlier change took this place away
-    verdict = _halt_verdict.assess(_bundle.check(bundle))
+    verdict = _halt_verdict.assess(_bundle.check(bundle, CHAIN_HALT))
     assert verdict["status"] != "healthy"
     assert verdict["summary"].isprintable()
     json.dumps(verdict, allow_nan=False)
@@ -138,7 +139,7 @@ def powers(values: list[t.Any]) -> t.Callable[[Data, int], None]:
 def test_impossible_powers_are_no_set(values: list[t.Any], moving: bool) -> None:
     verdict = everywhere(powers(values), moving=moving)
     assert verdict["status"] == "unknown"
-    assert verdict["power"]["total"] == 0
+    assert verdict["details"]["power"]["total"] == 0
     assert "validator set" in verdict["summary"]
 
 
@@ -147,14 +148,14 @@ def test_an_address_twice_is_no_set() -> None:
         for part in ("consensus", "validators"):
             data["rpc"][part]["data"]["validators"][1]["address"] = address("vh1")
 
-    assert everywhere(patch)["power"]["total"] == 0
+    assert everywhere(patch)["details"]["power"]["total"] == 0
 
 
 def test_one_node_with_another_set_is_outvoted_and_noted() -> None:
     fleet = four(["stopped"])
     fleet.hosts[3].patch = powers([1, 1, 1, 10**15])
     verdict = assess(fleet)
-    assert verdict["power"]["total"] == 100
+    assert verdict["details"]["power"]["total"] == 100
     assert any("different validator sets" in note for note in verdict["notes"])
     assert held(verdict) == {"processes_down": "root"}
 
@@ -166,11 +167,11 @@ def test_a_height_that_cannot_be_is_set_aside() -> None:
     fleet = four(["stopped"])
     fleet.hosts[3].patch = patch
     verdict = assess(fleet)
-    assert (verdict["status"], verdict["height"], verdict["confirmed"]) == ("incident", 208, True)
+    assert (verdict["status"], verdict["details"]["height"], verdict["confirmed"]) == ("incident", 208, True)
     assert any("cannot be" in note for note in verdict["notes"])
 
 
-def test_a_height_that_nothing_bears_out_is_no_new_block() -> None:
+def test_an_uncorroborated_height_is_no_new_block() -> None:
     def patch(data: Data, look: int) -> None:
         data["rpc"]["status"]["data"].update(height=400 + look, block_time=at(199 + 6 * (look - 1)), block_hash="FF")
 
@@ -178,7 +179,7 @@ def test_a_height_that_nothing_bears_out_is_no_new_block() -> None:
     fleet.hosts[3].patch = patch
     verdict = assess(fleet)
     assert verdict["status"] == "unknown"
-    assert any("nothing else bears that out" in note for note in verdict["notes"])
+    assert any("no other node corroborates it" in note for note in verdict["notes"])
 
 
 def test_two_blocks_at_one_height_stop_the_automation() -> None:
@@ -222,7 +223,7 @@ def test_hostile_names_are_cleaned() -> None:
     assert name.isprintable()
     assert len(name) <= 80
     assert "{{ 7*7 }}" in name
-    assert all(entry["detail"].isprintable() for entry in verdict["validators"])
+    assert all(entry["detail"].isprintable() for entry in verdict["details"]["validators"])
 
 
 def test_nobody_answers() -> None:
@@ -233,12 +234,12 @@ def test_nobody_answers() -> None:
 
 
 def test_no_hosts_and_no_observations() -> None:
-    bundle = _bundle.new("chain_halt", at(0), {})
+    bundle = _bundle.new(CHAIN_HALT, at(0), {})
     assert _halt_verdict.assess(bundle)["status"] == "unknown"
 
 
 def test_all_processes_down_leaves_the_height_unknown() -> None:
     verdict = assess(four(["stopped"] * 5))
-    assert (verdict["status"], verdict["height"]) == ("unknown", None)
+    assert (verdict["status"], verdict["details"]["height"]) == ("unknown", None)
     assert "vh1 (stopped)" in verdict["summary"]
-    assert {node["state"] for node in verdict["nodes"]} == {"stopped"}
+    assert {node["state"] for node in verdict["details"]["nodes"]} == {"stopped"}

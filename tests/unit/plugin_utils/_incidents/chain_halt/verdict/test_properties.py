@@ -13,6 +13,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import read
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict as _halt_verdict
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import order
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -90,15 +91,15 @@ def status(bundle: Data) -> str:
 @ENOUGH
 @given(fleets(), st.integers(min_value=1, max_value=2))
 def test_a_verdict_is_whole_and_sums_up(fleet: Fleet, looks: int) -> None:
-    verdict = _halt_verdict.assess(_bundle.check(fleet.bundle(looks)))
-    power = verdict["power"]
+    verdict = _halt_verdict.assess(_bundle.check(fleet.bundle(looks), CHAIN_HALT))
+    power = verdict["details"]["power"]
     assert json.loads(json.dumps(verdict, allow_nan=False)) == verdict
     assert (
         power["voting"] + power["absent"] + power["unknown"]
         == power["total"]
-        == sum(row["power"] for row in verdict["validators"])
+        == sum(row["power"] for row in verdict["details"]["validators"])
     )
-    assert {row["state"] for row in verdict["validators"]} <= STATES
+    assert {row["state"] for row in verdict["details"]["validators"]} <= STATES
     listed = [entry["id"] for kind in ("causes", "refuted", "cannot_tell") for entry in verdict[kind]]
     assert sorted(listed) == sorted(cause.id for cause in order.CAUSES)
     assert verdict["summary"].isprintable()
@@ -132,7 +133,7 @@ def test_losing_observations_never_heals(fleet: Fleet, data: st.DataObject) -> N
     bundle = fleet.bundle()
     before = status(bundle)
     less = dict(bundle, observations=[entry for entry in bundle["observations"] if data.draw(st.booleans())])
-    after = _halt_verdict.assess(_bundle.check(less))
+    after = _halt_verdict.assess(_bundle.check(less, CHAIN_HALT))
     if before != "healthy":
         assert after["status"] != "healthy"
     if before != "incident" or not _halt_verdict.assess(bundle)["confirmed"]:
@@ -149,7 +150,7 @@ def test_adding_an_observation_without_new_blocks_never_heals(fleet: Fleet, othe
     look = data.draw(st.integers(min_value=1, max_value=3))
     added = data.draw(st.sampled_from(other.bundle()["observations"] or bundle["observations"]))
     added = dict(copy.deepcopy(added), source="node_evidence", host=host, look=look)
-    assert status(_bundle.add(bundle, added)) != "healthy"
+    assert status(_bundle.add(bundle, added, CHAIN_HALT.sources)) != "healthy"
 
 
 @ENOUGH
@@ -166,7 +167,7 @@ def test_the_order_of_the_observations_does_not_matter(fleet: Fleet, chance: t.A
 @given(fleets(moving=False))
 def test_missing_power_follows_the_arithmetic(fleet: Fleet) -> None:
     verdict = _halt_verdict.assess(fleet.bundle())
-    power = verdict["power"]
+    power = verdict["details"]["power"]
     missing = [cause for cause in held(verdict) if cause in ("processes_down", "hosts_unreachable", "others_missing")]
     roots = [name for name in missing if held(verdict)[name] == "root"]
     if verdict["status"] == "incident" and roots:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict as _halt_verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.asking import Data, held, ids
@@ -20,43 +21,50 @@ FOLDER = Path(__file__).parents[5] / "data" / "bundles"
 
 def verdict_of(name: str) -> Data:
     bundle = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    return _halt_verdict.assess(_bundle.check(bundle))
+    return _halt_verdict.assess(_bundle.check(bundle, CHAIN_HALT))
 
 
 def states(verdict: Data) -> dict[int, str]:
     """Power -> state: the recorded validators have 40, 30, 20 and 10."""
-    return {row["power"]: row["state"] for row in verdict["validators"]}
+    return {row["power"]: row["state"] for row in verdict["details"]["validators"]}
 
 
 def test_one_look_at_a_healthy_network() -> None:
     verdict = verdict_of("network-healthy")
-    assert (verdict["status"], verdict["severity"], verdict["height"]) == ("unknown", None, 12)
+    assert (verdict["status"], verdict["severity"], verdict["details"]["height"]) == ("unknown", None, 12)
     assert states(verdict) == {40: "voting", 30: "voting", 20: "voting", 10: "voting"}
 
 
 def test_a_stopped_validator_of_40() -> None:
     verdict = verdict_of("network-halted")
-    assert (verdict["status"], verdict["confirmed"], verdict["height"]) == ("incident", True, 208)
+    assert (verdict["status"], verdict["confirmed"], verdict["details"]["height"]) == ("incident", True, 208)
     assert held(verdict) == {"processes_down": "root"}
-    assert verdict["power"] == {"total": 100, "quorum": 67, "voting": 60, "absent": 40, "unknown": 0, "to_quorum": 7}
+    assert verdict["details"]["power"] == {
+        "total": 100,
+        "quorum": 67,
+        "voting": 60,
+        "absent": 40,
+        "unknown": 0,
+        "to_quorum": 7,
+    }
     assert states(verdict) == {40: "stopped", 30: "voting", 20: "voting", 10: "voting"}
     assert ids(verdict, "refuted") >= {"not_halted", "hosts_unreachable", "others_missing", "node_dead_for_reason"}
 
 
 def test_half_the_power_has_another_app_hash() -> None:
     verdict = verdict_of("network-apphash-split")
-    assert (verdict["status"], verdict["confirmed"], verdict["height"]) == ("incident", True, 21)
+    assert (verdict["status"], verdict["confirmed"], verdict["details"]["height"]) == ("incident", True, 21)
     assert held(verdict) == {"app_hash_divergence": "root"}
     assert "counting does not say who is right" in verdict["causes"][0]["because"]
-    assert verdict["power"]["voting"] == 100
+    assert verdict["details"]["power"]["voting"] == 100
     assert any("differ at height 21" in note and "vh1, vh4 have" in note for note in verdict["notes"])
     assert verdict["causes"][0]["justifies"] == []
 
 
 def test_a_minority_that_diverged() -> None:
     verdict = verdict_of("network-diverged-minority")
-    assert (verdict["status"], verdict["severity"], verdict["height"]) == ("unknown", None, 37)
-    row = next(entry for entry in verdict["validators"] if entry["host"] == "vh3")
+    assert (verdict["status"], verdict["severity"], verdict["details"]["height"]) == ("unknown", None, 37)
+    row = next(entry for entry in verdict["details"]["validators"] if entry["host"] == "vh3")
     assert row["state"] == "not_voting"
     assert "wrong Block.Header.AppHash" in row["detail"]
 
@@ -71,7 +79,7 @@ def test_an_upgrade_that_the_binary_lacks() -> None:
     }
     assert "upgrade v9.9.9 is due at height 170" in verdict["causes"][0]["because"]
     assert verdict["causes"][0]["forbids"] == ["start_node", "thaw_node"]
-    assert verdict["power"]["absent"] == verdict["power"]["voting"] == 0
+    assert verdict["details"]["power"]["absent"] == verdict["details"]["power"]["voting"] == 0
 
 
 def test_double_sign_check_keeps_a_validator_down() -> None:
@@ -85,6 +93,6 @@ def test_double_sign_check_keeps_a_validator_down() -> None:
 def test_every_kept_bundle_is_judged_the_same_twice(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text) < 1_000_000
-    first, second = (_halt_verdict.assess(_bundle.check(json.loads(text))) for _time in range(2))
+    first, second = (_halt_verdict.assess(_bundle.check(json.loads(text), CHAIN_HALT)) for _time in range(2))
     assert first == second
     assert first["status"] != "healthy" or "healthy" in path.stem

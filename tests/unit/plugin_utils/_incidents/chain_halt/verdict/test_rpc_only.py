@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A chain whose hosts nobody can log into: the verdict over RPCs of strangers, of whom one may lie."""
+"""A chain whose hosts nobody can log into: the verdict over nodes outside the inventory, of which one may lie."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict as _halt_verdict
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import CHAIN_HALT
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as _bundle
 
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.asking import Data, held
@@ -21,11 +22,11 @@ from tests.unit.plugin_utils._incidents.chain_halt.verdict.builders import Fleet
 RECORDED = Path(__file__).parents[5] / "data" / "recorded"
 
 
-def strangers(names: t.Sequence[str] = ("a", "b", "c"), **changes: t.Any) -> Data:
+def endpoints(names: t.Sequence[str] = ("a", "b", "c"), **changes: t.Any) -> Data:
     """Validators of 40, 30, 20 and 10, and what the RPCs of so many other nodes show of them."""
     others = changes.pop("others", [Other("v1", 40), Other("v2", 30), Other("v3", 20), Other("v4", 10)])
     fleet = Fleet([], others, references={f"https://{name}.example": {} for name in names}, **changes)
-    return _bundle.check(fleet.bundle())
+    return _bundle.check(fleet.bundle(), CHAIN_HALT)
 
 
 def of_recorded(name: str) -> Data:
@@ -37,7 +38,7 @@ def of_recorded(name: str) -> Data:
             continue
         url, at = f"http://{entry['host']}:26657", entry["data"]["clock"]["now"]
         seen.append({**entry, "source": "cometbft_info", "host": url, "at": at, "data": entry["data"]["rpc"]})
-    return _bundle.check({**bundle, "chain_id": None, "inventory": {}, "observations": seen})
+    return _bundle.check({**bundle, "inventory": {}, "observations": seen}, CHAIN_HALT)
 
 
 def answers(bundle: Data, name: str) -> t.Iterator[Data]:
@@ -47,17 +48,17 @@ def answers(bundle: Data, name: str) -> t.Iterator[Data]:
 
 
 def test_two_that_show_new_blocks_are_enough_for_healthy() -> None:
-    verdict = _halt_verdict.assess(strangers(("a", "b"), moving=True))
-    assert (verdict["status"], verdict["power"]["voting"]) == ("healthy", 100)
+    verdict = _halt_verdict.assess(endpoints(("a", "b"), moving=True))
+    assert (verdict["status"], verdict["details"]["power"]["voting"]) == ("healthy", 100)
     assert "2 RPC endpoints" in verdict["summary"]
 
 
 def test_one_alone_is_not() -> None:
-    assert _halt_verdict.assess(strangers(("a",), moving=True))["status"] == "unknown"
+    assert _halt_verdict.assess(endpoints(("a",), moving=True))["status"] == "unknown"
 
 
 def test_nobody_answers() -> None:
-    bundle = strangers(("a", "b"))
+    bundle = endpoints(("a", "b"))
     bundle["observations"] = [
         {
             **{key: value for key, value in entry.items() if key != "data"},
@@ -66,7 +67,7 @@ def test_nobody_answers() -> None:
         }
         for entry in bundle["observations"]
     ]
-    verdict = _halt_verdict.assess(_bundle.check(bundle))
+    verdict = _halt_verdict.assess(_bundle.check(bundle, CHAIN_HALT))
     assert verdict["status"] == "unknown"
     assert "None of the RPC endpoints answers" in verdict["summary"]
     assert "Of ours" not in verdict["summary"]
@@ -75,31 +76,31 @@ def test_nobody_answers() -> None:
 
 def test_power_that_all_of_them_lack_is_missing() -> None:
     others = [Other("v1", 40, vote=False), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    verdict = _halt_verdict.assess(strangers(others=others))
+    verdict = _halt_verdict.assess(endpoints(others=others))
     assert (verdict["status"], verdict["confirmed"]) == ("incident", True)
     assert held(verdict) == {"others_missing": "root"}
-    assert verdict["power"]["absent"] == 40
+    assert verdict["details"]["power"]["absent"] == 40
 
 
 def test_one_alone_may_be_the_one_that_is_cut_off() -> None:
     others = [Other("v1", 40, vote=False), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    verdict = _halt_verdict.assess(strangers(("a",), others=others))
+    verdict = _halt_verdict.assess(endpoints(("a",), others=others))
     assert held(verdict) == {"cannot_tell": "root"}
 
 
 def test_votes_that_only_one_of_three_shows_are_not_counted() -> None:
     others = [Other("v1", 40, vote=False), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    bundle = strangers(others=others, halted_s=40)
+    bundle = endpoints(others=others, halted_s=40)
     for data in answers(bundle, "a.example"):
         rounds = data["consensus"]["data"]["rounds"]
         rounds[0]["prevotes"].append([0, *copy.deepcopy(rounds[0]["prevotes"][0][1:])])
     verdict = _halt_verdict.assess(bundle)
-    assert verdict["power"]["voting"] == 60
+    assert verdict["details"]["power"]["voting"] == 60
     assert verdict["status"] == "incident"
 
 
 def test_a_lying_height_heals_nothing() -> None:
-    bundle = strangers()
+    bundle = endpoints()
     for look, data in enumerate(answers(bundle, "c.example"), 1):
         data["status"]["data"]["height"] += 40 * look
     assert _halt_verdict.assess(bundle)["status"] in ("incident", "unknown")
@@ -114,10 +115,10 @@ def other_block(bundle: Data, *names: str) -> Data:
 
 def test_another_hash_of_one_is_set_aside_and_of_two_it_stops_everything() -> None:
     names = ("a", "b", "c", "d")
-    verdict = _halt_verdict.assess(other_block(strangers(names, moving=True), "b"))
+    verdict = _halt_verdict.assess(other_block(endpoints(names, moving=True), "b"))
     assert verdict["status"] == "healthy"
     assert any("b.example has another block" in note for note in verdict["notes"])
-    verdict = _halt_verdict.assess(other_block(strangers(names, moving=True), "b", "c"))
+    verdict = _halt_verdict.assess(other_block(endpoints(names, moving=True), "b", "c"))
     assert verdict["status"] == "unknown"
     assert any("Two different blocks" in note for note in verdict["notes"])
 
@@ -171,48 +172,49 @@ def lied(bundle: Data, name: str, lie: Lie) -> Data:
     for entry in lying["observations"]:
         if f"//{name}.example" in entry["host"]:
             lie(entry, entry["data"]["status"]["data"], entry["data"]["consensus"]["data"])
-    return _bundle.check(lying)
+    return _bundle.check(lying, CHAIN_HALT)
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_one_liar_among_honest_strangers_changes_nothing_that_counts(moving: bool) -> None:
+def test_one_liar_among_honest_endpoints_changes_nothing_that_counts(moving: bool) -> None:
     others = [Other("v1", 40, vote=moving), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    honest = strangers(tuple("abcdefgh"), others=others, moving=moving)
-    kept = ("status", "severity", "power", "height")
+    honest = endpoints(tuple("abcdefgh"), others=others, moving=moving)
+    kept = ("power", "height")
     before = _halt_verdict.assess(honest)
     for lie in LIES:
         name, after = lie.__name__, _halt_verdict.assess(lied(honest, "a", lie))
-        assert {key: after[key] for key in kept} == {key: before[key] for key in kept}, name
+        assert {key: after["details"][key] for key in kept} == {key: before["details"][key] for key in kept}, name
+        assert (after["status"], after["severity"]) == (before["status"], before["severity"]), name
         assert {cause["id"] for cause in after["causes"] if cause["role"] == "root"} == {
             cause["id"] for cause in before["causes"] if cause["role"] == "root"
         }, name
 
 
-def test_one_node_by_two_names_is_one_voice() -> None:
+def test_one_node_by_two_names_counts_once() -> None:
     others = [Other("v1", 40, vote=False), Other("v2", 30), Other("v3", 20), Other("v4", 10)]
-    bundle = strangers(("a", "b"), others=others)
+    bundle = endpoints(("a", "b"), others=others)
     for data in answers(bundle, "b.example"):
         data["status"]["data"]["node_id"] = next(answers(bundle, "a.example"))["status"]["data"]["node_id"]
     assert held(_halt_verdict.assess(bundle)) == {"cannot_tell": "root"}
 
 
 def test_two_that_move_do_not_outvote_those_that_stand() -> None:
-    bundle = strangers(tuple("abcdefgh"))
+    bundle = endpoints(tuple("abcdefgh"))
     for entry in bundle["observations"]:
         if entry["host"][8] in "ab":
             status = entry["data"]["status"]["data"]
             status.update(height=status["height"] + 2 * entry["look"], block_time=entry["at"], block_hash="CC" * 32)
-    verdict = _halt_verdict.assess(_bundle.check(bundle))
+    verdict = _halt_verdict.assess(_bundle.check(bundle, CHAIN_HALT))
     assert (verdict["status"], verdict["severity"]) != ("healthy", None)
     assert verdict["status"] in ("unknown", "incident")
 
 
 def test_another_chain_is_set_aside() -> None:
-    bundle = strangers(moving=True)
+    bundle = endpoints(moving=True)
     for data in answers(bundle, "b.example"):
         data["status"]["data"]["chain_id"] = "another-1"
-    verdict = _halt_verdict.assess(dict(bundle, chain_id=None))
-    assert (verdict["status"], verdict["chain_id"]) == ("healthy", "virtengine-1")
+    verdict = _halt_verdict.assess(bundle)
+    assert (verdict["status"], verdict["details"]["chain_id"]) == ("healthy", "virtengine-1")
 
 
 @pytest.mark.parametrize(

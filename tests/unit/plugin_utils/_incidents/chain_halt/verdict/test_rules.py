@@ -56,16 +56,23 @@ def test_what_may_not_be_the_cause_is_a_symptom_beside_cannot_tell() -> None:
     verdict = assess(Fleet([Host("a", 20, "stopped"), Host("b", 20, "busy"), Host("c", 60), Host("full")]))
     assert held(verdict) == {"cannot_tell": "root", "processes_down": "symptom"}
     assert all(cause["justifies"] == [] for cause in verdict["causes"])
-    assert verdict["power"] == {"total": 100, "quorum": 67, "voting": 60, "absent": 20, "unknown": 20, "to_quorum": 7}
+    assert verdict["details"]["power"] == {
+        "total": 100,
+        "quorum": 67,
+        "voting": 60,
+        "absent": 20,
+        "unknown": 20,
+        "to_quorum": 7,
+    }
 
 
 def test_dead_consensus_is_neither_absent_nor_voting() -> None:
     verdict = assess(four(["dead_consensus"]))
-    assert verdict["power"]["absent"] == 0
-    assert verdict["power"]["voting"] == 60
+    assert verdict["details"]["power"]["absent"] == 0
+    assert verdict["details"]["power"]["voting"] == 60
     assert held(verdict) == {"consensus_failure": "root"}
     cause = verdict["causes"][0]
-    assert (cause["power"], cause["hosts"]) == (40, ["vh1"])
+    assert (cause["weight"], cause["hosts"]) == (40, ["vh1"])
     assert "start_node" in cause["forbids"]
     assert row(verdict, "vh1")["state"] == "not_voting"
 
@@ -79,7 +86,7 @@ def test_down_beside_dead_consensus_are_two_roots() -> None:
 def test_roots_come_by_the_power_they_cost() -> None:
     verdict = assess(four(["unreachable", "stopped"]))
     assert [cause["id"] for cause in verdict["causes"]] == ["hosts_unreachable", "processes_down"]
-    assert [cause["power"] for cause in verdict["causes"]] == [40, 30]
+    assert [cause["weight"] for cause in verdict["causes"]] == [40, 30]
 
 
 # -- a vote is history --
@@ -90,7 +97,7 @@ def test_the_process_overrules_the_vote(doing: str) -> None:
     fleet = four([doing])
     fleet.hosts[0].vote = True
     verdict = assess(fleet)
-    assert verdict["power"]["absent"] == 40
+    assert verdict["details"]["power"]["absent"] == 40
     assert row(verdict, "vh1")["state"] not in ("voting", "voted_at")
 
 
@@ -98,14 +105,14 @@ def test_an_old_vote_of_others_reads_voted_at() -> None:
     verdict = assess(four(others=[Other("other", 60)], halted_s=500))
     assert row(verdict, "other")["state"] == "voted_at"
     assert row(verdict, "other")["since"] == "2026-01-30T12:00:01Z"
-    assert verdict["power"]["voting"] == 100
-    assert verdict["power"]["unknown"] == 60
+    assert verdict["details"]["power"]["voting"] == 100
+    assert verdict["details"]["power"]["unknown"] == 60
 
 
 def test_a_vote_of_the_newest_round_counts_while_rounds_grow() -> None:
     verdict = assess(four(others=[Other("other", 60)], halted_s=5000, round=7, grow=2))
     assert row(verdict, "other")["state"] == "voting"
-    assert verdict["power"]["voting"] == 160
+    assert verdict["details"]["power"]["voting"] == 160
     assert held(verdict) == {"cannot_tell": "root"}
     assert "rounds grow" in verdict["causes"][0]["because"]
 
@@ -139,14 +146,21 @@ def test_unreachable_ones_that_could_go_on_without_us_are_not_called_absent() ->
     """Only vh4 with 10 answers, and sees nobody: it may be the one that is cut off."""
     verdict = assess(four(["unreachable", "unreachable", "unreachable", "voting"]))
     assert held(verdict) == {"cannot_tell": "root"}
-    assert verdict["power"]["absent"] == 0
+    assert verdict["details"]["power"]["absent"] == 0
 
 
 def test_unreachable_that_votes_is_voting() -> None:
     fleet = four(["unreachable", "stopped", "stopped"], halted_s=40)
     fleet.hosts[0].vote = True
     verdict = assess(fleet)
-    assert verdict["power"] == {"total": 100, "quorum": 67, "voting": 50, "absent": 50, "unknown": 0, "to_quorum": 17}
+    assert verdict["details"]["power"] == {
+        "total": 100,
+        "quorum": 67,
+        "voting": 50,
+        "absent": 50,
+        "unknown": 0,
+        "to_quorum": 17,
+    }
     assert held(verdict) == {"processes_down": "root"}
     assert "hosts_unreachable" in ids(verdict, "refuted")
     assert "votes" in row(verdict, "vh1")["detail"]
@@ -157,7 +171,7 @@ def test_unreachable_that_voted_long_ago_cannot_be_told() -> None:
     fleet.hosts[0].vote = True
     verdict = assess(fleet)
     assert "hosts_unreachable" in ids(verdict, "cannot_tell")
-    assert verdict["power"]["unknown"] == 40
+    assert verdict["details"]["power"]["unknown"] == 40
     assert held(verdict) == {"cannot_tell": "root"}
 
 
@@ -165,7 +179,7 @@ def test_unreachable_on_a_moving_chain_still_signs() -> None:
     fleet = four(["unreachable"], moving=True)
     fleet.hosts[0].vote = True
     verdict = assess(fleet)
-    assert verdict["power"]["voting"] == 100
+    assert verdict["details"]["power"]["voting"] == 100
     assert verdict["status"] == "degraded"
     assert "hosts_unreachable" in ids(verdict, "refuted")
 
@@ -188,7 +202,7 @@ def test_others_missing_needs_somebody_outside() -> None:
 def test_others_missing_holds_where_an_outsider_lacks_their_votes_too(seen: Data) -> None:
     verdict = assess(four(others=[Other("other", 60, vote=False)], **seen))
     assert held(verdict) == {"others_missing": "root"}
-    assert verdict["power"]["absent"] == 60
+    assert verdict["details"]["power"]["absent"] == 60
     assert row(verdict, "other")["state"] == "not_voting"
 
 
@@ -212,7 +226,7 @@ def test_peers_of_a_young_halt_may_be_dead_connections() -> None:
 
 
 def test_a_peer_that_may_be_our_own_silent_host_is_no_witness() -> None:
-    """vh4 does not answer, so one stranger among the peers may be vh4."""
+    """vh4 does not answer, so one unknown peer may be vh4."""
     fleet = four(["voting", "voting", "voting", "unreachable"], others=[Other("other", 60, vote=False)], peers=PEER)
     assert "others_missing" not in held(assess(fleet))
     fleet.peers = {"outside": ["other", "vh4"], "second": ["other", "vh4"]}
@@ -230,7 +244,7 @@ def test_our_own_node_is_no_outsider() -> None:
 def test_silence_is_busy_and_never_frozen() -> None:
     verdict = assess(four(["busy"]))
     assert row(verdict, "vh1")["state"] == "busy"
-    assert verdict["power"]["unknown"] == 40
+    assert verdict["details"]["power"]["unknown"] == 40
     assert held(verdict) == {"cannot_tell": "root"}
     assert verdict["causes"][0]["justifies"] == []
 
@@ -369,7 +383,7 @@ def test_a_vote_for_the_last_block_does_not_count_for_the_next() -> None:
             newest = entry["data"]["rpc"]["commits"]["data"]["commits"][0]
             assert address("vh1") in [signer for signer, _when in newest["signed"]]
     verdict = _halt_verdict.assess(bundle)
-    assert verdict["power"]["absent"] == 40
+    assert verdict["details"]["power"]["absent"] == 40
     assert held(verdict) == {"hosts_unreachable": "root"}
 
 
@@ -385,7 +399,7 @@ def test_votes_of_a_decided_block_say_nothing_about_who_votes() -> None:
     for host in fleet.hosts:
         host.patch = decided if host.answers else None
     verdict = assess(fleet)
-    assert verdict["power"]["voting"] == verdict["power"]["absent"] == 0
+    assert verdict["details"]["power"]["voting"] == verdict["details"]["power"]["absent"] == 0
     assert row(verdict, "vh1")["state"] == "not_voting"
     assert held(verdict) == {"block_not_executed": "root"}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import read
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import ADDRESS
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import verdict as _halt_verdict
 
 from tests.unit.plugin_utils._incidents.chain_halt.verdict.asking import Data, assess, held, ids, row
@@ -121,7 +122,11 @@ def test_a_host_of_another_chain_is_set_aside() -> None:
     fleet = four(["stopped"])
     fleet.hosts[4].patch = patch
     verdict = assess(fleet)
-    assert (verdict["status"], verdict["chain_id"], verdict["height"]) == ("incident", "virtengine-1", 208)
+    assert (verdict["status"], verdict["details"]["chain_id"], verdict["details"]["height"]) == (
+        "incident",
+        "virtengine-1",
+        208,
+    )
     assert any("vh5 is on chain testnet-7" in note for note in verdict["notes"])
 
 
@@ -162,7 +167,7 @@ def test_a_jailed_validator_of_ours_is_degraded() -> None:
     fleet = four(moving=True)
     fleet.hosts[3].power = 0
     bundle = fleet.bundle()
-    bundle["inventory"]["vh4"]["address"] = address("vh4")
+    bundle["inventory"]["vh4"]["declared"] = {ADDRESS: address("vh4")}
     verdict = _halt_verdict.assess(bundle)
     assert verdict["status"] == "degraded"
     assert "jailed" in verdict["summary"]
@@ -172,7 +177,7 @@ def test_power_of_others_may_be_missing_on_a_healthy_chain() -> None:
     verdict = assess(four(others=[Other("other", 10, vote=False, signs=False)], moving=True))
     assert verdict["status"] == "healthy"
     assert row(verdict, "other")["state"] == "not_voting"
-    assert verdict["power"]["absent"] == 10
+    assert verdict["details"]["power"]["absent"] == 10
 
 
 @pytest.mark.parametrize("liars", [1, 2])
@@ -227,5 +232,5 @@ def test_a_reference_that_moves_means_that_we_are_left_behind() -> None:
             )
     verdict = _halt_verdict.assess(bundle)
     assert verdict["status"] == "unknown", "one word from outside is no proof"
-    assert verdict["height"] == 510
+    assert verdict["details"]["height"] == 510
     assert row(verdict, "vh1")["state"] == "unknown"

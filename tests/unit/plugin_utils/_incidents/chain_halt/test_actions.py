@@ -1,0 +1,66 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a cleared action lets run is what its file of tasks runs, no more and no less."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
+
+REPO = Path(__file__).resolve().parents[5]
+ACT = "virtengine.incident.incident_act"
+ACTING = [incident for incident in registry.known() if incident.acts]
+
+
+def folder(incident: Incident) -> Path:
+    return REPO / "roles" / incident.name / "tasks/actions"
+
+
+def tasks(path: Path) -> list[dict[str, Any]]:
+    """The tasks of a file, and of the files that it includes in their place."""
+    found = []
+    for task in yaml.safe_load(path.read_text(encoding="utf-8")):
+        included = task.get("ansible.builtin.include_tasks")
+        found += [task] if included is None else tasks(path.parents[1] / included)
+    return found
+
+
+def calls(path: Path) -> list[tuple[str, Any]]:
+    given = [task[ACT] for task in tasks(path) if ACT in task]
+    names = [name if "." in (name := call["module"]) else f"virtengine.incident.{name}" for call in given]
+    return [(name, call["args"].get("state")) for name, call in zip(names, given, strict=True)]
+
+
+@pytest.mark.parametrize("incident", ACTING, ids=lambda incident: incident.name)
+def test_the_files_of_the_actions_do_what_the_table_says(incident: Incident) -> None:
+    files = {path.stem for path in folder(incident).glob("*.yml")}
+    included = {
+        Path(task["ansible.builtin.include_tasks"]).stem
+        for path in folder(incident).glob("*.yml")
+        for task in yaml.safe_load(path.read_text(encoding="utf-8"))
+        if "ansible.builtin.include_tasks" in task
+    }
+    assert files == {*incident.actions, *included}
+    for name, action in incident.actions.items():
+        assert calls(folder(incident) / f"{name}.yml") == [(call.module, call.state) for call in action.calls], name
+
+
+@pytest.mark.parametrize("incident", ACTING, ids=lambda incident: incident.name)
+def test_an_action_touches_only_the_hosts_of_its_step(incident: Incident) -> None:
+    for path in folder(incident).glob("*.yml"):
+        for task in tasks(path):
+            conditions = task.get("when")
+            listed = conditions if isinstance(conditions, list) else [conditions]
+            assert "inventory_hostname in incident_step.hosts" in listed, f"{path.name}: {task['name']}"
+
+
+@pytest.mark.parametrize("incident", ACTING, ids=lambda incident: incident.name)
+def test_what_undoes_another_action_is_one_of_the_same_incident(incident: Incident) -> None:
+    for action in incident.actions.values():
+        assert action.undoes is None or action.undoes in incident.actions
