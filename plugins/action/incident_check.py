@@ -178,7 +178,11 @@ def taken(state: RunState, hosts: list[str]) -> Data:
         else:
             wrong = next((result["error"]["text"] for result in results if result["error"]), "no answer")
             missing.append(f"{host}: {wrong}")
-    state.record().append("lock", {"scopes": gate["scopes"], "taken_on": ours, "held_on": held, "not_taken": missing})
+    unwritten = {
+        host: why for host in ours for result in noted[host] if (why := result["answer"].get("not_written")) is not None
+    }
+    entry = {"scopes": gate["scopes"], "taken_on": ours, "held_on": held, "not_taken": missing}
+    state.record().append("lock", {**entry, **({"digest_not_written_on": unwritten} if unwritten else {})})
     if held:
         owner, who, age = (clean(held[0][1].get(key)) for key in ("owner", "who", "age_s"))
         raise Refusal(

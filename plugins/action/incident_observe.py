@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         body: Data = {"ok": True, "data": evidence} if error is None else {"ok": False, "error": error}
         if error is None:
             # Who holds a lock is no evidence about the incident: it changes with every run that looks.
-            locks = evidence.pop("locks", None) or self._locks(args["deadline"], task_vars)
+            locks = evidence.pop("responder_locks", None) or self._locks(args["deadline"], task_vars)
             state.note(f"locks{head['look']}", host, looks.locks_of(locks))
         looks.note(state, host, [{**head, **body}])
         result.update(changed=False, ok=error is None, at=head["at"], error=error)

@@ -107,10 +107,15 @@ held_by:
     age_s: 5112
     digest: chain_halt-0f3c9a2b11d4e5f6
 used:
-  description: Whether the digest O(digest) was used on this host before.
+  description: Whether the digest O(digest) was used on this host before, by another run. Null where that cannot be told or written.
   returned: when O(digest) is given and the lock was taken
   type: bool
   sample: false
+not_written:
+  description: Why the digest could not be written down.
+  returned: when it could not
+  type: str
+  sample: "/var/lib/virtengine-incident/chain_virtengine-1.used: No space left on device"
 used_digests:
   description: The digests that were used on this host, oldest first.
   returned: when O(state=observed)
@@ -147,9 +152,18 @@ def acquire(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dic
         changed = lock.acquire(params["owner"], params["who"], params["digest"] or "")
     result: dict[str, t.Any] = {"changed": changed, "held": True, "held_by": None}
     if params["digest"]:
-        result["used"] = params["digest"] in lock.used() if check else not lock.consume(params["digest"])
-        result["changed"] = changed or not result["used"]
+        result.update(_use(lock, params, check))
+        result["changed"] = changed or result["used"] is False
     return result
+
+
+def _use(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
+    """Write the digest down. The lock holds also on a host that cannot keep it, such as one whose disk is full."""
+    try:
+        used = params["digest"] in lock.used() if check else not lock.consume(params["digest"], params["owner"])
+    except OSError as error:
+        return {"used": None, "not_written": f"{error.filename or lock.used_path}: {error.strerror}"}
+    return {"used": used}
 
 
 def release(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dict[str, t.Any]:

@@ -263,7 +263,7 @@ observation:
             since: "2026-11-24T20:00:23.227819Z"
             truncated: false
           ok: true
-        locks:
+        responder_locks:
           data:
             locks:
               - age_s: 5112

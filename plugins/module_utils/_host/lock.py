@@ -114,15 +114,19 @@ class Lock:
         """The digests that were used on this host, oldest first. Raises OSError."""
         return _digests(self.used_path, _USED_CAP)
 
-    def consume(self, digest: str) -> bool:
-        """Write a digest down as used, on disk before this returns; False when it was there."""
-        if digest in self.used():
-            return False
+    def consume(self, digest: str, owner: str) -> bool:
+        """Write a digest down as used by ``owner``, on disk before this returns; False when another one used it.
+
+        Two hosts of an inventory can be one machine: what a run wrote there itself is no earlier use.
+        """
+        before = [by for used, by in _uses(self.used_path, _USED_CAP) if used == digest]
+        if before:
+            return before == [owner]
         directory = private_directory(os.path.dirname(self.used_path))
         handle = os.open(self.used_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         try:
             # The leading line end closes a line that a power cut may have torn.
-            os.write(handle, f"\n{digest} {stamp(time.time())}\n".encode("ascii"))
+            os.write(handle, f"\n{digest} {stamp(time.time())} {owner}\n".encode("ascii", "replace"))
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -189,14 +193,19 @@ def _content(path: str) -> dict[str, t.Any]:
 
 def _digests(path: str, cap: int) -> list[str]:
     """The digests in the last ``cap`` bytes of a file, oldest first; none where there is no file. Raises OSError."""
+    return [digest for digest, _owner in _uses(path, cap)]
+
+
+def _uses(path: str, cap: int) -> list[tuple[str, str]]:
+    """The same, each with the run that used it."""
     try:
         begin = max(os.lstat(path).st_size - cap, 0)
         lines = _plain(path, begin, cap).decode("ascii", "replace").splitlines()
     except FileNotFoundError:
         return []
     # The first line may be cut there: what is left of its digest could pass for another one.
-    words = [line.partition(" ")[0] for line in (lines[1:] if begin else lines)]
-    return [word for word in words if DIGEST.match(word)]
+    words = [line.split(" ", 2) for line in (lines[1:] if begin else lines)]
+    return [(digest, owner[1] if len(owner) > 1 else "") for digest, *owner in words if DIGEST.match(digest)]
 
 
 def _plain(path: str, begin: int, cap: int) -> bytes:

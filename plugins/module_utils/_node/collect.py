@@ -91,7 +91,7 @@ def collect(options: Options) -> dict[str, t.Any]:
         "old_logs": parts["old_logs"],
         "p2p": network["p2p"] if network else parts["rpc"],
         "journal": journal,
-        "locks": parts["locks"],
+        "responder_locks": parts["responder_locks"],
         "rpc": network["rpc"] if network else dict.fromkeys(_cometbft.PARTS, parts["rpc"]),
     }
 
@@ -147,7 +147,7 @@ def _slow_parts(
     work: dict[str, t.Callable[[], t.Any]] = {
         "rpc": functools.partial(_network, places, _halted_by(unit, scanned), _runs(scanned), clock.until),
         "journal": functools.partial(_read_journal, options, unit, clock),
-        "locks": _host_lock.seen,
+        "responder_locks": _host_lock.seen,
     }
     program = functools.partial(files.binary, places, scanned["data"] if scanned["ok"] else None)
     work["binary"] = functools.partial(_where_known, places, "binary", (places["binary"],), program)

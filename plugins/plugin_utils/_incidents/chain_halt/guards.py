@@ -26,6 +26,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     STOP,
     THAW,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import signing
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
     disk_space,
     double_sign_check,
@@ -35,6 +36,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     write_ahead_log,
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.simulate_stop import stopped_now
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.verdict import of_reading
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
     OPEN,
     REFUSED,
@@ -158,6 +160,9 @@ def check_step(bundle: dict[str, t.Any], plan: Plan, step: Step) -> Check:
         return say(wait=node is not None, because=f"{name} does not answer.")
     if unfit := _unfit(reading, node, plan, step):
         return say(because=unfit)
+    # What holds back a plan holds back what is left of one: a clone may have come up since.
+    if step["action"] != RESTORE and (stopped_by := signing.stops_automation(reading, of_reading(reading))):
+        return say(because=stopped_by)
     stands_at = plan["basis"]["height"]
     moving = reading.height is not None and stands_at is not None and reading.height > stands_at
     case = Case(reading, node, node.data, stands_at, moving=moving)

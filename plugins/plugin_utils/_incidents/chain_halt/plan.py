@@ -69,7 +69,7 @@ def plan(bundle: Data, verdict: Data, break_glass_reason: str | None) -> Data:
     built = builder.Builder(reading, verdict, bool(break_glass_reason))
     notes: list[Data] = []
     if verdict["status"] == "incident" and verdict["confirmed"]:
-        if _stopped_by(reading, verdict) is None:
+        if signing.stops_automation(reading, verdict) is None:
             _fill(built)
         notes = messages(reading, verdict["causes"])
     return {
@@ -77,17 +77,11 @@ def plan(bundle: Data, verdict: Data, break_glass_reason: str | None) -> Data:
         "basis": {"height": reading.height, "last_block_hash": reading.last_block_hash},
         "steps": built.steps,
         "put_back": built.put_back,
-        "stopped_by": _stopped_by(reading, verdict),
+        "stopped_by": signing.stops_automation(reading, verdict),
         "withheld": built.withheld,
         "messages": notes,
         "decision": _decision(reading, verdict, built, notes),
     }
-
-
-def _stopped_by(reading: Reading, verdict: Data) -> str | None:
-    """Why no automation may act at all, or None: one key runs on two hosts, or may."""
-    found = (cause["decide"] for cause in verdict["causes"] if cause["id"] == signing.KEY_ON_TWO_HOSTS.id)
-    return next(found, None) or signing.runs_for_another(reading)
 
 
 class _Host(t.NamedTuple):
@@ -214,7 +208,7 @@ def _guards(case: Case, remedy: Remedy, actions: t.Sequence[str], relaxing: bool
 
 def _decision(reading: Reading, verdict: Data, built: builder.Builder, notes: list[Data]) -> str | None:
     """What only a person can decide, or None where the steps are enough."""
-    if (stopped := _stopped_by(reading, verdict)) is not None:
+    if (stopped := signing.stops_automation(reading, verdict)) is not None:
         return stopped
     if verdict["status"] == "unknown":
         return (

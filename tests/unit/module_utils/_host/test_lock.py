@@ -123,17 +123,17 @@ def test_a_directory_that_others_can_write_is_not_trusted(tmp_path: Path) -> Non
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "used").symlink_to(tmp_path / "real")
     with pytest.raises(_host_lock.Refused):
-        lock(tmp_path).consume(DIGEST)
+        lock(tmp_path).consume(DIGEST, "run-1")
     assert os.listdir(tmp_path / "real") == []
 
 
 def test_a_digest_is_used_once_and_a_torn_line_hides_none(tmp_path: Path) -> None:
-    assert lock(tmp_path).consume(DIGEST) is True
-    assert lock(tmp_path).consume(DIGEST) is False
+    assert lock(tmp_path).consume(DIGEST, "run-1") is True
+    assert lock(tmp_path).consume(DIGEST, "run-1") is False
     with open(tmp_path / "used/chain:chain-1.used", "a", encoding="ascii") as stream:
         stream.write("halt-00")
     other = "halt-ffffffffffffffff"
-    assert lock(tmp_path).consume(other) is True
+    assert lock(tmp_path).consume(other, "run-1") is True
     assert lock(tmp_path).used() == [DIGEST, other] == seen(tmp_path)["used"]
 
 
@@ -180,11 +180,11 @@ def test_no_scope_has_the_file_of_another(scope: str) -> None:
 def test_a_look_sees_every_lock_and_digest(tmp_path: Path) -> None:
     assert seen(tmp_path) == {"locks": [], "used": []}
     lock(tmp_path).acquire("run-1", "alice@laptop", DIGEST)
-    lock(tmp_path).consume(DIGEST)
+    lock(tmp_path).consume(DIGEST, "run-1")
     lock(tmp_path, DATABASE).acquire("run-2", "awx@awx-7f", "")
     strange = "kubernetes:prod/default"
     lock(tmp_path, strange).acquire("run-3", "", "")
-    lock(tmp_path, strange).consume("rolling_restart-00000000000000ff")
+    lock(tmp_path, strange).consume("rolling_restart-00000000000000ff", "run-1")
     found = seen(tmp_path)
     assert [list(entry) for entry in found["locks"]] == [KEYS] * 3
     assert {(entry["scope"], entry["owner"], entry["who"], entry["digest"]) for entry in found["locks"]} == {
@@ -236,10 +236,10 @@ def test_the_newest_digests_of_the_newest_files_are_seen(tmp_path: Path) -> None
 
 
 def test_a_file_that_grew_large_shows_its_end(tmp_path: Path) -> None:
-    lock(tmp_path).consume("halt-0000000000000000")
+    lock(tmp_path).consume("halt-0000000000000000", "run-1")
     with open(tmp_path / "used/chain:chain-1.used", "a", encoding="ascii") as stream:
         stream.write("#" * 100_000)
-    lock(tmp_path).consume(DIGEST)
+    lock(tmp_path).consume(DIGEST, "run-1")
     assert seen(tmp_path)["used"] == [DIGEST]
     assert lock(tmp_path).used() == ["halt-0000000000000000", DIGEST]
 
@@ -254,7 +254,7 @@ def test_a_digest_that_is_cut_at_the_bound_is_not_shown_as_another(tmp_path: Pat
 
 def test_the_largest_lines_are_within_what_a_look_reads(tmp_path: Path) -> None:
     for number in range(_host_lock.SEEN_DIGESTS + 1):
-        lock(tmp_path).consume(f"{'a' * 41}-{number:016x}")
+        lock(tmp_path).consume(f"{'a' * 41}-{number:016x}", "run-1")
     assert len(seen(tmp_path)["used"]) == _host_lock.SEEN_DIGESTS
 
 

@@ -273,8 +273,8 @@ def test_evidence_of_a_host_without_systemd(tmp_path: Path, monkeypatch: pytest.
     none = {"files": 0, "bytes": 0, "compressible_bytes": 0}
     assert evidence["old_logs"] == {"ok": True, "data": none}
     assert evidence["p2p"]["data"] == {"laddr": "tcp://0.0.0.0:26656", "expected": []}
-    held = [(entry["scope"], entry["owner"]) for entry in evidence["locks"]["data"]["locks"]]
-    assert held == [("chain:chain-1", "run-1")] and evidence["locks"]["data"]["used"] == []
+    held = [(entry["scope"], entry["owner"]) for entry in evidence["responder_locks"]["data"]["locks"]]
+    assert held == [("chain:chain-1", "run-1")] and evidence["responder_locks"]["data"]["used"] == []
 
 
 def test_the_deadline_holds_when_systemd_and_the_rpc_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

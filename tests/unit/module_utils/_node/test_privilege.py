@@ -127,7 +127,7 @@ def kinds(evidence: dict[str, Any]) -> dict[str, str]:
 
 
 OF_HOME = dict.fromkeys(("config", "genesis", "signer", "disk", "upgrade", "wal", "old_logs", "p2p"), "privilege")
-HIDDEN = {**OF_HOME, "journal": "privilege", "locks": "privilege"}
+HIDDEN = {**OF_HOME, "journal": "privilege", "responder_locks": "privilege"}
 
 
 @pytest.mark.parametrize("closed", ["home", "home/config"])
@@ -208,8 +208,8 @@ def test_a_user_that_may_read_the_home_lacks_nothing_of_it(host: Host) -> None:
         ("journal", "journal"),
         ("journal/1", "journal"),
         ("journal/1/system.journal", "journal"),
-        ("locks", "locks"),
-        ("used", "locks"),
+        ("locks", "responder_locks"),
+        ("used", "responder_locks"),
     ],
 )
 def test_one_place_that_is_closed_costs_its_own_part(host: Host, closed: str, part: str) -> None:

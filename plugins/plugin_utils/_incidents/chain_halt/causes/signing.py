@@ -129,6 +129,12 @@ def _key_on_two_hosts(halt: Halt) -> Finding:
     return refuted("no two hosts of ours run with local key files of one address")
 
 
+def stops_automation(reading: Reading, verdict: dict[str, t.Any]) -> t.Optional[str]:
+    """Why no automation may act at all, or None: one key runs on two hosts, or may. ``verdict``: of this reading."""
+    found = (cause["decide"] for cause in verdict["causes"] if cause["id"] == KEY_ON_TWO_HOSTS.id)
+    return next(found, None) or runs_for_another(reading)
+
+
 def runs_for_another(reading: Reading) -> t.Optional[str]:
     """A running node whose key file is that of a host that shows nothing: the same key may run on both. None: no such one."""
     for node in reading.nodes.values():

@@ -349,7 +349,7 @@ def test_what_is_no_tail_is_no_suffix() -> None:
 
 
 def left(fresh: Data, now: Data) -> Data | None:
-    return _plan.remaining(POOL, WHOLE, fresh, now)
+    return _plan.remaining(POOL, WHOLE, fresh, now, NOW)
 
 
 RESUMED = [
@@ -377,7 +377,7 @@ def test_what_takes_nothing_back_is_asked_for_whatever_its_name() -> None:
     """The plan's last lasting step is the snapshot: a plan of now that has only the resuming left has lost it."""
     assert left(plan(NEXT, RESUME), verdict()) is None
     undoing = replace(POOL, actions={**POOL.actions, "restore_snapshot": Action("restore", (), undoes="cancel")})
-    assert _plan.remaining(undoing, WHOLE, plan(NEXT, RESUME), verdict()) == WHOLE
+    assert _plan.remaining(undoing, WHOLE, plan(NEXT, RESUME), verdict(), NOW) == WHOLE
 
 
 def test_a_withheld_step_is_not_taken_for_a_done_one() -> None:
@@ -389,7 +389,7 @@ def test_a_withheld_step_is_not_taken_for_a_done_one() -> None:
 def test_one_host_of_a_step_that_is_withheld_is_enough() -> None:
     wide = plan(step("cancel", "d1", "d2"), LAST)
     fresh = plan(LAST, withheld=[withheld("cancel", "d2", "d3")])
-    assert _plan.remaining(POOL, wide, fresh, verdict()) is None
+    assert _plan.remaining(POOL, wide, fresh, verdict(), NOW) is None
 
 
 def test_where_the_world_moved_on_every_step_is_left_to_its_check() -> None:
@@ -397,7 +397,10 @@ def test_where_the_world_moved_on_every_step_is_left_to_its_check() -> None:
     assert left(moved, verdict("healthy", free=40)) == WHOLE
     assert left(moved, verdict("healthy", free=0)) is None
     assert left(moved, verdict("degraded", free=40)) is None
-    assert _plan.remaining(replace(POOL, moved_on=Incident.moved_on), WHOLE, moved, verdict("healthy", free=40)) is None
+    assert (
+        _plan.remaining(replace(POOL, moved_on=Incident.moved_on), WHOLE, moved, verdict("healthy", free=40), NOW)
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -411,8 +414,8 @@ def test_an_action_on_what_is_whole_resumes_there() -> None:
     action = replace(POOL, kind="action", plans_for=frozenset({"healthy"}))
     recorded = plan(*STEPS, incident=action)
     fresh = plan(NEXT, LAST, incident=action)
-    assert _plan.remaining(action, recorded, fresh, verdict("healthy")) == recorded
-    assert _plan.remaining(action, recorded, fresh, verdict("incident")) is None
+    assert _plan.remaining(action, recorded, fresh, verdict("healthy"), NOW) == recorded
+    assert _plan.remaining(action, recorded, fresh, verdict("incident"), NOW) is None
 
 
 @pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
@@ -422,4 +425,4 @@ def test_another_world_resumes_nothing(change: Data) -> None:
 
 def test_what_has_no_scope_is_never_resumed() -> None:
     nowhere = plan(*STEPS, scopes=[])
-    assert _plan.remaining(POOL, nowhere, nowhere, verdict("healthy", free=40)) is None
+    assert _plan.remaining(POOL, nowhere, nowhere, verdict("healthy", free=40), NOW) is None

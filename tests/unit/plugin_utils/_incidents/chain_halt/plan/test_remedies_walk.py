@@ -73,7 +73,7 @@ def test_a_run_killed_after_any_step_goes_on(net: Net, count: int, done: int) ->
     seen = evidence(net)
     verdict = HALT.assess(seen)
     fresh = finished(seen, verdict)
-    assert plan.remaining(HALT, made, fresh, verdict) == made, plan.difference(made, fresh)
+    assert plan.remaining(HALT, made, fresh, verdict, "2026-11-30T10:00:00Z") == made, plan.difference(made, fresh)
 
 
 def recorded(name: str) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def test_a_run_killed_after_any_step_resumes_and_finishes(net: Net, done: int) -
     status = "degraded" if after.moving else "incident"
     now = {**judged(after), "status": status}
     fresh = make(after, status=status)
-    left = plan.remaining(CHAIN_HALT, made, fresh, now)
+    left = plan.remaining(CHAIN_HALT, made, fresh, now, "2026-11-30T10:00:00Z")
     assert left == made, plan.difference(made, fresh)
     for step in left["steps"]:
         found = check(after, made, step)
@@ -174,7 +174,7 @@ def test_a_resumed_run_needs_the_statement_again() -> None:
     assert steps(make(net))[0] == ("start_node", "v2")
     silent = make(net, None)
     assert silent["steps"] == [] and "coordinated halt" in held(silent)["v2"]["why"]
-    assert plan.remaining(CHAIN_HALT, made, silent, judged(net)) is None
+    assert plan.remaining(CHAIN_HALT, made, silent, judged(net), "2026-11-30T10:00:00Z") is None
     assert not check(net, made, made["steps"][2], None)["ok"]
 
 

@@ -103,7 +103,7 @@ def test_a_run_killed_after_any_step_resumes_and_finishes(done: int) -> None:
     evidence, verdict = diagnose(net)
     fresh = finished(evidence, verdict, used=[made["digest"]])
     assert fresh["digest"] != made["digest"]
-    left = _plan.remaining(HALT, made, fresh, verdict)
+    left = _plan.remaining(HALT, made, fresh, verdict, "2026-11-30T10:00:00Z")
     assert left is not None, _plan.difference(made, fresh)
     for step in left["steps"]:
         found = HALT.check_step(checked(bundle(net, (2, 3))), made, step)
