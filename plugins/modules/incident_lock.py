@@ -115,7 +115,7 @@ not_written:
   description: Why the digest could not be written down.
   returned: when it could not
   type: str
-  sample: "/var/lib/virtengine-incident/chain_virtengine-1.used: No space left on device"
+  sample: "/var/lib/virtengine-incident: No space left on device"
 used_digests:
   description: The digests that were used on this host, oldest first.
   returned: when O(state=observed)

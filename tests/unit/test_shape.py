@@ -350,6 +350,7 @@ MEANT_OTHERWISE = {
     "plugins/plugin_utils/_path/render/html.py": {"block", "blocks"},
     "plugins/plugin_utils/_path/render/markdown.py": {"block", "blocks"},
     "roles/incident/tasks/main.yml": {"block"},
+    "roles/incident/tasks/release.yml": {"block"},
 }
 
 

@@ -13,7 +13,7 @@ from tests.unit.lamp import LAMP
 HOSTS = ("api-1", "api-2", "api-3")
 TWO = ("lamp:hall", "mains:north")
 # The lock of another responder.
-THEIRS = {"scope": TWO[1], "owner": "run-9", "who": "eve@laptop", "age_s": 300}
+THEIRS = {"scope": TWO[1], "owner": "run-00000009", "who": "eve@laptop", "age_s": 300}
 
 
 def many_hosts(bundle: t.Any, verdict: t.Any, reason: str | None) -> t.Any:

@@ -47,7 +47,7 @@ def clear(run: Run, action: str = "turn_on", hosts: t.Sequence[str] = ("api-1",)
         "token": ISSUED,
         "controller_pid": os.getppid(),
         "locked_on": list(HOSTS),
-        "cleared": {"step": 1, "action": action, "hosts": list(hosts), "noted": "step1"},
+        "cleared": {"step": 1, "action": action, "hosts": list(hosts), "parameters": {"watts": 5}, "noted": "step1"},
     }
     run.state.keep("gate", {**issued, **gate})
 
@@ -230,13 +230,23 @@ def test_a_host_that_is_lost_or_late_is_an_answer(run: Run) -> None:
     given = {"token": ISSUED, "module": "lamp_switch", "args": {"state": "on"}}
     variables = {"inventory_hostname": "api-1"}
     assert run.call(incident_act, variables, lose, **given)["error"] == {"kind": "unreachable", "text": "ssh: no route"}
+    after = run.call(incident_act, variables, hang, deadline=1, **given)
+    assert after["error"]["kind"] == "refused", "after a call that failed no other one of the step is made there"
+    clear(run, cleared={**run.state.read("gate")["cleared"], "noted": "step2"})
     late = run.call(incident_act, variables, hang, deadline=1, **given)
     assert late["error"] == {"kind": "late", "text": "the host gave no answer within 1 s"}
-    assert [call["ok"] for call in run.state.noted("step1")["api-1"]] == [False, False]
+    assert [run.state.noted(kind)["api-1"][0]["ok"] for kind in ("step1", "step2")] == [False, False]
+
+
+def test_what_was_approved_with_another_value_is_not_done(run: Run) -> None:
+    clear(run)
+    answer = run.act("lamp_switch", {"state": "on", "watts": 6}, "api-1", {}, ISSUED)
+    assert answer["failed"] and "approved with another watts" in answer["msg"]
+    assert run.state.noted("step1") == {}
 
 
 def put_back(run: Run, action: str, *hosts: str, **gate: t.Any) -> None:
-    closing = {"step": "at the end", "action": action, "hosts": list(hosts), "noted": "put_back"}
+    closing = {"step": "at the end", "action": action, "hosts": list(hosts), "parameters": {}, "noted": "put_back"}
     clear(run, cleared=None, putting_back=closing, **gate)
 
 

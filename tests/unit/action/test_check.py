@@ -36,6 +36,7 @@ def test_what_the_guards_cleared_is_one_step_with_its_hosts(runs: Runs) -> None:
         "action": "open_panel",
         "what": "open the panel of api",
         "hosts": ["api-1", "api-2"],
+        "parameters": {},
         "noted": "step1",
     }
     guarded, started = run.record.entries()[-2:]
@@ -106,7 +107,7 @@ def theirs(scope: str = TWO[1]) -> list[t.Any]:
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
-        (lambda run: {"api_2": kept(run, TWO[0]) + theirs()}, "api-2 (now held by run-9)"),
+        (lambda run: {"api_2": kept(run, TWO[0]) + theirs()}, "api-2 (now held by run-00000009)"),
         (lambda run: {"api_3": kept(run, TWO[1])}, "api-3 (now held by nobody)"),
         (lambda run: {"api_1": []}, "api-1 (now held by nobody)"),
         (lambda run: {"api_1": None, "api_2": None, "api_3": []}, "api-3 (now held by nobody)"),
@@ -264,7 +265,7 @@ def test_a_recovery_is_waited_for_and_then_it_is_not_one(runs: Runs) -> None:
 def test_a_recovery_that_is_seen_ends_the_waiting(runs: Runs) -> None:
     run, _steps = locked(runs)
     for host in HOSTS:
-        run.see(host, BRIGHT)
+        run.see(host, BRIGHT, kept(run))
     answer = run.check("recovered")
     assert (answer["recovered"], answer["wait"], answer["because"]) == (True, False, "The lamp is on.")
     assert run.state.read("verdict_after")["status"] == "healthy"

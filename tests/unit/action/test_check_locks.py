@@ -80,8 +80,11 @@ def test_another_responder_is_named_with_what_breaks_its_lock(runs: Runs) -> Non
     run.take("api-2", scopes=TWO[:1])
     run.take("api-2", scopes=TWO[1:], failed=True, held=False, held_by=THEIRS)
     said = refused(run.check("lock"))
-    assert "Another responder holds the lock of lamp:hall, mains:north on api-2: run-9 (eve@laptop, 300 s ago)" in said
-    assert said.endswith("run again with -e incident_break_lock=run-9")
+    assert (
+        "Another responder holds the lock of lamp:hall, mains:north on api-2: run-00000009 (eve@laptop, 300 s ago)"
+        in said
+    )
+    assert said.endswith("run again with -e incident_break_lock=run-00000009")
     assert "approved" not in run.kinds() and run.kinds()[-1] == "lock"
 
 
@@ -92,7 +95,9 @@ def test_a_lock_that_cannot_be_read_is_nobodys_to_break_by_name(runs: Runs) -> N
     assert "an unreadable lock file (unknown, 7 s ago)" in said and "incident_break_lock" not in said
 
 
-@pytest.mark.parametrize("held_by", ["run-9", 5, ["run-9"], True, {"owner": {"a": "\x1b[2J"}}, {"owner": "\x1b[2Jx"}])
+@pytest.mark.parametrize(
+    "held_by", ["run-00000009", 5, ["run-00000009"], True, {"owner": {"a": "\x1b[2J"}}, {"owner": "\x1b[2Jx"}]
+)
 def test_no_answer_about_the_holder_breaks_the_check(runs: Runs, held_by: t.Any) -> None:
     run = cleared(runs)
     run.take("api-1", scopes=TWO, failed=True, held=False, held_by=held_by)

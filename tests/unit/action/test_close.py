@@ -83,6 +83,7 @@ def test_a_run_that_recovered_says_so_everywhere(runs: Runs) -> None:
         "severity": None,
         "summary": "The lamp in the hall: healthy.",
         "plan_digest": closed["stats"]["plan_digest"],
+        "hand_over": [],
         "outcome": "recovered",
         "record": str(folder(runs)),
         "record_head": head.hash,

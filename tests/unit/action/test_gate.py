@@ -279,6 +279,14 @@ def test_a_digest_that_only_a_host_knows_as_used_is_refused(runs: Runs, tmp_path
     assert run.state.read("plan")["digest"] != digest, "the plan printed now can be approved"
 
 
+def test_a_digest_that_another_controller_used_is_not_taken_up_here(runs: Runs) -> None:
+    """This record printed the plan, and holds no approval of it: the run that used it is not ours to go on with."""
+    digest = runs.planned(FOREVER)
+    run = runs.new(FOREVER)
+    run.diagnose(used=[digest])
+    assert "was used before, by a run whose record is not here" in refused(run, digest)
+
+
 def test_a_run_that_was_cut_off_is_taken_up_with_its_digest(runs: Runs) -> None:
     digest = runs.planned()
     used(runs, digest, "open_panel")
@@ -286,7 +294,9 @@ def test_a_run_that_was_cut_off_is_taken_up_with_its_digest(runs: Runs) -> None:
     answer = run.gate(digest)
     assert answer["act"] and answer["resumed"] and answer["digest"] == digest
     assert len(answer["steps"]) == 3, "it is returned whole: the check before each step passes over what is done"
-    assert run.state.read("plan") == {**run.state.read("plan"), "digest": digest, "attempt": 0}
+    chosen = run.state.read("gate")["plan"]
+    assert (chosen["digest"], chosen["attempt"]) == (digest, 0)
+    assert run.state.read("plan")["digest"] != digest, "until the lock is taken, the plan of now is what is shown"
 
 
 def test_a_run_whose_lamp_came_on_is_taken_up_to_be_proven(runs: Runs) -> None:

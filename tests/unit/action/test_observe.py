@@ -72,7 +72,7 @@ def test_what_a_host_shows_is_kept_as_an_observation_of_this_look(run: Run) -> N
 
 def test_locks_are_taken_out_of_the_evidence_and_kept(run: Run) -> None:
     part = {"ok": True, "data": {"locks": [{**OWN, "at": "x"}], "used": ["lamp-0123456789abcdef"]}}
-    host = Host({**DARK, "locks": part})
+    host = Host({**DARK, "responder_locks": part})
     run.observe(host)
     assert noted(run)["data"] == DARK, "who holds a lock is no evidence about the incident"
     assert locks(run) == {"ok": True, "locks": [OWN], "used": ["lamp-0123456789abcdef"]}
@@ -106,7 +106,7 @@ def test_where_locks_cannot_be_seen_the_evidence_counts_all_the_same(run: Run, l
 
 @pytest.mark.parametrize("part", ["x", 5, [1], {"ok": True}, {"ok": True, "data": {"locks": 5, "used": 5}}])
 def test_evidence_with_something_else_in_the_place_of_locks_is_evidence(run: Run, part: t.Any) -> None:
-    assert run.observe(Host({**DARK, "locks": part}))["ok"]
+    assert run.observe(Host({**DARK, "responder_locks": part}))["ok"]
     assert noted(run)["data"] == DARK
     assert locks(run)["ok"] is False
 

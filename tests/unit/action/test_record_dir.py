@@ -29,6 +29,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.lam
 def incident(name):
     return LAMP
 
+def known():
+    return (LAMP,)
+
 def variables():
     return frozenset()
 """

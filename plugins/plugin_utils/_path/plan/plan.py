@@ -220,9 +220,7 @@ def is_suffix(recorded_steps: list[Step], fresh_steps: list[Step]) -> bool:
     return recorded[-len(fresh_steps) :] == [identity(made) for made in fresh_steps]
 
 
-def remaining(
-    incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str, t.Any], now: str
-) -> t.Optional[Plan]:
+def remaining(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str, t.Any], now: str) -> t.Optional[Plan]:
     """The plan that a killed run goes on with under the digest it was approved with, or None: that approval is void.
 
     ``recorded``: the approved plan. ``fresh`` and ``verdict``: made now. Two states let the recorded plan live on: its

@@ -129,7 +129,10 @@ def test_a_directory_that_others_can_write_is_not_trusted(tmp_path: Path) -> Non
 
 def test_a_digest_is_used_once_and_a_torn_line_hides_none(tmp_path: Path) -> None:
     assert lock(tmp_path).consume(DIGEST, "run-1") is True
-    assert lock(tmp_path).consume(DIGEST, "run-1") is False
+    # Two hosts of an inventory may be one machine: what the run wrote there itself is no earlier use.
+    assert lock(tmp_path).consume(DIGEST, "run-1") is True
+    assert lock(tmp_path).consume(DIGEST, "run-2") is False
+    assert lock(tmp_path).used() == [DIGEST]
     with open(tmp_path / "used/chain:chain-1.used", "a", encoding="ascii") as stream:
         stream.write("halt-00")
     other = "halt-ffffffffffffffff"

@@ -426,3 +426,16 @@ def test_another_world_resumes_nothing(change: Data) -> None:
 def test_what_has_no_scope_is_never_resumed() -> None:
     nowhere = plan(*STEPS, scopes=[])
     assert _plan.remaining(POOL, nowhere, nowhere, verdict("healthy", free=40), NOW) is None
+
+
+def test_what_is_left_of_an_expired_plan_is_void() -> None:
+    recorded = {**WHOLE, "expires_at": "2026-01-30T12:01:00Z"}
+    fresh = plan(NEXT, LAST, RESUME)
+    assert _plan.remaining(POOL, recorded, fresh, verdict(), "2026-01-30T12:00:59Z") == recorded
+    assert _plan.remaining(POOL, recorded, fresh, verdict(), "2026-01-30T12:01:00Z") is None
+
+
+def test_where_no_automation_may_act_nothing_is_left_of_a_plan() -> None:
+    """Without a step, and with nothing withheld, the plan of now would pass for the end of any other."""
+    stopped = plan(stopped_by="one key runs on two hosts")
+    assert _plan.remaining(POOL, WHOLE, stopped, verdict(), NOW) is None

@@ -59,7 +59,11 @@ def test_what_a_plan_is_bound_to() -> None:
     made = make(small())
     assert made["scopes"] == ["chain:virtengine-1"] and made["subject"] == "chain virtengine-1"
     assert made["basis"] == {"height": 100, "last_block_hash": "D" * 64}
-    assert [step["parameters"] for step in made["steps"]] == [{"address": address("b")}, {"address": address("c")}]
+    assert [step["parameters"]["address"] for step in made["steps"]] == [address("b"), address("c")]
+    # Of the same hosts another unit, or another home, is another plan.
+    assert {(step["parameters"]["unit"], step["parameters"]["home"]) for step in made["steps"]} == {
+        ("virtengine.service", "/var/lib/v")
+    }
     assert made["steps"][0]["what"] == "start the node on v2"
     nobody = make(Net({"v1": Host("unreachable"), "v2": Host("unreachable")}))
     assert nobody["scopes"] == [] and nobody["basis"] == {"height": None, "last_block_hash": None}
