@@ -79,8 +79,8 @@ class ActionModule(ControllerAction):
         saved = saved_bundle(str(evidence), incident) if replay else None
         try:
             # What is said now goes before what was said beside evidence of then.
-            said = {name: value for name in sorted(incident.variables) if (value := self._value(name)) is not None}
-            settings = incident.settings({**(saved["settings"] if saved else {}), **said})
+            given = {name: value for name in sorted(incident.variables) if (value := self._value(name)) is not None}
+            settings = incident.settings({**(saved["settings"] if saved else {}), **given})
             contacts.check(self._value("incident_contacts"), self._value("incident_dashboards"))
         except Misuse as misuse:
             raise Refusal(f"{misuse} Nothing was done.") from misuse

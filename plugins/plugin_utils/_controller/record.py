@@ -180,8 +180,8 @@ def find_plan(directory: str, digest: str) -> Recorded | None:
         entries = record.entries()
         used = {e["run"] for e in entries if e["kind"] == "approved" and e["data"].get("digest") == digest}
         outcomes = [str(e["data"].get("outcome")) for e in entries if e["kind"] == "run_finished" and e["run"] in used]
-        told = [entry for entry in entries if entry["run"] in used] or entries
-        newest = max((seconds(entry["at"]) or 0.0 for entry in told), default=None)
+        counted = [entry for entry in entries if entry["run"] in used] or entries
+        newest = max((seconds(entry["at"]) or 0.0 for entry in counted), default=None)
         silent = 0 if newest is None else max(0, int((seconds(now()) or newest) - newest))
         return Recorded(name, plan, outcomes[-1] if outcomes else None, silent)
     return None
