@@ -40,8 +40,9 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         if result.task.action in CLOSING:
-            self._screen = [str(line) for line in result.result.get("screen") or []]
+            # A command may run several incidents: each has its screen.
+            self._screen += ["", *(str(line) for line in result.result.get("screen") or [])]
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:
         if self._screen:
-            self._display.display("\n".join(["", *self._screen]))
+            self._display.display("\n".join(self._screen))

@@ -27,6 +27,11 @@ class Cleared(t.NamedTuple):
     kind: str
     proof: str | None = None
 
+    def after_failure(self, state: RunState, host: str) -> bool:
+        """Whether an earlier call of the same step failed on this host. Locks are taken one by one, each for itself."""
+        earlier = state.noted(self.kind).get(host, []) if not self.kind.startswith("lock_") else []
+        return any(not call["ok"] for call in earlier)
+
 
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
@@ -51,12 +56,17 @@ class ActionModule(ActionBase):
         try:
             cleared = allowed(state, args["token"], module, given, host)
         except Refusal as refusal:
+            state.note("refusal", host, str(refusal))
             # Putting back is part of the closing, which must go on: there it is an answer, as from a silent host.
             closing = bool((state.read("gate") or {}).get("putting_back"))
             result.update(failed=not closing, changed=False, msg=str(refusal), ok=False, answer={})
             result.update(error={"kind": "refused", "text": str(refusal)})
             return result
         started = now()
+        if cleared.after_failure(state, host):
+            text = "not done, because a call of the same step failed on this host before"
+            result.update(changed=False, ok=False, error={"kind": "refused", "text": text}, answer={})
+            return result
         answer, error = bounded(
             self._connection,
             args["deadline"],
@@ -101,6 +111,13 @@ def allowed(state: RunState, token: str, module: str, args: Data, host: str) -> 
         what = " ".join(str(word) for word in (module, args.get("state")) if word is not None)
         raise Refusal(
             f"What is cleared on {host} is {cleared['action']} (step {cleared['step']}), and {what} does not belong to it. "
+            "Nothing was done on this host."
+        )
+    approved = cleared["parameters"]
+    other = [name for name in sorted(approved) if name in args and args[name] != approved[name]]
+    if other:
+        raise Refusal(
+            f"{cleared['action']} on {host} was approved with another {', '.join(other)} than it would be done with now. "
             "Nothing was done on this host."
         )
     return Cleared(cleared["noted"], call.proof)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import looks
@@ -22,6 +23,9 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render i
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
 Data = dict[str, t.Any]
+
+# As a run is named when it is opened: nothing else is offered to be typed.
+RUN_NAME = re.compile(r"run-[0-9a-f]{8}")
 
 
 class ActionModule(ControllerAction):
@@ -53,7 +57,11 @@ class ActionModule(ControllerAction):
         gate = state.read("gate")
         used = {key: gate[key] for key in ("digest", "resumed", "break_glass_reason")}
         state.record().append("approved", {"who": state.facts["who"], **used})
+        broken = {host: results[-1]["args"].get("owner") for host, results in state.noted("lock_broken").items()}
+        if broken:
+            state.record().append("note", {"lock_broken_on": broken})
         state.keep("gate", {**gate, "locked_on": answer["taken_on"]})
+        state.keep("plan", gate["plan"])
         return answer
 
     def _before(self, state: RunState, incident: Incident, step: Data) -> Data:
@@ -66,12 +74,7 @@ class ActionModule(ControllerAction):
             raise Refusal(
                 f"{', '.join(unlocked)} did not answer when the lock was taken, so it is not locked: it gets no step."
             )
-        try:
-            still_locked(state, gate)
-        except Refusal:
-            # Nothing of this run may touch a host any more, not even to put back what it changed.
-            state.keep("gate", {**gate, "cleared": None, "locked_on": [], "lost_on": gate["locked_on"]})
-            raise
+        still_locked(state, gate, step["hosts"])
         bundle = looks.add_look(state, incident)
         begun = timeline.begun(state.record().entries(), gate["digest"])
         checked = incident.check_step(bundle, {**plan, "begun": begun}, step)
@@ -86,7 +89,8 @@ class ActionModule(ControllerAction):
         if not checked["ok"]:
             raise Refusal(f"Step {step['number']} was not taken: {checked['because']}")
         # The guards are those of this action: what is cleared is that and nothing else.
-        state.keep("gate", {**gate, "cleared": {**named, "noted": f"step{step['number']}"}})
+        cleared = {**named, "parameters": step["parameters"], "noted": f"step{step['number']}"}
+        state.keep("gate", {**gate, "cleared": cleared})
         record.append("action_started", {**named, "undo": step["undo"]})
         self.say([plan_view.step_line(step, "begun", plan)])
         return self._look_again(state, incident, wait=False, needed=True, give=checked["give"])
@@ -134,13 +138,16 @@ class ActionModule(ControllerAction):
         """At the end: what the plan says is put back, on the hosts that are locked. It never fails the closing."""
         gate = state.read("gate")
         hosts = sorted(set(step["hosts"]) & set(gate.get("locked_on", [])))
-        known = any(step["action"] == entry["action"] and step["hosts"] == entry["hosts"] for entry in gate["put_back"])
-        cleared = {"step": "at the end", "action": step["action"], "hosts": hosts if known else [], "noted": "put_back"}
+        keys = ("action", "hosts", "parameters")
+        known = any(all(step[key] == entry[key] for key in keys) for entry in gate["put_back"])
+        named = {key: step[key] for key in ("action", "parameters")}
+        cleared = {"step": "at the end", **named, "hosts": hosts if known else [], "noted": "put_back"}
         state.keep("gate", {**gate, "cleared": None, "putting_back": cleared})
         return {"hosts": cleared["hosts"]}
 
     def _recovered(self, state: RunState, incident: Incident, step: Data) -> Data:
-        """Is it over, by a fresh look."""
+        """Is it over, by a fresh look. Where the lock was lost meanwhile, another run acts: nothing is put back then."""
+        still_locked(state, state.read("gate"), [])
         bundle = looks.add_look(state, incident)
         state.keep("verdict_after", incident.assess(bundle))
         recovery = incident.recovered(bundle, state.read("plan"), state.read("verdict"))
@@ -177,7 +184,11 @@ def taken(state: RunState, hosts: list[str]) -> Data:
         raise Refusal(
             f"Another responder holds the lock of {', '.join(gate['scopes'])} on {', '.join(name for name, _who in held)}: "
             f"{owner or 'an unreadable lock file'} ({who or 'unknown'}, {age or '?'} s ago). Nothing was done. "
-            + (f"If that run is dead, run again with -e incident_break_lock={owner}" if owner else "Look at that file.")
+            + (
+                f"If that run is dead, run again with -e incident_break_lock={owner}"
+                if RUN_NAME.fullmatch(owner)
+                else "Its name is not that of a run: look at that file."
+            )
         )
     if missing:
         raise Refusal("The lock could not be taken, nothing was done. " + "; ".join(missing))
@@ -207,16 +218,18 @@ def problem_of(step: Data, calls: dict[str, list[Data]]) -> str | None:
     return None
 
 
-def still_locked(state: RunState, gate: Data) -> None:
+def still_locked(state: RunState, gate: Data, of_step: list[str]) -> None:
     """Raise Refusal unless this run still holds every lock on all its hosts that answer in this look, and one answers.
 
-    A lock can be broken by name while its run still lives: that run must not act beside the other one.
+    A lock can be broken by name while its run still lives: that run must not act beside the other one, nor put back what
+    it changed. ``of_step``: hosts that are acted on next; one that answers has to show its locks.
     """
     answers = looks.locks_of_look(state, looks.current(state)["number"])
     lost, seen = [], 0
     for host in gate["locked_on"]:
         answer = answers.get(host)
         if answer is None or not answer["ok"]:
+            lost += [f"{host} (its locks cannot be seen)"] if answer is not None and host in of_step else []
             continue
         seen += 1
         owners = {lock["scope"]: lock["owner"] for lock in answer["locks"]}
@@ -224,6 +237,7 @@ def still_locked(state: RunState, gate: Data) -> None:
         lost += [f"{host} (now held by {owners.get(scope) or 'nobody'})" for scope in gone]
     if lost or not seen:
         where = ", ".join(lost) or "any host that answers"
+        state.keep("gate", {**gate, "cleared": None, "locked_on": [], "lost_on": gate["locked_on"]})
         raise Refusal(
             f"The lock of {', '.join(gate['scopes'])} is no longer ours on {where}. Somebody broke it: nothing more is done."
         )

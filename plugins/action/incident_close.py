@@ -35,13 +35,15 @@ class ActionModule(ControllerAction):
         state = RunState(args["run_dir"])
         facts, record, gate = state.facts, state.record(), state.read("gate")
         verdict, plan, recovery = state.read("verdict"), state.read("plan"), state.read("recovery")
-        outcome, lines = outcome_of(state, args["failed_message"])
+        failed_message = args["failed_message"] or next(iter(state.noted("refusal").values()), [None])[0]
+        failed_message = failed_message if args["failed_message"] is not None else None
+        outcome, lines = outcome_of(state, failed_message)
         left, back, stays = (locks_left(state), *put_back(state, gate)) if gate else ([], [], [])
         entries = [("verified", recovery)] if recovery is not None else []
         notes = {"put_back_on": back, "not_put_back_on": stays, "lock_left_on": left}
         entries += [("note", {name: hosts}) for name, hosts in notes.items() if hosts]
         entries.append(("run_finished", {"outcome": outcome, "because": list(lines)}))
-        head, report = None, None
+        head, report, undone = None, None, []
         try:
             for kind, data in entries:
                 record.append(kind, data)
@@ -49,12 +51,13 @@ class ActionModule(ControllerAction):
             report = self._report(state, verdict, plan, head)
         except (Refusal, OSError, hash_chain.BrokenRecord) as error:
             # The screen is what the engineer waits for: it comes out whatever became of the record.
-            lines = [*lines, f"The record could not be ended: {error}"]
+            undone.append(f"The record could not be ended: {error}")
         shown = (state.read("verdict_after") if outcome in ("recovered", "not_recovered") else None) or verdict
         # A run that acted held the lock itself, and one that was refused has said who holds it.
         lines += (state.read("holders") or []) if outcome in ("planned", "diagnosed") else []
-        lines += [f"What a step changed for a time is not put back on {', '.join(stays)}."] if stays else []
-        lines += [f"The lock could not be given back on {', '.join(left)}."] if left else []
+        undone += [f"What a step changed for a time is not put back on {', '.join(stays)}."] if stays else []
+        undone += [f"The lock could not be given back on {', '.join(left)}."] if left else []
+        lines = [*lines, *undone]
         ended = Ended(
             outcome=outcome,
             lines=lines,
@@ -76,6 +79,7 @@ class ActionModule(ControllerAction):
                 "severity": (shown or {}).get("severity"),
                 "summary": (shown or {}).get("summary"),
                 "plan_digest": plan["digest"] if plan and plan["steps"] else None,
+                "hand_over": (shown or {}).get("hand_over", []),
                 "outcome": outcome,
                 "record": record.path,
                 "record_head": head,
@@ -83,7 +87,7 @@ class ActionModule(ControllerAction):
             "screen": page,
             "record_path": record.path,
             "outcome": outcome,
-            "ending": ending(args["fail_on"], verdict, outcome, args["failed_message"]),
+            "ending": ending(args["fail_on"], verdict, outcome, failed_message, undone),
         }
 
     @staticmethod
@@ -120,13 +124,18 @@ def _from_here(path: str | None) -> str | None:
     return path[len(here) :] if path is not None and path.startswith(here) else path
 
 
-def ending(fail_on: str, verdict: dict[str, t.Any] | None, outcome: str, failed_message: str | None) -> str | None:
+def ending(
+    fail_on: str, verdict: Data | None, outcome: str, failed_message: str | None, undone: t.Sequence[str] = ()
+) -> str | None:
     """Why the run must end with a failure, or None.
 
-    Schedules and CI want the verdict as an exit code (``incident_fail_on``); a run that recovered is no failure.
+    Schedules and CI want the verdict as an exit code (``incident_fail_on``); a run that recovered is no failure, unless
+    it left something ``undone``: a protection that is still off, a lock, a record without its end.
     """
     if outcome in ("not_recovered", "refused"):
         return failed_message or "The recovery is not proven: the screen says what stands in the way."
+    if undone:
+        return " ".join(undone)
     if fail_on == "never" or outcome == "recovered":
         return None
     status = (verdict or {}).get("status", "unknown")
@@ -162,12 +171,17 @@ def put_back(state: RunState, gate: Data) -> tuple[list[str], list[str]]:
     return sorted(back), sorted(due - back)
 
 
+def _is_late(result: Data) -> bool:
+    return bool(result["error"]) and result["error"]["kind"] in ("late", "unreachable")
+
+
 def locks_left(state: RunState) -> list[str]:
     """Hosts on which a lock was taken and not given back."""
     taken, released = state.noted("lock_acquired"), state.noted("lock_released")
     left = []
     for host, results in sorted(taken.items()):
-        held = {result["args"]["scope"] for result in results if result["answer"].get("held")}
+        # Of one that gave no answer in time nobody knows whether it took the lock.
+        held = {result["args"]["scope"] for result in results if result["answer"].get("held") or _is_late(result)}
         given = {result["args"]["scope"] for result in released.get(host, []) if result["ok"]}
         if held - given:
             left.append(host)

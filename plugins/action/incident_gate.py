@@ -86,6 +86,8 @@ class ActionModule(ControllerAction):
                     f"{str(args['approve']).strip()} holds break-glass steps. To take it up again, give "
                     "incident_break_glass_reason again. Nothing was done."
                 )
+            if not approval.plan["scopes"]:
+                raise Refusal("It is not known what to lock for this plan, so nothing was done.")
             lock_first = next(iter(bundles.answered(bundle, incident.sources)), None)
             if lock_first is None:
                 raise Refusal("No host of the inventory answers, so the lock cannot be taken. Nothing was done.")
@@ -102,8 +104,7 @@ class ActionModule(ControllerAction):
             "break_glass_reason": reason,
             "lock_first": lock_first,
         }
-        state.keep("plan", chosen)
-        state.keep("gate", gate)
+        state.keep("gate", {**gate, "plan": chosen})
         shown = ("token", "digest", "steps", "put_back", "scopes", "basis", "resumed", "lock_first")
         return {**answer, "act": True, **{key: gate[key] for key in shown}}
 
@@ -176,7 +177,13 @@ def _taken_up(digest: str, asked: Asked, recorded: Recorded) -> Approval:
         raise Refusal(
             f"{digest} was used before (that run ended: {recorded.outcome}). Nothing was done. Approve a new plan."
         )
-    left = plans.remaining(asked.incident, recorded.plan, asked.plan, asked.verdict) if digest in asked.used else None
+    if digest in asked.used and not recorded.approved:
+        raise Refusal(
+            f"{digest} was used before, by a run whose record is not here. Nothing was done. Approve the plan printed now."
+        )
+    left = (
+        plans.remaining(asked.incident, recorded.plan, asked.plan, asked.verdict, now()) if recorded.approved else None
+    )
     if left is not None and recorded.silent_s > RESUME_S:
         raise Refusal(
             f"{digest} was approved for a run that was cut off {recorded.silent_s // 60} minutes ago, which is too long "

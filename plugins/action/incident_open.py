@@ -44,6 +44,8 @@ SHARED_VARIABLES = frozenset(
         "incident_target",
     }
 )
+# Of these each host may have its own.
+OF_A_HOST = frozenset({"incident_host_deadline"})
 MOST_EVIDENCE = 64 * 1024 * 1024
 _NOT_GROUPS = {"all", "ungrouped"}
 
@@ -68,10 +70,11 @@ class ActionModule(ControllerAction):
         incident = registry.incident(args["incident"])
         refuse_partial_runs(self._loader, incident)
         self._vars = task_vars
-        evidence, approve = self._value("incident_evidence"), self._value("incident_approve")
+        hostvars = task_vars["hostvars"]
+        self._refuse_scattered(incident)
+        evidence, approve = self._value("incident_evidence"), approval(incident, self._value("incident_approve"))
         replay = evidence is not None
         refuse_approval(incident, approve, replay)
-        hostvars = task_vars["hostvars"]
         names = set(task_vars).union(*(hostvars[host] for host in task_vars["groups"]["all"]))
         wrong = wrong_names(names, incident.name)
         if wrong:
@@ -100,9 +103,7 @@ class ActionModule(ControllerAction):
             "replay": replay,
             "target": target,
             # Ansible's workers stay where the command was typed, wherever the playbook lies; PWD may be another's.
-            "record_dir": os.path.expanduser(
-                str(self._value("incident_record_dir") or os.path.join(os.getcwd(), "incidents"))
-            ),
+            "record_dir": os.path.abspath(os.path.expanduser(str(self._value("incident_record_dir") or "incidents"))),
             "approve": approve,
             "contacts": self._value("incident_contacts") or [],
             "dashboards": self._value("incident_dashboards") or [],
@@ -115,8 +116,20 @@ class ActionModule(ControllerAction):
             "who": facts["who"],
             "replay": replay,
             "observed": observed,
+            "approve": approve,
             "play_hosts": observed or ["localhost"],
         }
+
+    def _refuse_scattered(self, incident: Incident) -> None:
+        """Refuse a variable of the run that some host has with another value: the run is opened once, for all of them."""
+        for name in sorted((SHARED_VARIABLES | incident.variables) - OF_A_HOST):
+            for host in self._vars["groups"]["all"]:
+                values = self._vars["hostvars"][host]
+                if name in values and plain(values[name]) != self._value(name):
+                    raise Refusal(
+                        f"{name} is set for {host} in another way than for the run as a whole. Set it for all hosts "
+                        "(group_vars/all) or with -e. Nothing was done."
+                    )
 
     def _value(self, name: str) -> t.Any:
         """A variable of the run as plain data, None where it is not set."""
@@ -185,6 +198,13 @@ def saved_bundle(path: str, incident: Incident) -> Data:
         raise Refusal(f"Cannot read incident_evidence {path}: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise Refusal(f"incident_evidence {path} is not an evidence bundle: {error}") from error
+
+
+def approval(incident: Incident, given: t.Any) -> t.Any:
+    """The digest that is given back to this incident; one that names another known incident is that one's."""
+    name = str(given).strip().rpartition("-")[0]
+    others = {known.name for known in registry.known()} - {incident.name}
+    return None if name in others else given
 
 
 def refuse_approval(incident: Incident, approve: t.Any, replay: bool) -> None:

@@ -33,8 +33,8 @@ class CallbackModule(CallbackBase):
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "virtengine.incident.plain"
 
-    # Tasks that touch every host are the ones worth waiting for; their names say what is going on.
-    SHOWN = ("Ask every host for its evidence", "Take the lock of the chain on all")
+    # What asks every host is worth waiting for; the name of its task says what is going on. Steps say their own lines.
+    SHOWN = ("virtengine.incident.incident_observe", "incident_observe")
 
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,7 +45,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
         name = task.get_name().rsplit(" : ", 1)[-1]
-        if self._display.verbosity or name.startswith(self.SHOWN):
+        if self._display.verbosity or task.action in self.SHOWN:
             self._line(name)
 
     def v2_runner_on_failed(self, result: t.Any, *_arguments: t.Any, **_options: t.Any) -> None:

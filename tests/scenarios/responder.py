@@ -47,7 +47,7 @@ class Run:
         return [entry["kind"] for entry in self.entries]
 
     def steps(self) -> list[tuple[str, str]]:
-        return [(step["action"], step["host"]) for step in self.plan["steps"]]
+        return [(step["action"], host) for step in self.plan["steps"] for host in step["hosts"]]
 
 
 class Responder:

@@ -90,7 +90,7 @@ def test_a_killed_run_leaves_the_host_that_it_did_not_reach(fleet: Fleet, respon
     responder.kill_at(responder.start(*approve), "step 1/2")
     before = fleet.units("vh3")
     looked = responder.run()
-    assert "The lock of this chain is held by run-" in " ".join(looked.output.split())
+    assert "The lock of chain:virtengine-rig-1 is held by run-" in " ".join(looked.output.split())
     refused = responder.run(*approve)
     wrong = responder.run(*approve, "-e", "incident_break_lock=run-00000000")
     assert refused.code != 0 and wrong.code != 0
@@ -144,7 +144,7 @@ def test_host_that_hangs_after_login_is_late_and_stops_nothing(fleet: Fleet, res
     fleet.wait_until_halted("vh2")
     run = responder.run("-e", "incident_host_deadline=8")
     assert run.code == 0, run.output
-    (row,) = [row for row in run.verdict["validators"] if row["host"] == "vh1"]
+    (row,) = [row for row in run.verdict["details"]["validators"] if row["host"] == "vh1"]
     assert row["state"] == "unreachable"
     assert run.plan["steps"] == []
 
@@ -159,7 +159,7 @@ def test_a_host_of_another_chain_is_set_aside(fleet: Fleet, responder: Responder
         fleet.wait_until_halted("vh2")
         run = responder.run()
         assert run.code == 0, run.output
-        assert run.verdict["chain_id"] == "virtengine-rig-1"
+        assert run.verdict["details"]["chain_id"] == "virtengine-rig-1"
         assert ("start_node", "vs1") not in run.steps()
         assert "vs1" in " ".join(run.verdict["notes"] + [entry["why"] for entry in run.plan["withheld"]])
     finally:

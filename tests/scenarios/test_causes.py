@@ -16,7 +16,7 @@ pytestmark = pytest.mark.fleet
 
 
 def state_of(run: Run, host: str) -> str:
-    (row,) = [row for row in run.verdict["validators"] if row["host"] == host]
+    (row,) = [row for row in run.verdict["details"]["validators"] if row["host"] == host]
     return str(row["state"])
 
 
@@ -46,7 +46,7 @@ def test_killed_process_and_a_stopped_one_come_back_by_power(fleet: Fleet, respo
     kept = fleet.on("vs1", "cat /var/lib/virtengine-incident/records/run-*/*/journal.jsonl")
     assert kept.strip() == journal.read_text(encoding="utf-8").strip(), "the record host has another journal"
     finished = [entry["data"] for entry in recovered.entries if entry["kind"] == "action_finished"]
-    assert [entry["host"] for entry in finished] == ["vh2", "vh3"]
+    assert [entry["hosts"] for entry in finished] == [["vh2"], ["vh3"]]
     assert all(entry["ok"] for entry in finished)
 
 
@@ -73,7 +73,7 @@ def test_power_missing_on_others_is_told_by_a_node_outside_and_ours_is_started(
     before = fleet.units(*OURS)
     inside = responder.run()
     # On a slow machine the newest block is so old by now that the peers of our nodes show whose votes they lack.
-    late = inside.verdict["halted_s"] >= DEAD_PEER_S
+    late = inside.verdict["details"]["halted_s"] >= DEAD_PEER_S
     assert sorted(inside.causes) == ["others_missing" if late else "cannot_tell", "processes_down"]
     assert inside.steps() == ([("start_node", "vh3")] if late else [])
     assert late or "incident_reference_rpcs" in inside.output
@@ -89,14 +89,15 @@ def test_power_missing_on_others_is_told_by_a_node_outside_and_ours_is_started(
         assert alone.code == 0, alone.output
         assert alone.verdict["status"] == "incident"
         assert "others_missing" in alone.causes
-        assert alone.verdict["power"]["absent"] >= 22
+        assert alone.verdict["details"]["power"]["absent"] >= 22
         assert alone.plan["steps"] == []
         reference = ("-e", f'{{"incident_reference_rpcs": ["{url}"]}}')
         planned = responder.run(*reference)
         assert sorted(planned.causes) == ["others_missing", "processes_down"]
         assert planned.steps() == [("start_node", "vh3")]
         (message,) = planned.plan["messages"]
-        assert [to["power"] for to in message["to"]] == [22]
+        (to,) = message["to"]
+        assert to["detail"].startswith("voting power 22")
         recovered = responder.run(*reference, "-e", f"incident_approve={planned.digest}")
     assert recovered.code == 0, recovered.output
 

@@ -36,7 +36,7 @@ def test_standby_with_a_copied_key_is_never_started(halted: Fleet, responder: Re
             run = responder.run(*arguments)
             assert run.code == 0, run.output
             assert run.plan["steps"] == [], "a key that two hosts hold was planned to start"
-            assert {entry["host"] for entry in run.plan["withheld"]} >= {"vh1", "vs1"}
+            assert {host for entry in run.plan["withheld"] for host in entry["hosts"]} >= {"vh1", "vs1"}
         assert halted.units(*OURS) == before
     finally:
         halted.heal("vs1", "standby")
@@ -50,7 +50,7 @@ def test_signing_state_behind_its_own_votes_is_never_started(halted: Fleet, resp
         run = responder.run(*SURE)
         assert run.code == 0, run.output
         assert run.plan["steps"] == []
-        (withheld,) = [entry for entry in run.plan["withheld"] if entry["host"] == "vh1"]
+        (withheld,) = [entry for entry in run.plan["withheld"] if entry["hosts"] == ["vh1"]]
         assert "signing state" in withheld["why"]
         assert "voted later" in withheld["why"]
         assert halted.units("vh1") == before

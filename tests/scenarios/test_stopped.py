@@ -45,8 +45,8 @@ def test_stopped_validator_from_halt_to_record(halted: Fleet, responder: Respond
     assert planned.verdict["status"] == "incident"
     assert planned.verdict["confirmed"] is True
     assert planned.causes == ["processes_down"]
-    assert planned.verdict["height"] == height
-    assert planned.verdict["power"]["total"] == 100
+    assert planned.verdict["details"]["height"] == height
+    assert planned.verdict["details"]["power"]["total"] == 100
     assert planned.steps() == [("start_node", "vh1")]
     assert halted.units(*OURS) == before, "a run without approval changed a host"
 
@@ -100,6 +100,6 @@ def test_a_digest_of_a_changed_world_is_refused_with_the_difference(halted: Flee
     before = halted.units(*OURS)
     refused = responder.run("-e", f"incident_approve={planned.digest}")
     assert refused.code != 0
-    assert "world changed" in refused.output
+    assert "Something changed since" in refused.output
     assert "vh3" in refused.output
     assert halted.units(*OURS) == before

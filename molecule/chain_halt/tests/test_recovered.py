@@ -80,7 +80,7 @@ def test_no_lock_is_left(host: Host) -> None:
 def test_the_record_tells_the_whole_incident() -> None:
     entries = _entries()
     finished = [entry["data"] for entry in entries if entry["kind"] == "action_finished"]
-    assert [(entry["host"], entry["ok"]) for entry in finished] == [("vh1", True)]
+    assert [(entry["hosts"], entry["ok"]) for entry in finished] == [(["vh1"], True)]
     assert entries[-1]["data"]["outcome"] == "recovered"
     (report,) = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "incidents").glob("*/report.html")
     assert report.stat().st_size > 10_000

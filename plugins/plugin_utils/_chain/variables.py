@@ -75,5 +75,5 @@ def endpoints(values: Values) -> Data:
     named = given.split(",") if isinstance(given, str) else given
     urls = [url.strip() for url in named if isinstance(url, str)] if isinstance(named, list) else []
     if not any(urls):
-        raise Misuse(f"{REFERENCES} is empty. Name one RPC endpoint or more: -e {REFERENCES}=URL,URL")
+        raise Misuse(f"{REFERENCES} is empty. Name one RPC endpoint or more: -e {REFERENCES}=URL,URL.")
     return {REFERENCES: [url for url in urls if url]}

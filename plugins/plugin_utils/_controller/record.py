@@ -155,12 +155,14 @@ def open_record(directory: str, identity: str, run: str) -> tuple[Record, str | 
 class Recorded(t.NamedTuple):
     """A plan that an earlier run printed, and how the run that used its digest ended (None: none did, or it was killed).
 
-    ``silent_s``: seconds since the newest entry of the runs that used it, or of all where none says that it did.
+    ``approved``: whether this record says that a run used the digest: only such a run can be gone on with. ``silent_s``:
+    seconds since the newest entry of the runs that used it; 0 where none did.
     """
 
     name: str  # of the record
     plan: dict[str, t.Any]
     outcome: str | None
+    approved: bool
     silent_s: int
 
 
@@ -180,10 +182,9 @@ def find_plan(directory: str, digest: str) -> Recorded | None:
         entries = record.entries()
         used = {e["run"] for e in entries if e["kind"] == "approved" and e["data"].get("digest") == digest}
         outcomes = [str(e["data"].get("outcome")) for e in entries if e["kind"] == "run_finished" and e["run"] in used]
-        counted = [entry for entry in entries if entry["run"] in used] or entries
-        newest = max((seconds(entry["at"]) or 0.0 for entry in counted), default=None)
+        newest = max((seconds(entry["at"]) or 0.0 for entry in entries if entry["run"] in used), default=None)
         silent = 0 if newest is None else max(0, int((seconds(now()) or newest) - newest))
-        return Recorded(name, plan, outcomes[-1] if outcomes else None, silent)
+        return Recorded(name, plan, outcomes[-1] if outcomes else None, bool(used), silent)
     return None
 
 

@@ -31,6 +31,9 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(REPO / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(LAMP, home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     package = "ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.lamp.incident"
+    # An incident's playbook is that of another one, but for its name.
+    playbook = (home / "playbooks/chain_halt.yml").read_text(encoding="utf-8")
+    (home / "playbooks/lamp.yml").write_text(playbook.replace("chain_halt", "lamp"), encoding="utf-8")
     edit(
         home / "plugins/plugin_utils/_incidents/registry.py",
         ("\nimport typing as t\n", f"\nimport typing as t\n\nfrom {package} import LAMP\n"),

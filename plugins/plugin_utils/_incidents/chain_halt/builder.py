@@ -162,13 +162,21 @@ def _step(
     overrides: t.Sequence[str] = (),
     **parameters: t.Any,
 ) -> plan.Step:
-    """A step on one host. ``address``: of the validator that it has to hold still when the step is taken."""
+    """A step on one host. ``address``: of the validator that it has to hold still when the step is taken.
+
+    ``unit`` and ``home``: the node that was looked at. Another one on the same host is another plan.
+    """
     return plan.step(
         action,
         f"{ACTIONS[action].words} {case.host}",
         [case.host],
         **texts._asdict(),
-        parameters={"address": case.row.address if case.row is not None else None, **parameters},
+        parameters={
+            "address": case.row.address if case.row is not None else None,
+            "unit": case.data.unit.text("name"),
+            "home": case.data.paths.text("home"),
+            **parameters,
+        },
         impact=impact,
         overrides=overrides,
     )

@@ -77,6 +77,7 @@ def plan(bundle: Data, verdict: Data, break_glass_reason: str | None) -> Data:
         "basis": {"height": reading.height, "last_block_hash": reading.last_block_hash},
         "steps": built.steps,
         "put_back": built.put_back,
+        "stopped_by": _stopped_by(reading, verdict),
         "withheld": built.withheld,
         "messages": notes,
         "decision": _decision(reading, verdict, built, notes),

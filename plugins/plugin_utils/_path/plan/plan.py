@@ -4,7 +4,8 @@
 """Plans of any incident: their digest, what differs between two, what is left of one after a killed run. PRIVATE.
 
 An incident gives a draft: ``scopes`` (what a run that acts locks), ``basis`` (what the approval is bound to), ``steps``,
-``withheld``, ``messages``, ``decision`` and, where its actions change something for a time only, ``put_back``. The path
+``withheld``, ``messages``, ``decision``; where its actions change something for a time only, ``put_back``; and where no
+automation may act at all, ``stopped_by``, the reason. The path
 makes a plan of it: it numbers the steps, sets the expiry and the digest, and puts the digest in where a text names it.
 """
 
@@ -113,6 +114,7 @@ def _finished(
         "subject": verdict["subject"],
         "expires_at": expires_at,
         "put_back": [],
+        "stopped_by": None,
         **draft,
         "steps": [{"number": place, **made} for place, made in enumerate(draft["steps"], start=1)],
         "attempt": 0,
@@ -218,7 +220,7 @@ def is_suffix(recorded_steps: list[Step], fresh_steps: list[Step]) -> bool:
     return recorded[-len(fresh_steps) :] == [identity(made) for made in fresh_steps]
 
 
-def remaining(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str, t.Any]) -> t.Optional[Plan]:
+def remaining(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str, t.Any], now: str) -> t.Optional[Plan]:
     """The plan that a killed run goes on with under the digest it was approved with, or None: that approval is void.
 
     ``recorded``: the approved plan. ``fresh`` and ``verdict``: made now. Two states let the recorded plan live on: its
@@ -227,7 +229,8 @@ def remaining(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str
     what is done, and the verification still asks for everything that was acted on.
     """
     same = all(recorded[key] == fresh[key] for key in ("incident", "subject", "scopes"))
-    if not same or not recorded["scopes"] or not verdict["confirmed"]:
+    expired = recorded["expires_at"] is not None and (seconds(recorded["expires_at"]) or 0.0) <= (seconds(now) or 0.0)
+    if not same or expired or not recorded["scopes"] or not verdict["confirmed"] or fresh["stopped_by"]:
         return None
     if incident.moved_on(recorded, verdict):
         return recorded
