@@ -21,7 +21,7 @@ from tools import places
 
 REQUIREMENTS = Path(__file__).resolve().parent / "requirements"
 
-# Program that must be there -> Debian package that brings it. What the hosts of the test fleet need is the fleet's own
+# Program that must be there -> Debian package that has it. What the hosts of the test fleet need is the fleet's own
 # affair (tests/fleet).
 PROGRAMS = {"git": "git", "shellcheck": "shellcheck"}
 

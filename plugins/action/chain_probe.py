@@ -58,16 +58,16 @@ class ActionModule(ControllerAction):
             look=look,
         )
         try:
-            found = fan_out.probe(order, self._display.display)
+            result = fan_out.probe(order, self._display.display)
         except ValueError as error:
             raise Refusal(f"endpoints: {error}") from None
         if args["show"]:
-            self.say(["", "WHAT RPC SHOWS", *(f"  {line}" for line in found["summary"])])
+            self.say(["", "WHAT RPC SHOWS", *(f"  {line}" for line in result["summary"])])
         if state is None:
-            return found
+            return result
         # A thousand observations go through the run's state; through Ansible's own processes they would take seconds.
-        looks.note(state, SOURCE, found.pop("observations"))
-        return found
+        looks.note(state, SOURCE, result.pop("observations"))
+        return result
 
 
 def _refuse(args: dict[str, t.Any]) -> None:

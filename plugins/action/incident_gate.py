@@ -43,7 +43,7 @@ class Asked(t.NamedTuple):
     draft: Data
     plan: Data
     used: list[str]
-    found: Recorded | None
+    recorded: Recorded | None
 
 
 class Approval(t.NamedTuple):
@@ -64,12 +64,12 @@ class ActionModule(ControllerAction):
         bundle, verdict = state.read("bundle"), state.read("verdict")
         reason = (args["break_glass_reason"] or "").strip() or None
         draft = incident.plan(bundle, verdict, reason)
-        found = find_plan(state.facts["record_dir"], str(args["approve"] or "").strip())
-        self._open_record(state, _same_incident(found, incident, verdict), bool(draft["steps"]))
+        recorded = find_plan(state.facts["record_dir"], str(args["approve"] or "").strip())
+        self._open_record(state, _same_incident(recorded, incident, verdict), bool(draft["steps"]))
         record, seen = state.record(), looks.locks_seen(state)
         used = used_digests(record, seen)
         plan = plans.finish(incident, verdict, draft, now(), used)
-        asked = Asked(incident, verdict, draft, plan, used, found)
+        asked = Asked(incident, verdict, draft, plan, used, recorded)
         state.keep("plan", plan)
         state.keep("holders", holders(seen, plan["scopes"]))
         if plan["steps"]:
@@ -108,7 +108,7 @@ class ActionModule(ControllerAction):
         shown = ("token", "digest", "steps", "put_back", "scopes", "basis", "resumed", "lock_first")
         return {**answer, "act": True, **{key: gate[key] for key in shown}}
 
-    def _open_record(self, state: RunState, found: Recorded | None, has_steps: bool) -> None:
+    def _open_record(self, state: RunState, recorded: Recorded | None, has_steps: bool) -> None:
         """Evidence is on the disk before anything can act on it.
 
         Where all is well and nothing is planned there is nothing to keep. A run that comes back with a digest goes on in
@@ -117,10 +117,10 @@ class ActionModule(ControllerAction):
         facts, verdict = dict(state.facts), state.read("verdict")
         if facts["check_mode"] or facts["replay"]:
             return
-        if verdict["status"] == "healthy" and not has_steps and found is None:
+        if verdict["status"] == "healthy" and not has_steps and recorded is None:
             return
         name = record_name(facts["incident"], verdict["subject"], verdict["started_at"] or facts["started_at"])
-        record, problem = open_record(facts["record_dir"], found.name if found else name, facts["run"])
+        record, problem = open_record(facts["record_dir"], recorded.name if recorded else name, facts["run"])
         try:
             if problem is None:
                 record.append(
@@ -139,10 +139,10 @@ class ActionModule(ControllerAction):
         state.facts = facts
 
 
-def _same_incident(found: Recorded | None, incident: Incident, verdict: Data) -> Recorded | None:
+def _same_incident(recorded: Recorded | None, incident: Incident, verdict: Data) -> Recorded | None:
     """``found`` where it is of this incident: a digest that was mixed up must not bring this run into another's record."""
     mine = (incident.full_name, verdict["subject"])
-    return found if found is not None and (found.plan["incident"], found.plan["subject"]) == mine else None
+    return recorded if recorded is not None and (recorded.plan["incident"], recorded.plan["subject"]) == mine else None
 
 
 def approved(given: t.Any, asked: Asked, facts: Data) -> Approval:
@@ -158,7 +158,7 @@ def approved(given: t.Any, asked: Asked, facts: Data) -> Approval:
         raise Refusal(f"{digest} is a plan without steps: there is nothing to approve.")
     if same is not None and digest not in asked.used:
         return Approval(same, False)
-    if asked.found is None:
+    if asked.recorded is None:
         if digest in asked.used:
             raise Refusal(
                 f"{digest} was used before, and its record is not under {facts['record_dir']}. Nothing was done. Approve "
@@ -168,28 +168,30 @@ def approved(given: t.Any, asked: Asked, facts: Data) -> Approval:
             f"{digest} approves a plan that this run does not know. Nothing was done: something changed since it was "
             "printed, it expired, or it is another incident's. Read the plan printed now and approve that one."
         )
-    return _taken_up(digest, asked, asked.found)
+    return _taken_up(digest, asked, asked.recorded)
 
 
-def _taken_up(digest: str, asked: Asked, found: Recorded) -> Approval:
+def _taken_up(digest: str, asked: Asked, recorded: Recorded) -> Approval:
     """A plan that is on record and is not the plan of now: it is gone on with where a run that used it was cut off."""
-    if found.outcome is not None:
+    if recorded.outcome is not None:
         raise Refusal(
-            f"{digest} was used before (that run ended: {found.outcome}). Nothing was done. Approve a new plan."
+            f"{digest} was used before (that run ended: {recorded.outcome}). Nothing was done. Approve a new plan."
         )
-    if digest in asked.used and not found.approved:
+    if digest in asked.used and not recorded.approved:
         raise Refusal(
             f"{digest} was used before, by a run whose record is not here. Nothing was done. Approve the plan printed now."
         )
-    left = plans.remaining(asked.incident, found.plan, asked.plan, asked.verdict, now()) if found.approved else None
-    if left is not None and found.silent_s > RESUME_S:
+    left = (
+        plans.remaining(asked.incident, recorded.plan, asked.plan, asked.verdict, now()) if recorded.approved else None
+    )
+    if left is not None and recorded.silent_s > RESUME_S:
         raise Refusal(
-            f"{digest} was approved for a run that was cut off {found.silent_s // 60} minutes ago, which is too long "
+            f"{digest} was approved for a run that was cut off {recorded.silent_s // 60} minutes ago, which is too long "
             "to go on under it. Nothing was done. Approve a new plan."
         )
     if left is not None:
         return Approval(left, True)
-    difference = "\n".join(f"  {line}" for line in plans.difference(found.plan, asked.plan))
+    difference = "\n".join(f"  {line}" for line in plans.difference(recorded.plan, asked.plan))
     raise Refusal(
         f"Something changed since {digest} was printed, so it no longer matches. Nothing was done.\n{difference}"
     )

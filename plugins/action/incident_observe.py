@@ -110,10 +110,10 @@ def _of_failure(answer: Data) -> dict[str, str]:
     own = plain(answer.get("error"))
     if isinstance(own, dict) and {"kind", "text"} <= set(own):
         return {key: clean(str(own[key])) for key in ("kind", "text")}
-    said = [str(answer.get(key) or "").strip() for key in ("msg", "module_stderr", "module_stdout")]
-    text = clean(" / ".join(part for part in said if part)) or "the module gave no evidence"
+    texts = [str(answer.get(key) or "").strip() for key in ("msg", "module_stderr", "module_stdout")]
+    text = clean(" / ".join(part for part in texts if part)) or "the module gave no evidence"
     if answer.get("unreachable"):
         return {"kind": "unreachable", "text": text}
     if "evidence" in answer:
         return {"kind": "failed", "text": "the module's answer is not evidence, or it is too large"}
-    return {"kind": "privilege" if REFUSED_RIGHTS.search(" ".join(said)) else "failed", "text": text}
+    return {"kind": "privilege" if REFUSED_RIGHTS.search(" ".join(texts)) else "failed", "text": text}

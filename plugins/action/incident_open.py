@@ -82,8 +82,8 @@ class ActionModule(ControllerAction):
         saved = saved_bundle(str(evidence), incident) if replay else None
         try:
             # What is said now goes before what was said beside evidence of then.
-            said = {name: value for name in sorted(incident.variables) if (value := self._value(name)) is not None}
-            settings = incident.settings({**(saved["settings"] if saved else {}), **said})
+            given = {name: value for name in sorted(incident.variables) if (value := self._value(name)) is not None}
+            settings = incident.settings({**(saved["settings"] if saved else {}), **given})
             contacts.check(self._value("incident_contacts"), self._value("incident_dashboards"))
         except Misuse as misuse:
             raise Refusal(f"{misuse} Nothing was done.") from misuse
@@ -202,9 +202,9 @@ def saved_bundle(path: str, incident: Incident) -> Data:
 
 def approval(incident: Incident, given: t.Any) -> t.Any:
     """The digest that is given back to this incident; one that names another known incident is that one's."""
-    word = str(given).strip().rpartition("-")[0]
+    name = str(given).strip().rpartition("-")[0]
     others = {known.name for known in registry.known()} - {incident.name}
-    return None if word in others else given
+    return None if name in others else given
 
 
 def refuse_approval(incident: Incident, approve: t.Any, replay: bool) -> None:

@@ -17,7 +17,7 @@ attributes:
   diff_mode:
     description: Returns details on what has changed, or would change, in diff mode.
   idempotent:
-    description: A second run with the same arguments in the same world changes nothing.
+    description: A second run with the same arguments on hosts in the same state changes nothing.
 """
 
     READS_ONLY = r"""

@@ -61,7 +61,7 @@ seealso:
 EXAMPLES = r"""
 - name: Take the halt height out of the configuration
   virtengine.incident.halt_height:
-    digest: halt-0123456789abcdef
+    digest: chain_halt-0123456789abcdef
     expected: 221
 """
 
@@ -75,7 +75,7 @@ backup:
   description: The file as it was. Null where nothing is changed.
   returned: success
   type: str
-  sample: /var/lib/virtengine/.virtengine/config/app.toml.incident-halt-0123456789abcdef
+  sample: /var/lib/virtengine/.virtengine/config/app.toml.incident-chain_halt-0123456789abcdef
 before:
   description: The values that a start would have taken.
   returned: success
@@ -92,7 +92,7 @@ actions:
   type: list
   elements: str
   sample:
-    - keep app.toml as app.toml.incident-halt-0123456789abcdef
+    - keep app.toml as app.toml.incident-chain_halt-0123456789abcdef
     - set halt-height to 0 in app.toml
 """
 

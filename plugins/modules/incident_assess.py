@@ -51,7 +51,7 @@ summary:
   description: The verdict in one paragraph.
   returned: success
   type: str
-  sample: The chain stands at block 61 since 42 s.
+  sample: Two of three web servers do not answer, in two looks.
 subject:
   description: What the verdict is about.
   returned: success

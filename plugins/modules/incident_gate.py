@@ -13,7 +13,7 @@ version_added: 0.1.0
 author:
   - The virtengine.incident authors (@virtengine)
 description:
-  - Makes the plan from the confirmed verdict and compares its digest with the one a person gave back.
+  - Makes the plan from the confirmed verdict and compares its digest with the one that was given back.
   - If anything changed since, the digest no longer matches and the run refuses, showing the difference. A digest is used once.
   - Opens the record, with evidence and verdict in it, before anything can act.
   - A killed run goes on under it when what remains is the end of the recorded plan.
@@ -23,7 +23,7 @@ options:
     description: The digest of the plan that may be carried out, as a text such as V(chain_halt-0f3c9a1b2c3d4e5f).
     type: raw
   break_glass_reason:
-    description: Why steps may be taken that the guards leave to a person. It is written into the record.
+    description: Why steps may be taken that the guards leave to an operator. It is written into the record.
     type: str
 attributes:
   check_mode:

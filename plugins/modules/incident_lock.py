@@ -192,10 +192,10 @@ def observe(lock: _host_lock.Lock, params: dict[str, t.Any], check: bool) -> dic
 def observe_all(module: AnsibleModule) -> t.NoReturn:
     """Say which locks there are and what was used."""
     try:
-        found = _host_lock.seen()
+        seen = _host_lock.seen()
     except (PartError, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, locks=found["locks"], used_digests=found["used"])
+    module.exit_json(changed=False, locks=seen["locks"], used_digests=seen["used"])
 
 
 STATES = {"acquired": acquire, "released": release, "broken": break_it, "observed": observe}
@@ -219,7 +219,7 @@ def main() -> None:
         module.fail_json(msg="scope and owner must not be empty")
     if params["digest"] and (params["state"] != "acquired" or not _host_lock.DIGEST.match(params["digest"])):
         module.fail_json(
-            msg="digest must be the digest of a plan (a word, '-', 16 hex digits) and goes with acquired only"
+            msg="digest must be the digest of a plan (the incident's name, '-', 16 hex digits) and goes with acquired only"
         )
     if params["scope"] is None:
         observe_all(module)

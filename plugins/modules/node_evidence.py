@@ -16,9 +16,9 @@ description:
   - Looks at the unit, the process, the program, the configuration, the genesis, the signer, the disk, the upgrade that
     waits, the write-ahead log, old log files, the journal, the RPC and the persistent peers of the node on one host, and
     at the locks of the host, in one call. Changes nothing.
-  - Whatever cannot be read is a part of the answer with the reason, never a failure of the task. A host that cannot be
-    reached, that hangs after login, that answers late or that refuses privilege gives an observation that says so, and
-    later tasks still run on that host. The task fails only on wrong options.
+  - Whatever cannot be read is a part of the answer with the reason, never a failure of the task. The task fails only on
+    wrong options, or where the host cannot be reached; M(virtengine.incident.incident_observe) turns that into an
+    observation, too.
   - Finds the home, the RPC address, the program and the settings from the unit, its running process and the
     configuration files, in the order in which the node itself reads them (flag, C(VE_*) variable, file, default). The
     settings are those that a start of the unit would take now.
@@ -40,11 +40,6 @@ options:
       - How many seconds of the journal to read, at least. The last invocation of the unit is read from its start.
     type: int
     default: 3600
-  look:
-    description:
-      - Number of this look. Copied into the observation.
-    type: int
-    default: 1
   delay:
     description:
       - Seconds to wait on the host before looking, so that two looks lie a known time apart.
@@ -79,202 +74,164 @@ EXAMPLES = r"""
   virtengine.incident.node_evidence:
     unit: virtengined.service
     home: /srv/virtengine
-    look: "{{ item.look }}"
-    delay: "{{ item.delay }}"
-  loop:
-    - {look: 1, delay: 0}
-    - {look: 2, delay: 6}
+    delay: "{{ item }}"
+  loop: [0, 6]
   register: evidence
 """
 
 RETURN = r"""
-observation:
+evidence:
   description:
-    - What was observed, or why nothing could be.
-  returned: always
+    - The evidence. C(clock), C(access) and C(paths) are always there. Every other entry, and every entry of C(rpc),
+      holds C(ok) with C(data), or with C(error) of C(kind) and C(text). A null means "cannot tell".
+  returned: success
   type: dict
-  contains:
-    source:
-      description: Always V(node_evidence).
-      type: str
-      sample: node_evidence
-    host:
-      description: Name of the host in the inventory.
-      type: str
-      sample: vh1
-    look:
-      description: The option O(look).
-      type: int
-      sample: 1
-    at:
-      description: Time of the controller, RFC 3339 in UTC.
-      type: str
-      sample: "2026-11-24T19:40:12.123456Z"
-    ok:
-      description: Whether the host gave evidence.
-      type: bool
-      sample: true
-    error:
-      description:
-        - C(kind) is V(unreachable), V(late), V(privilege), V(too_large) or V(failed).
-        - C(text) says what went wrong, in one line.
-      returned: when RV(observation.ok) is false
-      type: dict
-      sample:
-        kind: late
-        text: no answer within 25 s
-    data:
-      description:
-        - The evidence. C(clock), C(access) and C(paths) are always there. Every other entry, and every entry of C(rpc),
-          holds C(ok) with C(data), or with C(error) of C(kind) and C(text). A null means "cannot tell".
-      returned: when RV(observation.ok) is true
-      type: dict
-      sample:
-        schema: 1
-        clock:
-          boot_at: "2026-11-24T19:45:36.581550Z"
-          boot_id: "d8e2fa7c-18b4-40a9-b7e6-0ff355dd9c54"
-          now: "2026-11-24T21:00:23.227819Z"
-        access:
-          privileged: true
-          uid: 0
-        unit:
-          data:
-            active_state: "active"
-            control_group: "/system.slice/virtengine.service"
-            exit_kind: null
-            exit_status: null
-            freezer_state: "running"
-            invocation_id: "77ef7b4900564406a14ead1bc2113825"
-            load_state: "loaded"
-            main_pid: 1184
-            name: "virtengine.service"
-            restart: "on-failure"
-            restart_delay_s: 3.0
-            restarts: 0
-            result: "success"
-            started_at: "2026-11-24T20:32:56.161856Z"
-            stopped_at: null
-            sub_state: "running"
-            unit_file_state: "enabled"
-          ok: true
-        process:
-          data:
-            main:
-              exe: "/usr/bin/virtengine"
-              exe_deleted: false
-              frozen: false
-              in_unit: true
-              pid: 1184
-              started_at: "2026-11-24T20:32:56.151551Z"
-              state: "S"
-            others: []
-          ok: true
-        paths:
-          home: "/var/lib/virtengine/.virtengine"
-          home_source: "unit_flag"
-          rpc: "http://127.0.0.1:26657"
-          rpc_source: "config"
-        binary:
-          data:
-            cosmovisor: false
-            path: "/usr/bin/virtengine"
-            running_sha256: "3652766156fbc76657c73666be9faaa959d99d08e22d2558d371afb73f97f648"
-            sha256: "3652766156fbc76657c73666be9faaa959d99d08e22d2558d371afb73f97f648"
-          ok: true
-        genesis:
-          data:
-            chain_id: "host-1"
-            genesis_time: "2026-11-24T20:32:53.418179666Z"
-            sha256: "466efe201fe2e236bbcbcff57ab2c358f201defc086d39fcf0e45a4953064586"
-          ok: true
-        signer:
-          data:
-            address: "6CE29BE908257CCE01DEEE3F9EA0B675D26BD4A4"
-            key_file: true
-            remote: false
-            state:
-              height: 1507
-              round: 0
-              step: 3
-            state_error: null
-          ok: true
-        disk:
-          data:
-            free_bytes: 74309021696
-            inodes: 16777216
-            inodes_free: 16198191
-            path: "/var/lib/virtengine/.virtengine/data"
-            read_only: false
-            size_bytes: 270553174016
-          ok: true
-        upgrade:
-          data:
-            cosmovisor: true
-            plan:
-              height: 253
-              name: "v2"
-            upgrade_binary: "/var/lib/virtengine/cosmovisor/upgrades/v2/bin/virtengine"
-            upgrade_binary_present: false
-          ok: true
-        wal:
-          data:
-            bytes: 1048731
-            copies:
-              - bytes: 9931044
-                last_end_height: 286
-                name: cs.wal.bak
-                newest_at: "2026-11-24T20:41:07.118203Z"
-            last_end_height: 0
-            newest_at: "2026-11-24T21:00:22.771930Z"
-            path: "/var/lib/virtengine/.virtengine/data/cs.wal"
-            present: true
-          ok: true
-        old_logs:
-          data:
-            bytes: 412090368
-            compressible_bytes: 143654912
-            files: 3
-          ok: true
-        p2p:
-          data:
-            expected:
-              - address: "10.97.0.12:26656"
-                connected: false
-                dial: refused
-                node_id: "59ffc5c6ba5869446a0c3fcb506b280dbd4a16e3"
-              - address: "10.97.0.13:26656"
-                connected: true
-                dial: null
-                node_id: "a7f21c90d3b45e8f60719a2bc3d4e5f607182930"
-            laddr: "tcp://0.0.0.0:26656"
-          ok: true
-        journal:
-          data:
-            last_line_at: "2026-11-24T21:00:22.871216Z"
-            lines_read: 26689
-            marks:
-              - count: 1
-                current: false
-                first_at: "2026-11-24T20:32:55.782095Z"
-                kind: exited
-                last_at: "2026-11-24T20:32:55.782095Z"
-                text: "virtengine.service: Main process exited, code=exited, status=2/INVALIDARGUMENT"
-            since: "2026-11-24T20:00:23.227819Z"
-            truncated: false
-          ok: true
-        responder_locks:
-          data:
-            locks:
-              - age_s: 5112
-                at: "2026-11-24T19:35:11.123456Z"
-                digest: "chain_halt-0f3c9a2b11d4e5f6"
-                owner: "run-1a2b77c1"
-                scope: "chain:host-1"
-                who: "awx@awx-7f"
-            used:
-              - "chain_halt-0f3c9a2b11d4e5f6"
-          ok: true
+  sample:
+    schema: 1
+    clock:
+      boot_at: "2026-11-24T19:45:36.581550Z"
+      boot_id: "d8e2fa7c-18b4-40a9-b7e6-0ff355dd9c54"
+      now: "2026-11-24T21:00:23.227819Z"
+    access:
+      privileged: true
+      uid: 0
+    unit:
+      data:
+        active_state: "active"
+        control_group: "/system.slice/virtengine.service"
+        exit_kind: null
+        exit_status: null
+        freezer_state: "running"
+        invocation_id: "77ef7b4900564406a14ead1bc2113825"
+        load_state: "loaded"
+        main_pid: 1184
+        name: "virtengine.service"
+        restart: "on-failure"
+        restart_delay_s: 3.0
+        restarts: 0
+        result: "success"
+        started_at: "2026-11-24T20:32:56.161856Z"
+        stopped_at: null
+        sub_state: "running"
+        unit_file_state: "enabled"
+      ok: true
+    process:
+      data:
+        main:
+          exe: "/usr/bin/virtengine"
+          exe_deleted: false
+          frozen: false
+          in_unit: true
+          pid: 1184
+          started_at: "2026-11-24T20:32:56.151551Z"
+          state: "S"
+        others: []
+      ok: true
+    paths:
+      home: "/var/lib/virtengine/.virtengine"
+      home_source: "unit_flag"
+      rpc: "http://127.0.0.1:26657"
+      rpc_source: "config"
+    binary:
+      data:
+        cosmovisor: false
+        path: "/usr/bin/virtengine"
+        running_sha256: "3652766156fbc76657c73666be9faaa959d99d08e22d2558d371afb73f97f648"
+        sha256: "3652766156fbc76657c73666be9faaa959d99d08e22d2558d371afb73f97f648"
+      ok: true
+    genesis:
+      data:
+        chain_id: "host-1"
+        genesis_time: "2026-11-24T20:32:53.418179666Z"
+        sha256: "466efe201fe2e236bbcbcff57ab2c358f201defc086d39fcf0e45a4953064586"
+      ok: true
+    signer:
+      data:
+        address: "6CE29BE908257CCE01DEEE3F9EA0B675D26BD4A4"
+        key_file: true
+        remote: false
+        state:
+          height: 1507
+          round: 0
+          step: 3
+        state_error: null
+      ok: true
+    disk:
+      data:
+        free_bytes: 74309021696
+        inodes: 16777216
+        inodes_free: 16198191
+        path: "/var/lib/virtengine/.virtengine/data"
+        read_only: false
+        size_bytes: 270553174016
+      ok: true
+    upgrade:
+      data:
+        cosmovisor: true
+        plan:
+          height: 253
+          name: "v2"
+        upgrade_binary: "/var/lib/virtengine/cosmovisor/upgrades/v2/bin/virtengine"
+        upgrade_binary_present: false
+      ok: true
+    wal:
+      data:
+        bytes: 1048731
+        copies:
+          - bytes: 9931044
+            last_end_height: 286
+            name: cs.wal.bak
+            newest_at: "2026-11-24T20:41:07.118203Z"
+        last_end_height: 0
+        newest_at: "2026-11-24T21:00:22.771930Z"
+        path: "/var/lib/virtengine/.virtengine/data/cs.wal"
+        present: true
+      ok: true
+    old_logs:
+      data:
+        bytes: 412090368
+        compressible_bytes: 143654912
+        files: 3
+      ok: true
+    p2p:
+      data:
+        expected:
+          - address: "10.97.0.12:26656"
+            connected: false
+            dial: refused
+            node_id: "59ffc5c6ba5869446a0c3fcb506b280dbd4a16e3"
+          - address: "10.97.0.13:26656"
+            connected: true
+            dial: null
+            node_id: "a7f21c90d3b45e8f60719a2bc3d4e5f607182930"
+        laddr: "tcp://0.0.0.0:26656"
+      ok: true
+    journal:
+      data:
+        last_line_at: "2026-11-24T21:00:22.871216Z"
+        lines_read: 26689
+        marks:
+          - count: 1
+            current: false
+            first_at: "2026-11-24T20:32:55.782095Z"
+            kind: exited
+            last_at: "2026-11-24T20:32:55.782095Z"
+            text: "virtengine.service: Main process exited, code=exited, status=2/INVALIDARGUMENT"
+        since: "2026-11-24T20:00:23.227819Z"
+        truncated: false
+      ok: true
+    responder_locks:
+      data:
+        locks:
+          - age_s: 5112
+            at: "2026-11-24T19:35:11.123456Z"
+            digest: "chain_halt-0f3c9a2b11d4e5f6"
+            owner: "run-1a2b77c1"
+            scope: "chain:host-1"
+            who: "awx@awx-7f"
+        used:
+          - "chain_halt-0f3c9a2b11d4e5f6"
+      ok: true
 """
 
 import time
@@ -293,7 +250,6 @@ def main() -> None:
             "rpc_url": {"type": "str"},
             "binary": {"type": "path"},
             "journal_since_s": {"type": "int", "default": 3600},
-            "look": {"type": "int", "default": 1},
             "delay": {"type": "int", "default": 0},
             "deadline": {"type": "int", "default": 20},
         },
@@ -305,8 +261,8 @@ def main() -> None:
         unit = systemd.unit_name(params["unit"])
     except ValueError as error:
         module.fail_json(msg=str(error))
-    if params["look"] < 1 or params["delay"] < 0 or params["journal_since_s"] < 0:
-        module.fail_json(msg="look must be at least 1; delay and journal_since_s must not be negative")
+    if params["delay"] < 0 or params["journal_since_s"] < 0:
+        module.fail_json(msg="delay and journal_since_s must not be negative")
     if not 3 <= params["deadline"] - params["delay"] <= 3600:
         module.fail_json(msg="deadline must leave at least 3 seconds after delay, and at most an hour")
     time.sleep(params["delay"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_service
-short_description: Start or stop the unit of a node, or let a frozen node go on
+short_description: Start or stop the unit of a node, or thaw a frozen node
 version_added: 0.1.0
 author:
   - the virtengine.incident authors (@virtengine)
@@ -58,7 +58,7 @@ EXAMPLES = r"""
   virtengine.incident.node_service:
     state: started
 
-- name: Let a frozen node go on
+- name: Thaw a frozen node
   virtengine.incident.node_service:
     state: thawed
     wait: 10

@@ -50,7 +50,7 @@ notes:
 EXAMPLES = r"""
 - name: Make room for the node
   virtengine.incident.old_logs:
-    digest: halt-0123456789abcdef
+    digest: chain_halt-0123456789abcdef
 """
 
 RETURN = r"""
@@ -64,7 +64,7 @@ actions:
   returned: success, and where nothing was compressed
   type: list
   elements: str
-  sample: [compress /var/log/node.log.1 to node.log.1.incident-halt-0123456789abcdef.gz]
+  sample: [compress /var/log/node.log.1 to node.log.1.incident-chain_halt-0123456789abcdef.gz]
 left:
   description: What was tried and stays as it is, and why.
   returned: success, and where nothing was compressed

@@ -15,7 +15,7 @@ author:
 description:
   - A validator that lost its consensus WAL in a halt begins the height at round 0 again, while its signing state stands
     at a later round. It then signs nothing, and where enough validators do so the chain stands still for good. The old
-    log cures that.
+    log remedies that.
   - Looks beside the log's folder for folders whose names begin like it, C(cs.wal.bak) for one. The only one whose last
     C(#ENDHEIGHT) is of O(height) is put in the log's place; the log that is there is kept as C(cs.wal.incident-DIGEST),
     with O(digest) for C(DIGEST). The undo is to rename both back.
@@ -57,7 +57,7 @@ seealso:
 EXAMPLES = r"""
 - name: Put the lost log back
   virtengine.incident.wal_copy:
-    digest: halt-0123456789abcdef
+    digest: chain_halt-0123456789abcdef
     height: 286
 """
 
@@ -76,7 +76,7 @@ aside:
   description: Name under which the log that was there is kept. Null where there was none.
   returned: success
   type: str
-  sample: cs.wal.incident-halt-0123456789abcdef
+  sample: cs.wal.incident-chain_halt-0123456789abcdef
 last_end_height:
   description: The last height whose end the log marks.
   returned: success
@@ -88,7 +88,7 @@ actions:
   type: list
   elements: str
   sample:
-    - rename cs.wal to cs.wal.incident-halt-0123456789abcdef
+    - rename cs.wal to cs.wal.incident-chain_halt-0123456789abcdef
     - rename cs.wal.bak to cs.wal
 """
 

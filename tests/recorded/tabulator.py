@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the pages about the causes of a halt from the causes themselves and from the bundles that are kept.
 
-Started by ``tests.recorded.table``. ``docs/incidents/chain_halt.md`` begins with what a person wrote, up to a marker; below
+Started by ``tests.recorded.table``. ``docs/incidents/chain_halt.md`` begins with what is written by hand, up to a marker; below
 it stands the table of all bundles. In the folder beside it is a page for each file of the incident's causes. With
 ``--check`` nothing is written, and the exit code is 1 when a page is out of date.
 """
@@ -74,7 +74,7 @@ def pages() -> dict[Path, str]:
 
 
 def _by_hand() -> str:
-    """What a person wrote: it is kept as it is."""
+    """What is written by hand: it is kept as it is."""
     written, marker, _generated = INDEX.read_text(encoding="utf-8").partition(MARKER)
     if not marker:
         raise NoMarker(f"{INDEX} has no line: {MARKER}")
@@ -90,7 +90,7 @@ def _index(bundles: list[Kept]) -> str:
         "",
         *_wrapped(
             f"`chain_halt` knows {len(CAUSES)} causes. Behind each link: how it shows, the commands that show the same by "
-            "hand, and what a person decides. The rules by which they are told apart: [causes.md](../causes.md)."
+            "hand, and the operator decision. The rules that separate them: [causes.md](../causes.md)."
         ),
     ]
     for page, (title, causes) in PAGES.items():
@@ -154,10 +154,10 @@ def _place(one: Kept) -> tuple[bool, int]:
 
 def _row(one: Kept) -> str:
     verdict = losses.judge(one.bundle()).verdict
-    found = {cause["id"]: cause["role"] for cause in verdict["causes"]}
-    shown = _said(verdict["status"], found)
-    if one.then is not None and one.then != (verdict["status"], found):
-        shown += f"; then: {_said(*one.then)}"
+    roles = {cause["id"]: cause["role"] for cause in verdict["causes"]}
+    shown = _in_words(verdict["status"], roles)
+    if one.then is not None and one.then != (verdict["status"], roles):
+        shown += f"; then: {_in_words(*one.then)}"
     seconds = "{:.1f} / {:.1f}".format(*one.seconds) if one.seconds is not None else "-"
     case = f"`{one.name}`" + (" (composed)" if one.composed else "")
     made = one.about if one.composed else f"`{one.made}`: {one.about}" if one.made != "nothing" else one.about
@@ -165,7 +165,7 @@ def _row(one: Kept) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
-def _said(status: str, causes: dict[str, str]) -> str:
+def _in_words(status: str, causes: dict[str, str]) -> str:
     named = ", ".join(f"{cause}{'' if role == 'root' else ' (s)'}" for cause, role in causes.items())
     return named if status == "incident" else f"{status}: {named}"
 
@@ -173,12 +173,12 @@ def _said(status: str, causes: dict[str, str]) -> str:
 def _one_root() -> str:
     """Why two faults may have one root."""
     roots = {case.name: [cause for cause, role in case.causes.items() if role == "root"] for case in cases_pairs.CASES}
-    single = [name for name, found in roots.items() if len(found) == 1 and found != ["cannot_tell"]]
-    untold = [name for name, found in roots.items() if found == ["cannot_tell"]]
+    single = [name for name, ids in roots.items() if len(ids) == 1 and ids != ["cannot_tell"]]
+    unknown = [name for name, ids in roots.items() if ids == ["cannot_tell"]]
     return (
         f"Of two faults at once both are roots where each costs power that the chain lacks. {_quoted(single)} have one root: "
-        "without the second fault the chain would stand all the same, and to mend it alone brings no block, so it is named "
-        f"as a symptom. In {_quoted(untold)} the root is that it cannot be told: seen from inside, another operator's "
+        "without the second fault the chain would stand all the same, and no block comes when it alone is repaired, so it is "
+        f"named as a symptom. In {_quoted(unknown)} the root is that it cannot be told: seen from inside, another operator's "
         "validator that is silent looks the same as our being cut off, and without its power the fault of ours does not "
         "suffice for a halt."
     )
@@ -223,7 +223,7 @@ def _section(cause: Cause, bundles: list[Kept]) -> list[str]:
     for head, text in (
         ("Shows", cause.signs),
         ("Next", _plain(cause.next)),
-        ("A person decides", _plain(cause.decide)),
+        ("Operator decision", _decision(cause.decide)),
         ("Actions", f"justifies {_actions(cause.justifies)}; forbids {_actions(cause.forbids)}."),
         ("Bundles", _shown_by(cause, bundles)),
     ):
@@ -234,6 +234,12 @@ def _section(cause: Cause, bundles: list[Kept]) -> list[str]:
 def _plain(text: str) -> str:
     """A text of a cause without the values that only a verdict has."""
     return text.replace("{hosts}", "these hosts").replace("{height}", "this height").replace("{because}", "...")
+
+
+def _decision(text: str) -> str:
+    """What is left to the operator, without the words that the heading has already."""
+    left = _plain(text).removeprefix("Operator decision: ")
+    return left[:1].upper() + left[1:]
 
 
 def _actions(names: tuple[str, ...]) -> str:

@@ -339,7 +339,6 @@ SAMPLES = (
     "chain virtengine-1",
     "postgresql:7412059318123098762",
     "{height: 4711, last_block_hash: 8B010233}",
-    "The chain stands at block 61 since 42 s.",
     "THE CHAIN RUNS",
 )
 # Words that mean something else there: of the hash chain, of a drawing, of a report's parts, of Ansible.

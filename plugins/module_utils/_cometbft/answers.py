@@ -198,9 +198,9 @@ def commit(result: t.Any, height: int) -> Commit:
     return Commit(shape, slots, header.match("validators_hash", _BLOCK_HASH))
 
 
-def name_absent(found: Commit, addresses: list[str]) -> None:
+def name_absent(commit: Commit, addresses: list[str]) -> None:
     """Fill in ``absent`` from the validators in the chain's order; leave it None (cannot tell) when they do not fit."""
-    if len(addresses) == len(found.slots) and all(
-        slot in (None, address) for slot, address in zip(found.slots, addresses)
+    if len(addresses) == len(commit.slots) and all(
+        slot in (None, address) for slot, address in zip(commit.slots, addresses)
     ):
-        found.shape["absent"] = [address for slot, address in zip(found.slots, addresses) if slot is None]
+        commit.shape["absent"] = [address for slot, address in zip(commit.slots, addresses) if slot is None]

@@ -138,10 +138,10 @@ def _position(state: Obj) -> tuple[int, int, int]:
     return height, number, step
 
 
-def _proposal(state: Obj, told: bool) -> t.Optional[bool]:
+def _proposal(state: Obj, shown: bool) -> t.Optional[bool]:
     """Whether a proposal for the present round was received; the key is there with null where none was."""
     if not state.has("proposal"):
-        return False if told else None
+        return False if shown else None
     state.inner("proposal")
     return True
 
@@ -166,7 +166,7 @@ def _peers(answer: Obj, size: int) -> list[dict[str, t.Any]]:
     An array of more bits than ``size`` is None. It is of the set at another height, where the peer has been, or it is
     made to fill the memory: in neither case does it tell who votes.
     """
-    found = []
+    peers = []
     for peer in answer.objects("peers"):
         if not peer.has("peer_state"):
             continue
@@ -174,7 +174,7 @@ def _peers(answer: Obj, size: int) -> list[dict[str, t.Any]]:
         if not NODE_ID.fullmatch(node_id):
             raise wrong(f"{peer.where}.node_address", "does not begin with a node id")
         state = peer.inner("peer_state").inner("round_state")
-        found.append(
+        peers.append(
             {
                 "node_id": node_id,
                 "remote": clean(remote, 100),
@@ -186,7 +186,7 @@ def _peers(answer: Obj, size: int) -> list[dict[str, t.Any]]:
                 "precommits": _bits(state, "precommits", size),
             }
         )
-    return found
+    return peers
 
 
 def _bits(state: Obj, key: str, size: int) -> t.Optional[str]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of the addresses that a stranger names may be dialled. PRIVATE to the collection.
+"""Which of the addresses that a node outside the inventory names may be dialled. PRIVATE to the collection.
 
 An RPC may name any address as its peer: that of a service on the controller, of the cloud's metadata, of a machine in
 our network. Only public ones are dialled, by number and never by name, for a name may stand for any address.
@@ -95,10 +95,10 @@ def rpc_of_peer(remote: str, rpc_address: t.Optional[str]) -> tuple[t.Optional[s
     word = refusal(address)
     if word is not None:
         return None, word
-    found = _LISTEN.fullmatch(rpc_address or "")
-    if not found:
+    match = _LISTEN.fullmatch(rpc_address or "")
+    if not match:
         return None, "no_rpc"
-    host, port = found.group(1).strip("[]"), int(found.group(2))
+    host, port = match.group(1).strip("[]"), int(match.group(2))
     if host == "localhost" or _listens_inside(host):
         # The default of CometBFT: nobody outside can reach it.
         return None, "no_rpc"

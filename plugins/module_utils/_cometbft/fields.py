@@ -65,10 +65,10 @@ class Obj:
         value = self._value.get(key)
         if value is None and default is not None:
             return default
-        found = whole(value)
-        if found is None or not low <= found <= high:
+        number = whole(value)
+        if number is None or not low <= number <= high:
             raise wrong(f"{self.where}.{key}", f"is not a whole number from {low} to {high}")
-        return found
+        return number
 
     def flag(self, key: str) -> bool:
         """True or false."""
@@ -108,10 +108,10 @@ class Obj:
 
     def sure_time(self, key: str) -> str:
         """A time that is not Go's zero time."""
-        found = self.time(key)
-        if found is None:
+        time = self.time(key)
+        if time is None:
             raise wrong(f"{self.where}.{key}", "is not set")
-        return found
+        return time
 
 
 def wrong(where: str, what: str) -> PartError:
@@ -128,13 +128,13 @@ def whole(value: t.Any) -> t.Optional[int]:
 
 def nanoseconds(value: t.Any) -> t.Optional[int]:
     """A time of CometBFT as nanoseconds since 1970; None for anything that is no such time."""
-    found = _TIME.fullmatch(value) if isinstance(value, str) and value.isascii() else None
-    if not found:
+    match = _TIME.fullmatch(value) if isinstance(value, str) and value.isascii() else None
+    if not match:
         return None
     try:
-        year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+        year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
         moment = datetime.datetime(year, month, day, hour, minute, second)
     except ValueError:
         return None
     since = moment - _EPOCH
-    return (since.days * 86400 + since.seconds) * 10**9 + int((found.group(7) or "").ljust(9, "0"))
+    return (since.days * 86400 + since.seconds) * 10**9 + int((match.group(7) or "").ljust(9, "0"))

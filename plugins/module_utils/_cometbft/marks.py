@@ -161,8 +161,8 @@ def parse(line: str) -> Line:
     level = _LEVEL.match(line)
     fields = list(_FIELD.finditer(line))
     words = line[: fields[0].start()] if fields else line
-    errors = [(name, value) for name, value in (found.groups() for found in fields) if name in ("err", "error")]
-    modules = {value for name, value in (found.groups() for found in fields) if name == "module"}
+    errors = [(name, value) for name, value in (match.groups() for match in fields) if name in ("err", "error")]
+    modules = {value for name, value in (match.groups() for match in fields) if name == "module"}
     return Line(
         " ".join([words, *(f"{name}={value}" for name, value in errors)]),
         # A second module stands in somebody's text.
@@ -194,7 +194,7 @@ def kinds(line: Line) -> list[str]:
     error = line.error if own_error or _NO_FILES.match(line.error) else ""
     # An error that begins like a message must not pass for one.
     own = _QUOTES.sub(r"\1\2", f"{line.message} {error}"[:4000].rstrip())
-    found = [
+    named = [
         kind
         for kind, texts in TEXTS.items()
         if (allowed is None or kind in allowed)
@@ -203,8 +203,8 @@ def kinds(line: Line) -> list[str]:
         and any(_holds(own, text) for text in texts)
     ]
     if not line.logged and line.message.startswith(_PANIC):
-        found.append("panic")
-    return found
+        named.append("panic")
+    return named
 
 
 def _allowed(line: Line) -> tuple[frozenset[str] | None, bool]:

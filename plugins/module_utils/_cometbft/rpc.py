@@ -49,7 +49,7 @@ def gather(
     base_url: "http://host:port" or "https://host:port"; deadline_s: seconds for all of it together;
     commits: how many of the newest commits to read; parts: names out of PARTS, all when None;
     validate_certs, ca_path: see ``_http.target``; tree: what is held while an answer is a tree in memory, to be shared
-    by calls that run at the same time; size: bytes of JSON that all parts together may have, for a stranger's RPC.
+    by calls that run at the same time; size: bytes of JSON that all parts together may have, of an untrusted RPC.
     Returns {name: part} in at most ``deadline_s``, and raises nothing for what the node does: each part is
     ``{"ok": True, "data": ...}`` or ``{"ok": False, "error": {"kind", "text"}}``. Of kind ``too_large`` are, in the
     order of PARTS, those that ``size`` has no room for.
@@ -131,12 +131,12 @@ class _Look:
         for name in PARTS:
             if name in needed:
                 self._jobs.start(name, calls[name])
-        found = {name: self._part(name) for name in wanted}
-        return found if self._size is None else self._bounded(found, self._size)
+        parts = {name: self._part(name) for name in wanted}
+        return parts if self._size is None else self._bounded(parts, self._size)
 
-    def _bounded(self, found: dict[str, dict[str, t.Any]], room: int) -> dict[str, dict[str, t.Any]]:
+    def _bounded(self, parts: dict[str, dict[str, t.Any]], room: int) -> dict[str, dict[str, t.Any]]:
         kept = {}
-        for name, part in found.items():
+        for name, part in parts.items():
             weight = len(json.dumps(part))
             if part["ok"] and weight > room:
                 text = f"it takes {weight} bytes, and {self._size} are kept of all that one endpoint shows"
@@ -158,8 +158,8 @@ class _Look:
             body, whole_body = answer.head(_rpc_json.TREE_CAP)
             if not whole_body:
                 raise PartError("too_large", f"the answer is larger than {_rpc_json.TREE_CAP} bytes; it is not read")
-            found = self._one_tree(lambda: shape(result_of(body, answer)))
-            return {**found, "server_time": server_time(answer)} if stamped else found
+            shaped = self._one_tree(lambda: shape(result_of(body, answer)))
+            return {**shaped, "server_time": server_time(answer)} if stamped else shaped
 
     def _one_tree(self, call: t.Callable[[], t.Any]) -> t.Any:
         with self._tree:
@@ -199,9 +199,9 @@ class _Look:
         for _attempt in range(_MOVED):
             height = self._ask_state("/consensus_state", self._until, _height_of)
             rows = self._validators(height)["validators"]
-            found = self._ask_state("/consensus_state", self._until, functools.partial(_short_at, height, rows))
-            if found is not None:
-                return t.cast("dict[str, t.Any]", found)
+            state = self._ask_state("/consensus_state", self._until, functools.partial(_short_at, height, rows))
+            if state is not None:
+                return t.cast("dict[str, t.Any]", state)
         raise PartError("cannot_tell", "the height moves faster than it can be read; look again")
 
     def _validators(self, height: t.Optional[int]) -> dict[str, t.Any]:
@@ -232,24 +232,24 @@ class _Look:
         heights = list(range(top, max(top - self._commits, self._jobs.get("status")["earliest_height"] - 1, 0), -1))
         for height in heights:
             self._jobs.start(f"commit {height}", functools.partial(self._commit, height))
-        found, error = [], None
+        commits, error = [], None
         for height in heights:
             try:
-                found.append(self._jobs.get(f"commit {height}"))
+                commits.append(self._jobs.get(f"commit {height}"))
             except PartError as problem:
                 error = error or problem
-        if error and not found:
+        if error and not commits:
             raise error
-        self._name_absent(found)
-        return {"commits": [one.shape for one in found]}
+        self._name_absent(commits)
+        return {"commits": [one.shape for one in commits]}
 
     def _commit(self, height: int) -> t.Any:
         return self._ask(f"/commit?height={height}", lambda result: answers.commit(result, height))
 
-    def _name_absent(self, found: list[answers.Commit]) -> None:
+    def _name_absent(self, commits: list[answers.Commit]) -> None:
         """A commit names only who voted; the set it was made by (the same hash, the same set) says who did not."""
         sets: dict[str, list[str]] = {}
-        for one in found:
+        for one in commits:
             if one.shape["absent"] is None:
                 if one.validators_hash not in sets:
                     sets[one.validators_hash] = self._addresses(one.shape["height"])
@@ -300,8 +300,8 @@ def result_of(body: bytearray, answer: _http.Answer) -> t.Any:
 
 def server_time(answer: _http.Answer) -> t.Optional[str]:
     """The clock of the answering side, RFC 3339 in whole seconds; None where it does not tell a believable one."""
-    said = answer.server_time
-    return None if said is None or said > _LAST_SECOND else f"{stamp(said)[:19]}Z"
+    clock = answer.server_time
+    return None if clock is None or clock > _LAST_SECOND else f"{stamp(clock)[:19]}Z"
 
 
 def _tree(body: bytearray, answer: _http.Answer) -> t.Any:
@@ -324,9 +324,9 @@ def _result(tree: t.Any, answer: _http.Answer) -> t.Any:
     if error is not None:
         if not isinstance(error, dict):
             raise PartError("malformed", "the error in the answer is not an object")
-        said = " ".join(clean(error.get(key), 200) for key in ("message", "data") if isinstance(error.get(key), str))
+        message = " ".join(clean(error.get(key), 200) for key in ("message", "data") if isinstance(error.get(key), str))
         code = whole(error.get("code"))
-        raise PartError("rpc", f"error {code if code is not None and abs(code) <= INT64 else '?'}: {said}")
+        raise PartError("rpc", f"error {code if code is not None and abs(code) <= INT64 else '?'}: {message}")
     # An answer to a GET carries the id -1 (rpc/jsonrpc/server/http_uri_handler.go): another one is not for us.
     if isinstance(tree.get("id"), (bool, float)) or tree.get("id") != -1:
         raise PartError("malformed", "the answer does not carry the id -1 of an answer to GET")

@@ -6,7 +6,7 @@
 The question goes through ``/abci_query``. The application answers it from its committed state, in a halt, too. Question
 and answer are protobuf (Cosmos SDK, proto/cosmos/slashing/v1beta1 and proto/cosmos/base/query/v1beta1).
 
-The answer is a stranger's: the decoder here knows the fields it reads, passes over others, and refuses whatever Go's
+The answer is not trusted: the decoder here knows the fields it reads, passes over others, and refuses whatever Go's
 encoder never writes (a field twice, a number in more bytes than it needs, groups).
 """
 
@@ -77,14 +77,14 @@ def read(ask: Ask) -> Page:
     key, total = b"", 0
     for number in range(_PAGES):
         left = CAP - len(rows)
-        found = ask(query(key, left), functools.partial(page, at_most=left))
-        rows.extend(found.rows)
+        answer = ask(query(key, left), functools.partial(page, at_most=left))
+        rows.extend(answer.rows)
         # The whole number comes with the first page alone.
-        total = found.total if number == 0 else total
-        key = found.next_key
+        total = answer.total if number == 0 else total
+        key = answer.next_key
         if not key or len(rows) >= CAP:
             break
-        if not found.rows:
+        if not answer.rows:
             raise wrong("the page of signing infos", "is empty and says that there are more")
     if not key:
         total = len(rows)
@@ -132,8 +132,8 @@ def page(result: t.Any, at_most: int) -> Page:
     response = Obj(result, "result").inner("response")
     code = response.integer("code", default=0, high=2**32 - 1)
     if code:
-        said = f"{response.text('codespace', 40)} {code}: {response.text('log', 150)}".strip()
-        raise PartError("rpc", f"the application answers the question for signing infos with error {said}")
+        message = f"{response.text('codespace', 40)} {code}: {response.text('log', 150)}".strip()
+        raise PartError("rpc", f"the application answers the question for signing infos with error {message}")
     value = bytes.fromhex(response.base64_hex("value")) if response.has("value") else b""
     if not value:
         raise PartError("absent", "the application answers nothing; has it no slashing module of the Cosmos SDK?")
@@ -160,10 +160,10 @@ def consensus_address(text: bytes) -> str:
     Lower case alone, as the Cosmos SDK writes it. 90 characters at most (BIP 173).
     """
     # Latin-1 takes every byte, and the pattern none above 126.
-    found = _BECH32.fullmatch(text.decode("latin-1"))
-    if not found:
+    match = _BECH32.fullmatch(text.decode("latin-1"))
+    if not match:
         raise wrong("the address in a signing info", "is not bech32 of 20 bytes")
-    prefix, values = found.group(1), [_VALUES[character] for character in found.group(2)]
+    prefix, values = match.group(1), [_VALUES[character] for character in match.group(2)]
     expanded = [*(ord(sign) >> 5 for sign in prefix), 0, *(ord(sign) & 31 for sign in prefix)]
     if _checksum([*expanded, *values]) != 1:
         raise wrong("the address in a signing info", "has a wrong checksum")
@@ -184,16 +184,16 @@ def _checksum(values: t.Iterable[int]) -> int:
 
 
 def _info(data: bytes) -> Info:
-    found = _once(data, _INFO)
-    missed = _signed(found.get(6, 0))
-    if found.get(5, 0) > 1 or missed < 0:
+    fields = _once(data, _INFO)
+    missed = _signed(fields.get(6, 0))
+    if fields.get(5, 0) > 1 or missed < 0:
         raise wrong("a signing info", "has a value out of its range")
-    return Info(found.get(1, b""), _nanoseconds(found.get(4, b"")), found.get(5, 0) == 1, missed)
+    return Info(fields.get(1, b""), _nanoseconds(fields.get(4, b"")), fields.get(5, 0) == 1, missed)
 
 
 def _nanoseconds(data: bytes) -> int:
-    found = _once(data, _TIMESTAMP)
-    seconds, rest = _signed(found.get(1, 0)), _signed(found.get(2, 0))
+    fields = _once(data, _TIMESTAMP)
+    seconds, rest = _signed(fields.get(1, 0)), _signed(fields.get(2, 0))
     if not _FIRST_SECOND <= seconds <= _LAST_SECOND or not 0 <= rest < 10**9:
         raise wrong("the time in a signing info", "is out of range")
     return seconds * 10**9 + rest
@@ -208,12 +208,12 @@ def _time(nanoseconds: int) -> str:
 
 def _once(data: bytes, kinds: t.Mapping[int, int]) -> dict[int, t.Any]:
     """The fields of a message in which none is repeated."""
-    found: dict[int, t.Any] = {}
+    fields: dict[int, t.Any] = {}
     for number, value in _fields(data, kinds):
-        if number in found:
+        if number in fields:
             raise _rubbish("a field comes twice")
-        found[number] = value
-    return found
+        fields[number] = value
+    return fields
 
 
 def _fields(data: bytes, kinds: t.Mapping[int, int]) -> t.Iterator[tuple[int, Value]]:
@@ -259,11 +259,11 @@ def _signed(value: int) -> int:
 
 def _number(value: int) -> bytes:
     """A number as protobuf writes it."""
-    found = bytearray()
+    encoded = bytearray()
     while value > 127:
-        found.append(value & 127 | 128)
+        encoded.append(value & 127 | 128)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*encoded, value])
 
 
 def _rubbish(what: str) -> PartError:

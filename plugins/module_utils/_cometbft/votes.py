@@ -74,10 +74,10 @@ class Roll:
 
 def parse(token: t.Any) -> t.Optional[Vote]:
     """A vote out of its text; None for anything else."""
-    found = _VOTE.fullmatch(token) if isinstance(token, str) and token.isascii() else None
-    if not found or nanoseconds(found.group(7)) is None or int(found.group(3)) > INT64:
+    match = _VOTE.fullmatch(token) if isinstance(token, str) and token.isascii() else None
+    if not match or nanoseconds(match.group(7)) is None or int(match.group(3)) > INT64:
         return None
-    index, fingerprint, height, number, kind, block, time = found.groups()
+    index, fingerprint, height, number, kind, block, time = match.groups()
     return Vote(int(index), fingerprint, int(height), int(number), kind, NIL if block == _NIL_BLOCK else block, time)
 
 

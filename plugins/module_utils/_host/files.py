@@ -56,11 +56,11 @@ def mounts() -> dict[str, str]:
 
     A folder of the same file system that is bound somewhere has no other device number.
     """
-    found = {}
+    kinds = {}
     with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
         for line in stream:
             fields, _dash, source = line.partition(" - ")
             if fields.count(" ") >= 5:
                 point = _OCTAL.sub(lambda octal: chr(int(octal[1], 8)), fields.split(" ", 5)[4])
-                found[point] = source.split(" ", 1)[0]
-    return found
+                kinds[point] = source.split(" ", 1)[0]
+    return kinds

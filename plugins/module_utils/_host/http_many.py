@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Small questions to a thousand addresses at once, in one thread. PRIVATE to the collection.
 
-In a pool of threads the dead hold the places of the living: 900 addresses that swallow a connection cost a pool of 64
+In a pool of threads addresses that never answer block the others: 900 addresses that swallow a connection cost a pool of 64
 some 42 s. A socket that waits here costs its number and a few kilobytes, and nobody waits for it.
 """
 
@@ -129,7 +129,7 @@ class Many:
         self._begin()
         for key, _events in self._selector.select(min(wait_s, _TICK_S)):
             self._advance(key.data)
-        for question in self._names.found():
+        for question in self._names.looked_up():
             # In front: it has waited for its name.
             self._waiting.appendleft(question)
         now = time.monotonic()
@@ -296,7 +296,7 @@ class _Names:
         self.sought: set[Question] = set()
 
     def seek(self, question: Question) -> None:
-        """Give a question its places: at once where its host is a number or known, else out of ``found``."""
+        """Give a question its places: at once where its host is a number or known, else out of ``looked_up``."""
         host, port = question.where.host, question.where.port
         try:
             version = ipaddress.ip_address(host).version
@@ -313,7 +313,7 @@ class _Names:
             self._started += 1
             threading.Thread(target=self._work, daemon=True).start()
 
-    def found(self) -> t.Iterator[Question]:
+    def looked_up(self) -> t.Iterator[Question]:
         """The questions whose name has been looked up since the last call."""
         while True:
             try:

@@ -84,14 +84,14 @@ class Answer:
 
 def _server_time(response: http.client.HTTPResponse) -> t.Optional[int]:
     """CometBFT's own stamp (rpc/jsonrpc/server/http_server.go), else the Date of whatever answers for it."""
-    said = response.getheader("X-Server-Time", "")
-    if _STAMP.fullmatch(said):
-        return int(said)
-    found = _DATE.fullmatch(response.getheader("Date", ""))
-    if not found or found.group(2) not in _MONTHS:
+    header = response.getheader("X-Server-Time", "")
+    if _STAMP.fullmatch(header):
+        return int(header)
+    match = _DATE.fullmatch(response.getheader("Date", ""))
+    if not match or match.group(2) not in _MONTHS:
         return None
-    day, year, hour, minute, second = (int(found.group(number)) for number in (1, 3, 4, 5, 6))
-    month = _MONTHS.index(found.group(2)) + 1
+    day, year, hour, minute, second = (int(match.group(number)) for number in (1, 3, 4, 5, 6))
+    month = _MONTHS.index(match.group(2)) + 1
     try:
         moment = datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.timezone.utc)
     except ValueError:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JSON of strangers: strict, with bounded memory. PRIVATE to the collection.
+"""JSON that is not trusted, read strictly and with bounded memory. PRIVATE to the collection.
 
 ``loads`` builds the whole tree. ``prune`` reads a stream of any length and keeps what was asked for, nothing else.
 """
@@ -66,10 +66,10 @@ def loads(data: Bytes) -> t.Any:
 
 
 def _object(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
         raise PartError("malformed", "the answer names a key twice")
-    return found
+    return tree
 
 
 def _constant(word: str) -> t.NoReturn:
@@ -167,11 +167,11 @@ class _Source:
 
     def _object(self, wanted: dict[str, t.Any]) -> dict[str, t.Any]:
         self._pay(_CONTAINER_COST)
-        found: dict[str, t.Any] = {}
+        tree: dict[str, t.Any] = {}
         self._take("{")
         if self._peek() == "}":
             self._take("}")
-            return found
+            return tree
         while True:
             if self._peek() != '"':
                 raise PartError("malformed", "the answer is not JSON")
@@ -179,12 +179,12 @@ class _Source:
             self._take(":")
             if key not in wanted:
                 self._skip()
-            elif key in found:
+            elif key in tree:
                 raise PartError("malformed", "the answer names a key twice")
             else:
-                found[key] = self.read(wanted[key])
+                tree[key] = self.read(wanted[key])
             if self._take(",}") == "}":
-                return found
+                return tree
 
     def _list(self, wanted: Items) -> list[t.Any]:
         self._pay(_CONTAINER_COST)

@@ -16,7 +16,7 @@ def kept_name(name: str, digest: str) -> str:
     """What ``name`` is kept as under the plan that was approved with this digest. Raises ValueError."""
     if not re.fullmatch(DIGEST, digest):
         raise ValueError(
-            f"digest is {clean(digest, 80)!r}, which is not the digest of a plan, such as halt-0123456789abcdef. Nothing "
-            "was done."
+            f"digest is {clean(digest, 80)!r}, which is not the digest of a plan, such as chain_halt-0123456789abcdef. "
+            "Nothing was done."
         )
     return f"{name}.incident-{digest}"

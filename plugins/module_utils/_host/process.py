@@ -89,7 +89,7 @@ def scan(unit: UnitOf, names: t.Iterable[str], roots: Roots = ROOTS) -> Found:
 
 def members(unit: UnitOf, roots: Roots = ROOTS) -> list[dict[str, t.Any]]:
     """Every process in the unit's control group, whatever it runs, as the contract's proc."""
-    found = []
+    processes = []
     for entry in sorted(os.listdir(roots.proc)):
         if not entry.isdigit():
             continue
@@ -97,8 +97,8 @@ def members(unit: UnitOf, roots: Roots = ROOTS) -> list[dict[str, t.Any]]:
         if int(entry) == unit.main_pid or in_group(groups, unit):
             seen = look(int(entry), True, [], groups, roots)
             if seen is not None:
-                found.append(seen.facts)
-    return found
+                processes.append(seen.facts)
+    return processes
 
 
 def runs_node(argv: list[str], exe: str | None, programs: t.AbstractSet[str]) -> bool:

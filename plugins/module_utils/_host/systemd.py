@@ -98,12 +98,12 @@ def show(name: str, timeout: float) -> dict[str, list[str]]:
 
 def properties(text: str) -> dict[str, list[str]]:
     """Split the lines ``Name=value`` of ``systemctl show``."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for line in text.splitlines():
         name, equals, value = line.partition("=")
         if equals:
-            found.setdefault(name, []).append(value)
-    return found
+            values.setdefault(name, []).append(value)
+    return values
 
 
 def read(name: str, timeout: float) -> Unit:
@@ -151,11 +151,11 @@ def facts(name: str, shown: dict[str, list[str]]) -> dict[str, t.Any]:
 
 def moment(text: str) -> float | None:
     """Seconds since 1970 from systemd's ``Tue 2026-11-24 19:18:06.123456 UTC``; None for never."""
-    found = _MOMENT.match(text.strip())
-    if not found:
+    match = _MOMENT.match(text.strip())
+    if not match:
         return None
-    whole = datetime.datetime.strptime(found.group(1), "%Y-%m-%d %H:%M:%S").replace(tzinfo=datetime.timezone.utc)
-    return whole.timestamp() + int((found.group(2) or "0").ljust(6, "0")) / 1e6
+    whole = datetime.datetime.strptime(match.group(1), "%Y-%m-%d %H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    return whole.timestamp() + int((match.group(2) or "0").ljust(6, "0")) / 1e6
 
 
 def span(text: str) -> float | None:
@@ -174,8 +174,8 @@ def exec_start(text: str) -> list[str]:
 
     systemd joins the words by blanks without quoting: a word with a blank in it cannot be told from two.
     """
-    found = re.search(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", text)
-    return found.group(1).split() if found else []
+    match = re.search(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", text)
+    return match.group(1).split() if match else []
 
 
 def environment(text: str) -> dict[str, str]:

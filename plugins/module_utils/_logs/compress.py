@@ -51,7 +51,7 @@ def compress(unit: str, home: t.Optional[str], digest: str, check: bool) -> dict
     """
     suffix = kept_name("", digest) + ".gz"
     until = time.monotonic() + TIME_S
-    places = _places.find(service.at_rest(unit), None, home, None, None)
+    places = _places.find(service.unit_stopped(unit), None, home, None, None)
     if places["home"] is None:
         raise PartError("absent", f"The home of the node of {unit} is not known. Give it with the option home.")
     folder = _find.data_folder(places["home"])

@@ -40,8 +40,8 @@ def state(facts: os.stat_result) -> tuple[int, ...]:
 
 def old_name(name: str) -> bool:
     """Whether a name says that a log was rotated and is not compressed."""
-    found = _ROTATED.fullmatch(name)
-    return found is not None and not found[1].endswith(_COMPRESSED) and len(os.fsencode(name)) <= NAME_CAP
+    match = _ROTATED.fullmatch(name)
+    return match is not None and not match[1].endswith(_COMPRESSED) and len(os.fsencode(name)) <= NAME_CAP
 
 
 def read(home: str, wal_file: t.Optional[str], now: float) -> dict[str, t.Any]:
@@ -73,7 +73,7 @@ def find(home: str, wal_file: t.Optional[str], now: float) -> list[Log]:
         raise PartError("cannot_tell", "old_logs: where the write-ahead log lies is not known, and it must be left out")
     device, closed = os.stat(data_folder(home)).st_dev, _closed(home, wal_file)
     roots = (VAR_LOG, os.path.join(home, "log"), os.path.join(home, "logs"))
-    entries, found = 0, []
+    entries, logs = 0, []
     for root in filter(os.path.isdir, roots):
         # By open folders: no link is followed, by no exchange either.
         for path, folders, names, number in os.fwalk(root):
@@ -90,9 +90,9 @@ def find(home: str, wal_file: t.Optional[str], now: float) -> list[Log]:
                 with contextlib.suppress(FileNotFoundError):
                     facts = os.stat(name, dir_fd=number, follow_symlinks=False)
                     if _is_plain(facts) and facts.st_mtime < now - MIN_AGE_S:
-                        found.append(Log(facts.st_size, os.path.join(path, name), state(facts)))
-    opened = _opened() if found else set()
-    return sorted(log for log in found if log.state[:2] not in opened)
+                        logs.append(Log(facts.st_size, os.path.join(path, name), state(facts)))
+    opened = _opened() if logs else set()
+    return sorted(log for log in logs if log.state[:2] not in opened)
 
 
 def _closed(home: str, wal_file: str) -> set[tuple[int, ...]]:
@@ -113,11 +113,11 @@ def _opened() -> set[tuple[int, ...]]:
     """Device and inode of every file that a process has open. Raises OSError where that cannot be seen."""
     # Hidden processes are not even listed; the first one is always there.
     os.listdir(os.path.join(PROC, "1", "fd"))
-    found = set()
+    opened = set()
     for process in filter(str.isdigit, os.listdir(PROC)):
         folder = os.path.join(PROC, process, "fd")
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             for number in os.listdir(folder):
                 with contextlib.suppress(FileNotFoundError):
-                    found.add(state(os.stat(os.path.join(folder, number)))[:2])
-    return found
+                    opened.add(state(os.stat(os.path.join(folder, number)))[:2])
+    return opened

@@ -185,9 +185,9 @@ def _answer(words: list[str], form: str, code: int, out: str, err: str) -> t.Any
     if code:
         return _failure(words, err or out)
     if form == "json":
-        found = _json(out)
-        if found is not None:
-            return _integers(found)
+        tree = _json(out)
+        if tree is not None:
+            return _integers(tree)
         if re.search(r"^Usage:$", out, re.MULTILINE):
             raise PartError("unknown_command", f"the program does not know the command {clean(' '.join(words), 100)}")
         raise PartError("malformed", f"the program was asked for JSON and printed something else: {clean(out, 80)}")
@@ -201,10 +201,10 @@ def _answer(words: list[str], form: str, code: int, out: str, err: str) -> t.Any
     raise PartError("malformed", f"the program printed something else than expected: {clean(out, 80)}")
 
 
-def _failure(words: list[str], said: str) -> dict[str, t.Any]:
+def _failure(words: list[str], output: str) -> dict[str, t.Any]:
     """The error that a non-zero exit code stands for; an empty answer where it only means that there is nothing."""
-    errors = re.findall(r"^(?:Error|panic): .*$", said, re.MULTILINE)
-    text = clean(errors[-1] if errors else said[-1000:], 200)
+    errors = re.findall(r"^(?:Error|panic): .*$", output, re.MULTILINE)
+    text = clean(errors[-1] if errors else output[-1000:], 200)
     if re.fullmatch(r"Error: no [a-z ]+ found", text):
         return {}
     kinds = (
@@ -221,7 +221,7 @@ def _failure(words: list[str], said: str) -> dict[str, t.Any]:
 
 def _json(out: str) -> t.Any:
     """The JSON an output ends in, after any lines of log; None when there is none."""
-    starts = [found.start() for found in re.finditer(r"^[\[{]", out, re.MULTILINE)]
+    starts = [match.start() for match in re.finditer(r"^[\[{]", out, re.MULTILINE)]
     for start in starts[:20]:
         try:
             return _rpc_json.loads(out[start:].encode("utf-8", "replace"))
@@ -236,8 +236,8 @@ def _integers(value: t.Any) -> t.Any:
         return [_integers(item) for item in value]
     if not isinstance(value, dict):
         return value
-    found = {}
+    converted = {}
     for key, item in value.items():
         number = whole(item) if key in INTEGERS and isinstance(item, str) else None
-        found[key] = number if number is not None and -INT64 <= number <= INT64 else _integers(item)
-    return found
+        converted[key] = number if number is not None and -INT64 <= number <= INT64 else _integers(item)
+    return converted

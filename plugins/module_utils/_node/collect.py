@@ -115,19 +115,19 @@ def _scan(options: Options, unit: systemd.Unit | None) -> dict[str, t.Any]:
     """The ``process`` data; under ``launch``, which is taken out again, what the process says of its own start."""
     names = _node_places.programs(unit, options.binary)
     facts = unit.facts if unit else {"main_pid": None, "control_group": None}
-    found = _process.scan(_process.UnitOf(options.unit, facts["main_pid"], facts["control_group"]), names)
-    source = found.main or (found.others[0] if found.others else None)
+    scanned = _process.scan(_process.UnitOf(options.unit, facts["main_pid"], facts["control_group"]), names)
+    source = scanned.main or (scanned.others[0] if scanned.others else None)
     launch = None
     if source is not None:
         launch = {
             "flags": _config.flags_of(source.argv),
             "variables": None if source.environ is None else _config.known_variables(source.environ),
-            "of_unit": found.main is not None,
+            "of_unit": scanned.main is not None,
             "exe": source.facts["exe"],
         }
     return {
-        "main": found.main.facts if found.main else None,
-        "others": [seen.facts for seen in found.others],
+        "main": scanned.main.facts if scanned.main else None,
+        "others": [seen.facts for seen in scanned.others],
         "launch": launch,
     }
 

@@ -137,7 +137,7 @@ def read_toml(text: str) -> dict[tuple[str, str], t.Any]:
     Raises Unreadable on any line that is not blank, a comment, a section, a plain pair or an array of plain values.
     A value of a known shape that means nothing here (a float, an array) is stored as an Unreadable.
     """
-    found: dict[tuple[str, str], t.Any] = {}
+    pairs: dict[tuple[str, str], t.Any] = {}
     sections: set[str] = set()
     section = ""
     lines = iter(enumerate(text.splitlines(), 1))
@@ -157,8 +157,8 @@ def read_toml(text: str) -> dict[tuple[str, str], t.Any]:
             raise Unreadable(f"line {number} is of a form this reader does not know")
         key = (section, pair.group(1).lower())
         value = _value(pair.group(2), number, lines)
-        found[key] = Unreadable(f"line {number}: {key[1]} is given twice") if key in found else value
-    return found
+        pairs[key] = Unreadable(f"line {number}: {key[1]} is given twice") if key in pairs else value
+    return pairs
 
 
 def _value(text: str, number: int, lines: t.Iterator[tuple[int, str]]) -> t.Any:
@@ -287,7 +287,7 @@ def _typed(key: Key, value: t.Any) -> t.Any:
 
 def variables_of_file(text: str) -> dict[str, str]:
     """Known variables of a systemd environment file. Raises Unreadable on a form that hides or splits them."""
-    found = {}
+    variables = {}
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line[0] in "#;":
@@ -302,5 +302,5 @@ def variables_of_file(text: str) -> dict[str, str]:
             value = value[1:-1]
         if re.search(r"[\"'\\`]", value):
             raise Unreadable(f"line {number}: quotes in {name.strip()}")
-        found[name.strip()] = value
-    return found
+        variables[name.strip()] = value
+    return variables

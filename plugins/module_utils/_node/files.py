@@ -84,14 +84,14 @@ def genesis(path: str | None, until: float) -> dict[str, t.Any]:
                 break
             digest.update(chunk)
             size += len(chunk)
-            if size <= _SEARCH_CAP and len(search.found) < len(_KEYS) and time.monotonic() < until - 1:
+            if size <= _SEARCH_CAP and len(search.texts) < len(_KEYS) and time.monotonic() < until - 1:
                 search.feed(chunk)
-    if "chain_id" not in search.found:
+    if "chain_id" not in search.texts:
         raise PartError("malformed", f"{path}: no chain id was found in it")
     return {
-        "chain_id": search.found["chain_id"],
+        "chain_id": search.texts["chain_id"],
         "sha256": digest.hexdigest(),
-        "genesis_time": search.found.get("genesis_time"),
+        "genesis_time": search.texts.get("genesis_time"),
     }
 
 
@@ -99,7 +99,7 @@ class TopLevel:
     """Finds text values of the outermost object of a JSON stream, without holding more than a piece of it."""
 
     def __init__(self) -> None:
-        self.found: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
         self._depth = 0
         self._rest = b""
         self._key: str | None = None
@@ -138,7 +138,7 @@ class TopLevel:
         if self._key is not None and self._colon:
             try:
                 if len(token) <= _VALUE_CAP:
-                    self.found.setdefault(self._key, clean(json.loads(token.decode("utf-8"))))
+                    self.texts.setdefault(self._key, clean(json.loads(token.decode("utf-8"))))
             except ValueError:
                 self._lost = True
             self._key = None

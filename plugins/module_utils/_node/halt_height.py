@@ -41,7 +41,7 @@ def clear(
     (each changed line before and after) and ``actions``. Raises Refused, service.Refused, PartError, ValueError, OSError.
     """
     backup = kept_name(FILE, digest)
-    places = _node_places.find(service.at_rest(unit), None, home, None, None)
+    places = _node_places.find(service.unit_stopped(unit), None, home, None, None)
     if places["home"] is None:
         raise Refused(f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done.")
     folder = os.path.join(places["home"], "config")

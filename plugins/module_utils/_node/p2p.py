@@ -84,14 +84,14 @@ def read(
 
 def parse(text: str) -> list[Peer]:
     """The entries ``id@host:port`` of a list with commas, each once. What is of another form is left out."""
-    found: dict[Peer, None] = {}
+    peers: dict[Peer, None] = {}
     for word in text.split(","):
         match = _PEER.fullmatch(word.strip(" "))
         if match is None or not 0 < int(match.group(3)) < 65536:
             continue
         host, port = match.group(2), int(match.group(3))
-        found[Peer(match.group(1).lower(), clean(f"{host}:{port}"), _literal(host), port)] = None
-    return list(found)
+        peers[Peer(match.group(1).lower(), clean(f"{host}:{port}"), _literal(host), port)] = None
+    return list(peers)
 
 
 def _literal(host: str) -> str | None:

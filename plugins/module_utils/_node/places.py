@@ -156,7 +156,7 @@ def _unit_variables(unit: Unit) -> tuple[dict[str, str], _config.Unreadable | No
 
 def _expand(value: str, variables: dict[str, str]) -> str:
     """Put known variables in, as systemd does; an unknown one stays and makes the value unreadable."""
-    return _VARIABLE.sub(lambda found: variables.get(found.group(1) or found.group(2), found.group(0)), value)
+    return _VARIABLE.sub(lambda match: variables.get(match.group(1) or match.group(2), match.group(0)), value)
 
 
 def _home(
@@ -214,16 +214,16 @@ def _rpc(launch: _config.Launch, files: _config.Files, rpc_url: str | None) -> t
 
 def rpc_address(laddr: str) -> str | None:
     """URL for a listening address of the node; a wildcard is asked on loopback. None when it is not a TCP address."""
-    found = _LADDR.match(laddr)
-    if not found or not 0 < int(found.group(2)) < 65536:
+    match = _LADDR.match(laddr)
+    if not match or not 0 < int(match.group(2)) < 65536:
         return None
-    host = found.group(1)
+    host = match.group(1)
     # All zeros is every address of the host; it is asked on its own loopback.
     if not host.strip("0."):
         host = "127.0.0.1"
     elif host == "[::]":
         host = "[::1]"
-    return f"http://{host}:{found.group(2)}"
+    return f"http://{host}:{match.group(2)}"
 
 
 def _binary(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start or stop a node's unit, or let its frozen processes go on. PRIVATE to the collection."""
+"""Start or stop a node's unit, or thaw its frozen processes. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Node:
         self.seen = systemd.read(unit, _COMMAND_S)
         facts = self.seen.facts
         of_unit = _process.UnitOf(unit, facts["main_pid"], facts["control_group"])
-        found = _process.scan(of_unit, places.programs(self.seen, None))
-        self.main = found.main.facts if found.main else None
-        self.others = [other.facts for other in found.others]
+        scanned = _process.scan(of_unit, places.programs(self.seen, None))
+        self.main = scanned.main.facts if scanned.main else None
+        self.others = [other.facts for other in scanned.others]
         self.members = _process.members(of_unit)
 
     @property
@@ -185,7 +185,7 @@ def _ended(unit: str, wait: float, actions: list[str]) -> dict[str, t.Any]:
         time.sleep(0.2)
 
 
-def at_rest(unit: str) -> systemd.Unit:
+def unit_stopped(unit: str) -> systemd.Unit:
     """The unit, where it is down and no process of the node runs on this host. Raises Refused, PartError.
 
     For changes of files that a running node holds, or would read while they change.
@@ -204,7 +204,7 @@ def at_rest(unit: str) -> systemd.Unit:
 
 
 def thaw(unit: str, wait: float, check: bool) -> Outcome:
-    """Let the stopped or frozen processes of a unit go on; never starts or restarts it.
+    """Thaw the stopped or frozen processes of a unit; never starts or restarts it.
 
     ``wait`` is the number of seconds in which they must be seen free. Raises Refused, PartError.
     """

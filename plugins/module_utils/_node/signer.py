@@ -27,8 +27,8 @@ def key_address(path: str) -> str | None:
     try:
         with open(path, "rb", buffering=0) as stream:
             length = stream.readinto(buffer) or 0
-        found = {match.group(1) for match in _ADDRESS.finditer(buffer, 0, length)}
-        return bytes(found.pop()).decode("ascii").upper() if len(found) == 1 else None
+        addresses = {match.group(1) for match in _ADDRESS.finditer(buffer, 0, length)}
+        return bytes(addresses.pop()).decode("ascii").upper() if len(addresses) == 1 else None
     finally:
         buffer[:] = bytes(FILE_CAP)
 

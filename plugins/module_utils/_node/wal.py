@@ -91,7 +91,7 @@ def _beside(folder: str, alone: bool) -> list[str]:
 def group(folder: str, head: str) -> Group:
     """The files of the log in a folder; none where there is no such folder. Raises OSError."""
     name = re.compile(re.escape(head) + r"(?:\.([0-9]{3,18}))?")
-    found: list[tuple[int, str]] = []
+    files: list[tuple[int, str]] = []
     size, newest = 0, None
     try:
         with os.scandir(folder) as entries:
@@ -101,12 +101,12 @@ def group(folder: str, head: str) -> Group:
                     continue
                 facts = entry.stat()
                 # The file without a number is the one that is written; the higher a number, the newer.
-                found.append((INT64_MAX if match.group(1) is None else int(match.group(1)), entry.path))
+                files.append((INT64_MAX if match.group(1) is None else int(match.group(1)), entry.path))
                 size += facts.st_size
                 newest = max(newest or 0.0, facts.st_mtime)
     except (FileNotFoundError, NotADirectoryError):
         return Group([], 0, None)
-    return Group([path for _number, path in sorted(found, reverse=True)], size, newest)
+    return Group([path for _number, path in sorted(files, reverse=True)], size, newest)
 
 
 def _facts(files: Group, stop: float) -> dict[str, t.Any]:
@@ -132,19 +132,21 @@ def _end_or_none(paths: list[str], stop: float) -> int | None:
 
 def last_end_height(paths: list[str], stop: float) -> int | None:
     """The greatest height whose end the newest files of a log mark, None without a marker. Raises OSError, Late."""
-    found: int | None = None
+    greatest: int | None = None
     for path in paths[:SCAN_FILES]:
         with open(path, "rb") as stream:
-            found = max([*end_heights(stream.read(FILE_CAP), stop), *([] if found is None else [found])], default=None)
+            greatest = max(
+                [*end_heights(stream.read(FILE_CAP), stop), *([] if greatest is None else [greatest])], default=None
+            )
         # Heights only grow, so an older file has no greater one; but a new head begins with 0.
-        if found:
+        if greatest:
             break
-    return found
+    return greatest
 
 
 def end_heights(data: bytes, stop: float) -> list[int]:
     """The heights whose end a file of the log marks, up to its first bad frame. Raises Late at ``stop``."""
-    found: list[int] = []
+    heights: list[int] = []
     at = count = 0
     while at + _FRAME.size <= len(data):
         if count % 4096 == 0 and time.monotonic() > stop:
@@ -159,9 +161,9 @@ def end_heights(data: bytes, stop: float) -> list[int]:
         except Broken:
             break
         if height is not None:
-            found.append(height)
+            heights.append(height)
         at += length
-    return found
+    return heights
 
 
 def end_height(frame: bytes, checksum: int) -> int | None:

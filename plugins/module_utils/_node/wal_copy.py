@@ -43,7 +43,7 @@ def put_back(unit: str, home: t.Optional[str], digest: str, height: int, check: 
     ``actions``. Raises Refused, service.Refused, PartError, ValueError, OSError.
     """
     aside = kept_name("", digest)
-    places = _node_places.find(service.at_rest(unit), None, home, None, None)
+    places = _node_places.find(service.unit_stopped(unit), None, home, None, None)
     if places["home"] is None:
         raise Refused(f"The home of the node of {unit} is not known. Give it with the option home. Nothing was done.")
     until = time.monotonic() + READ_S
@@ -63,7 +63,7 @@ def put_back(unit: str, home: t.Optional[str], digest: str, height: int, check: 
         raise Refused(f"{os.path.join(log.parent, aside_name)} is there already. Nothing was done.")
     if not check:
         # Reading the logs took its time: somebody may have started the node since.
-        service.at_rest(unit)
+        service.unit_stopped(unit)
         _exchange(log, copy, aside_name)
     return {**result, "changed": True, "copy": copy, "aside": aside_name, "actions": actions}
 
@@ -99,7 +99,9 @@ def _suitable(copies: t.Sequence[dict[str, t.Any]], height: int) -> str:
     """Name of the only copy that ends with ``height``. Raises Refused."""
     fit = [str(copy["name"]) for copy in copies if copy["last_end_height"] == height]
     if len(fit) > 1:
-        raise Refused(f"{', '.join(fit)} all end with height {height}. A person decides which one. Nothing was done.")
+        raise Refused(
+            f"{', '.join(fit)} all end with height {height}. Operator decision: which one to put back. Nothing was done."
+        )
     if not fit:
         seen = ", ".join(f"{copy['name']} (ends with {copy['last_end_height']})" for copy in copies) or "none"
         raise Refused(f"No copy of the log ends with height {height}; seen: {seen}. Nothing was done.")
@@ -114,12 +116,12 @@ def _refuse_other_owner(log: Log, copy: str, there: bool) -> None:
     owner = os.lstat(log.folder if there else log.parent).st_uid
     folder = os.path.join(log.parent, copy)
     for path in (folder, *wal.group(folder, log.head).files):
-        found = os.lstat(path)
-        if stat.S_ISLNK(found.st_mode):
+        facts = os.lstat(path)
+        if stat.S_ISLNK(facts.st_mode):
             raise Refused(f"{path} is a symbolic link. Nothing was done.")
-        if found.st_uid != owner:
+        if facts.st_uid != owner:
             raise Refused(
-                f"{path} belongs to user {found.st_uid}, the node's log to user {owner}: the node could not write it. Give it to "
+                f"{path} belongs to user {facts.st_uid}, the node's log to user {owner}: the node could not write it. Give it to "
                 "the node's user first. Nothing was done."
             )
 

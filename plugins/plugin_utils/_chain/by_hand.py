@@ -42,7 +42,7 @@ def placed(commands: t.Sequence[str], hosts: t.Sequence[t.Optional[NodeEvidence]
     """
     known = {default: value for default, find in _FINDERS.items() if (value := _agreed(hosts, find)) is not None}
     # In one pass: what was put in is not looked through again.
-    return [_DEFAULTS.sub(lambda found: known.get(found.group(0), found.group(0)), text) for text in commands]
+    return [_DEFAULTS.sub(lambda match: known.get(match.group(0), match.group(0)), text) for text in commands]
 
 
 def _agreed(

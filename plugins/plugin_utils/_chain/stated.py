@@ -61,7 +61,7 @@ def halted_by(reading: Reading, node: Node, data: NodeEvidence) -> t.Optional[tu
     """Halt height and halt time that the last run halted by, as its journal names them; 0 for one that was not set."""
     newest = None
     for mark in stated(reading, node, data):
-        found = _HALTED.search(mark.text)
-        if found and (newest is None or (mark.last_at or 0.0) > newest[0]):
-            newest = (mark.last_at or 0.0, (int(found.group(1)), int(found.group(2))))
+        match = _HALTED.search(mark.text)
+        if match and (newest is None or (mark.last_at or 0.0) > newest[0]):
+            newest = (mark.last_at or 0.0, (int(match.group(1)), int(match.group(2))))
     return newest[1] if newest is not None else None

@@ -29,9 +29,9 @@ def log_is_gone(reading: Reading, node: Node, data: NodeEvidence) -> bool:
 def lost_height(reading: Reading, node: Node, data: NodeEvidence) -> t.Optional[int]:
     """The height whose end the node looked for in its log and did not find: its last block. None where none is named."""
     for mark in stated(reading, node, data):
-        found = _LOST.search(mark.text) if mark.kind == "wal_missing" else None
-        if found:
-            return int(found.group(1))
+        match = _LOST.search(mark.text) if mark.kind == "wal_missing" else None
+        if match:
+            return int(match.group(1))
     return reading.height if log_is_gone(reading, node, data) else None
 
 

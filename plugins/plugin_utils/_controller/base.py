@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the controller's action plugins share. PRIVATE to the collection.
 
-The rest of ``plugin_utils`` is pure; this folder is the one place in it that touches Ansible, files and the clock.
+The rest of ``plugin_utils`` is pure, but for ``fan_out.py``, which asks many addresses at once. This folder is the one place
+in it that touches Ansible and files.
 """
 
 from __future__ import annotations

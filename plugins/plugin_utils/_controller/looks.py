@@ -56,12 +56,12 @@ def add_look(state: RunState, incident: Incident) -> Data:
     number = current(state)["number"]
     kept = [entry for entry in bundle["observations"] if entry["look"] == number - 1]
     seen = [entry for by in state.noted(f"look{number}").values() for noted in by for entry in noted]
-    told = {(entry["source"], entry["host"]) for entry in seen}
+    observed = {(entry["source"], entry["host"]) for entry in seen}
     lost = [
         _lost(name, host, number)
         for name, source in incident.sources.items()
         for host, known in bundle["inventory"].items()
-        if known["observed"] and source.asks(known["groups"]) and (name, host) not in told
+        if known["observed"] and source.asks(known["groups"]) and (name, host) not in observed
     ]
     bundle = bundles.extend(dict(bundle, observations=kept, taken_at=now()), [*seen, *lost], incident.sources)
     state.keep("bundle", bundle)
@@ -76,10 +76,10 @@ def _lost(source: str, host: str, number: int) -> Data:
 def locks_seen(state: RunState) -> dict[str, Data]:
     """Of each host, what its newest answer about locks was, as of ``locks_of``."""
     number = current(state)["number"]
-    found: dict[str, Data] = {}
+    answers_of: dict[str, Data] = {}
     for look in range(1, number + 1):
-        found.update({host: answers[-1] for host, answers in state.noted(f"locks{look}").items()})
-    return found
+        answers_of.update({host: answers[-1] for host, answers in state.noted(f"locks{look}").items()})
+    return answers_of
 
 
 def locks_of_look(state: RunState, number: int) -> dict[str, Data]:

@@ -56,13 +56,13 @@ class RunState:
 
     def noted(self, kind: str) -> dict[str, list[t.Any]]:
         """What was noted of one kind: host -> values in their order."""
-        found: dict[str, list[t.Any]] = {}
+        values: dict[str, list[t.Any]] = {}
         for name in sorted(os.listdir(self.path)):
             if name.rpartition("-")[0] == kind and name.endswith(".jsonl"):
                 with open(os.path.join(self.path, name), encoding="utf-8") as stream:
                     for entry in map(json.loads, stream):
-                        found.setdefault(entry["host"], []).append(entry["value"])
-        return found
+                        values.setdefault(entry["host"], []).append(entry["value"])
+        return values
 
     def remove(self) -> None:
         for name in os.listdir(self.path):

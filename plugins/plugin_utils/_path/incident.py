@@ -100,9 +100,9 @@ class Incident:
     plans_for: frozenset[str] = frozenset({"incident"})
     # How long a printed plan may be approved, seconds. None: until its basis changes.
     valid_s: t.Optional[int] = None
-    # Whether the world moved on in the way that the recorded plan was meant to bring about: (recorded plan, verdict now).
+    # Whether things changed as the recorded plan was meant to change them: (recorded plan, verdict now).
     moved_on: t.Callable[[Data, Data], bool] = stays
-    # What a person does after a run that ended so (an outcome of the path -> lines).
+    # What the operator does after a run that ended so (an outcome of the path -> lines).
     advice: t.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property

@@ -52,7 +52,7 @@ def address(case: Case) -> Guard:
         return undecided(
             name, f"The inventory declares {node.declared}, but the key file could not be checked{reason}."
         )
-    return undecided(name, f"It is not known which validator key lies on {case.host}{reason}.")
+    return undecided(name, f"It is not known which validator key is on {case.host}{reason}.")
 
 
 def signer(case: Case) -> Guard:
@@ -64,8 +64,8 @@ def signer(case: Case) -> Guard:
     if remote:
         return undecided(
             name,
-            f"{case.host} signs with a remote signer. Its key and its signing state lie elsewhere and are not seen "
-            "from here.",
+            f"{case.host} signs with a remote signer. Its key and its signing state are elsewhere and cannot "
+            "be seen from here.",
         )
     return clear(name, "The node signs with the key file of this host.")
 
@@ -93,13 +93,13 @@ def no_equivocation(case: Case) -> Guard:
         return refused(
             name,
             f"Two different votes of the validator on {case.host} for one height, round and step are seen: another machine "
-            "signs with its key. A person finds it and fences it.",
+            "signs with its key. Find that machine and fence it.",
         )
     if address is not None and address in case.reading.disputed:
         return undecided(
             name,
             f"An RPC outside the inventory shows another vote of the validator on {case.host} than our nodes do for one height, "
-            "round and step: it lies, or another machine signs with this key.",
+            "round and step: that RPC is wrong, or another machine signs with this key.",
             "outside",
         )
     return clear(name, "No two different votes of this validator for one place are seen.")
@@ -165,7 +165,7 @@ def _unseen_vote(case: Case) -> t.Optional[str]:
     if any(own is None or vote.hrs > own for vote in heard):
         return "An RPC outside the inventory"
     # What lies at or before its own signing state may be its own vote, of before its node was stopped: a reference that
-    # shows nothing else bears witness of nothing else.
+    # shows nothing else is no evidence of another signer.
     outside = [one for one in reading.outside if not (heard and one.kind == "reference")]
     return next((witness.name for witness in outside if address in witness.votes_of), None)
 
@@ -208,7 +208,7 @@ def key_elsewhere(case: Case) -> Guard:
     if unknown:
         return undecided(
             name,
-            f"It is not known which key lies on {', '.join(unknown)}. Declare incident_validator_address for it, or "
+            f"It is not known which key is on {', '.join(unknown)}. Declare incident_validator_address for it, or "
             "make it reachable.",
             ",".join(unknown),
         )
@@ -311,5 +311,5 @@ def show(vote: Vote) -> str:
 
 def _without_address(name: str, case: Case) -> Guard:
     if case.data.signer.flag("key_file") is False and not case.node.declared:
-        return clear(name, "No validator key lies here.")
+        return clear(name, "No validator key is here.")
     return undecided(name, f"The consensus address of {case.host} is not known, so this cannot be checked.")

@@ -196,8 +196,8 @@ def votes(observations: t.Iterable[Observation], chain: t.Optional[str] = None) 
     On a chain that stands, a validator votes when its vote for the next block is seen, whatever it is for. On one that
     moves the rounds have just begun: there the signature of the newest block counts as well.
     """
-    found = [view for view in views(observations, chain) if view.height is not None]
-    shown = [(view, members) for view in found if (members := set_in(view.part("consensus"))) is not None]
+    known = [view for view in views(observations, chain) if view.height is not None]
+    shown = [(view, members) for view in known if (members := set_in(view.part("consensus"))) is not None]
     if not shown:
         return None
     top = max(view.height or 0 for view, _members_of in shown)
@@ -240,11 +240,11 @@ def _rows(entry: dict[str, t.Any]) -> t.Iterator[t.Any]:
 
 def _signed(view: View, top: int) -> set[str]:
     """Addresses that voted in the commit of the newest block."""
-    found: list[t.Any] = []
+    rows: list[t.Any] = []
     last = view.part("consensus").inner("last_commit")
     if last is not None and last.integer("height") == top:
-        found += last.items("votes")
+        rows += last.items("votes")
     for commit in view.part("commits").mappings("commits")[:5]:
         if commit.integer("height") == top:
-            found += [*commit.items("signed"), *commit.items("nil")]
-    return {row[0] for row in found if isinstance(row, list) and row and isinstance(row[0], str)}
+            rows += [*commit.items("signed"), *commit.items("nil")]
+    return {row[0] for row in rows if isinstance(row, list) and row and isinstance(row[0], str)}

@@ -262,7 +262,7 @@ class _Run:
             name = url or f"{peer['remote']} {peer['rpc_address']}"
             if name in self._named or name in self._endpoints:
                 continue
-            # A liar may name addresses without end, and may have them counted twice.
+            # A hostile node may name addresses without end, and may have them counted twice.
             if len(self._named) < 50 * self._order.discover_limit + len(self._listed):
                 self._named.add(name)
             if url is not None:

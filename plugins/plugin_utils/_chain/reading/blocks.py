@@ -311,7 +311,7 @@ def _newest_block(result: Chain, newest: list[Source], wrong: set[str], notes: l
     if len(hashes) > 1:
         result.split = True
         notes.append(
-            f"Two different blocks at height {result.height}: a fork, or an RPC that lies. Do nothing by automation."
+            f"Two different blocks at height {result.height}: a fork, or a dishonest RPC. Do nothing by automation."
         )
     if hashes:
         # Most sources; of equally many the first by hash, so that the order of the observations does not matter.

@@ -281,7 +281,7 @@ def _error(observation: t.Optional[dict[str, t.Any]], observed: bool) -> t.Optio
     if not observed:
         return Problem(NOT_ASKED, "nobody looked at it in this run")
     if observation is None:
-        return Problem(NOTHING_HEARD, "nothing was heard of it in this look")
+        return Problem(NOTHING_HEARD, "nothing came from it in this look")
     if observation["ok"]:
         return None
     error = observation["error"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who holds the chain up: one row for each validator, ours or not, and the sums of power. PRIVATE to the reading."""
+"""Who votes and who does not: one row for each validator, ours or not, and the sums of power. PRIVATE to the reading."""
 
 from __future__ import annotations
 

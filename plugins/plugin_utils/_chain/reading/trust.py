@@ -47,13 +47,13 @@ def trusted(answering: list[Source], notes: list[str]) -> list[Source]:
 
 
 def _deduplicate_nodes(answering: list[Source], notes: list[str]) -> list[Source]:
-    """Without nodes outside the inventory that are heard already under another address; hosts of ours come first."""
+    """Without nodes outside the inventory that are counted already under another address; hosts of ours come first."""
     heard: set[str] = set()
     kept = []
     for entry in sorted(answering, key=lambda entry: entry.outside):
         node_id = entry.rpc.status.text("node_id")
         if entry.outside and node_id is not None and node_id in heard:
-            notes.append(f"{entry.name} is a node that is heard already, by another name: it counts once.")
+            notes.append(f"{entry.name} is a node that answers under another address as well: it counts once.")
             continue
         heard.update({node_id} - {None} if node_id is not None else set())
         kept.append(entry)

@@ -21,7 +21,7 @@ def _call(module: str, state: str | None = None, proof: str | None = None) -> Ca
     return Call(f"virtengine.incident.{module}", state, proof)
 
 
-# What brings a node back is followed by the wait for the block that quorum brings.
+# A start and a thaw are followed by the wait for the block that quorum makes possible.
 _BLOCK = _call("cometbft_wait", proof="reached")
 
 ACTIONS: Actions = {

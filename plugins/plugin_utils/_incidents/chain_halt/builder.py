@@ -34,7 +34,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.gua
 
 # Causes that a start may take away, for a node that is started dials its peers at once.
 _ABOUT_PEERS = ("few_peers", "network_split")
-# States of a node that a start or a thaw may bring back.
+# States of a node that a start or a thaw may end.
 _BROUGHT_BACK = ("stopped", "crashed", "frozen")
 
 
@@ -115,7 +115,7 @@ class Builder:
         return any(cause["id"] in _ABOUT_PEERS and cause["role"] == "root" for cause in self.causes)
 
     def _doubt(self, case: Case, action: str) -> Guard | None:
-        """Why the causes do not ask for this action, or None. Where nothing speaks against it, a person may decide."""
+        """Why the causes do not ask for this action, or None. Where nothing speaks against it, it is open to break-glass."""
         name, row = "cause", case.row
         if any(action in cause["forbids"] and case.host in cause["hosts"] for cause in self.causes):
             return refused(
@@ -130,7 +130,9 @@ class Builder:
         power = (
             f" It would bring {self.online} to {self.online + row.power}; {self.reading.quorum} needed." if row else ""
         )
-        return undecided(name, f"No guard refuses it, but it is not established that it holds the chain up.{power}")
+        return undecided(
+            name, f"No guard refuses it, but it is not established that this node keeps the chain halted.{power}"
+        )
 
 
 @dataclass(frozen=True)
@@ -188,12 +190,12 @@ def not_for_us(case: Case, taken: t.Container[str], unheard: bool = False) -> st
     if row is None and node.declared is not None:
         return (
             f"The inventory declares validator {node.declared[:12]} for it, which is not in the set: jailed, tombstoned or "
-            "unbonded, perhaps. A person finds out first."
+            "unbonded, perhaps. Find out which before anything is started."
         )
     if row is None and node.key_address is not None and _may_be_jailed(case.reading, node.key_address):
         return (
             f"It holds the key of {node.key_address[:12]}, which is not in the set, and it is not excluded that this is a "
-            "validator that is jailed or tombstoned. A person finds out first."
+            "validator that is jailed or tombstoned. Find out before anything is started."
         )
     if row is not None and row.counts_as == "voting" and not (unheard and row.host == node.host):
         return "This validator votes, so its key is in use elsewhere. A second node with it would sign twice."

@@ -136,8 +136,8 @@ def start_after_stop(case: Case, planned: t.Container[str] = NONE) -> tuple[Guar
     if consensus_failed(case.data) or remedy is None or remedy.blocker not in _LIVES_ON or then.data is None:
         return start_guards(case, planned)
     # What it shows itself may be one of two votes in one place.
-    found = (signer.no_equivocation(case), *start_guards(Case(after, then, then.data, stands_at), planned))
-    return tuple(replace(guard, state=REFUSED) if guard.state == OPEN else guard for guard in found)
+    guards = (signer.no_equivocation(case), *start_guards(Case(after, then, then.data, stands_at), planned))
+    return tuple(replace(guard, state=REFUSED) if guard.state == OPEN else guard for guard in guards)
 
 
 def scope(chain_id: str) -> str:
@@ -277,18 +277,18 @@ def _basis_changed(reading: Reading, plan: Plan) -> str | None:
     if reading.height < height:
         return f"The newest block is now {reading.height}, the plan was made at {height}."
     hashes = {reading.last_block_hash} if reading.height == height else _hashes_at(reading, height)
-    other = sorted(found for found in hashes if found and block and found != block)
+    other = sorted(digest for digest in hashes if digest and block and digest != block)
     if other:
         return f"Block {height} is now {other[0]}, the plan was made for {block}."
     return None
 
 
 def _hashes_at(reading: Reading, height: int) -> set[str | None]:
-    found: set[str | None] = set()
+    hashes: set[str | None] = set()
     for node in reading.nodes.values():
         commits = node.data.rpc.commits.mappings("commits") if node.data is not None and node.chain_ok else []
-        found.update(commit.text("block_hash") for commit in commits if commit.integer("height") == height)
-    return found
+        hashes.update(commit.text("block_hash") for commit in commits if commit.integer("height") == height)
+    return hashes
 
 
 def _restarted_before(plan: Plan, step: Step) -> list[Step]:

@@ -53,8 +53,8 @@ _LEFT_ALONE = {
 }
 _STATED = "Its journal states the reason ({0}). A restart does not remove that, and would lose its evidence."
 _AFTER_THAW = (
-    "Only if the thaw fails. Then a person stops the frozen process, sees that it is gone, and diagnoses again: the "
-    "start is a plan of its own."
+    "Only if the thaw fails. Then stop the frozen process by hand, see that it is gone, and diagnose again: the start is "
+    "a plan of its own."
 )
 
 
@@ -62,8 +62,8 @@ def plan(bundle: Data, verdict: Data, break_glass_reason: str | None) -> Data:
     """The draft of the plan that ``verdict`` (made from ``bundle``) justifies; the same evidence gives the same one.
 
     Steps come only from a confirmed halt, only on hosts of the target, and only where all guards are clear.
-    ``break_glass_reason``: a person's words for going on where a guard cannot exclude harm; one that shows harm holds
-    all the same. ``decision`` says what is left to a person: why there are no steps, or what the steps do not bring.
+    ``break_glass_reason``: why the operator goes on where a guard cannot exclude harm; one that shows harm holds all the
+    same. ``decision`` is the operator decision that is left: why there are no steps, or what the steps do not reach.
     """
     reading = read(bundle)
     built = builder.Builder(reading, verdict, bool(break_glass_reason))
@@ -77,6 +77,7 @@ def plan(bundle: Data, verdict: Data, break_glass_reason: str | None) -> Data:
         "basis": {"height": reading.height, "last_block_hash": reading.last_block_hash},
         "steps": built.steps,
         "put_back": built.put_back,
+        "stopped_by": signing.stops_automation(reading, verdict),
         "stopped_by": signing.stops_automation(reading, verdict),
         "withheld": built.withheld,
         "messages": notes,
@@ -159,7 +160,7 @@ def _remedy(built: builder.Builder, case: Case, remedy: Remedy) -> None:
     The steps of one host follow each other, so that a run that is killed leaves a tail of its plan.
     """
     reconnects = remedy.blocker == reconnect_peers.MISSING_PEERS
-    # A full node that lacks a peer which nobody reaches is not worth a word.
+    # Of a full node that lacks a peer which nobody reaches nothing is said.
     if reconnects and not (built.about_peers and (case.row is not None or reachable_peers(case.node))):
         return
     change = remedy.change if remedy.change is not None and not remedy.change.is_done(case) else None
@@ -192,27 +193,27 @@ def _remedy(built: builder.Builder, case: Case, remedy: Remedy) -> None:
 def _guards(case: Case, remedy: Remedy, actions: t.Sequence[str], relaxing: bool) -> list[Guard]:
     """All guards of all these steps, as if each step before had been taken."""
     stopping = STOP in actions
-    found = [*guards.ask(STOP, case)] if stopping else []
+    asked = [*guards.ask(STOP, case)] if stopping else []
     planned = {table.BEFORE_START.blocker} if relaxing else set()
     if remedy.change is not None and remedy.change.action in actions:
-        found += guards.ask(remedy.change.action, replace(case, stopping=stopping))
+        asked += guards.ask(remedy.change.action, replace(case, stopping=stopping))
         planned.add(remedy.blocker)
     elif remedy is halt_height.REMEDY:
         # A halt that nobody called over is that also where its height is cleared already.
-        found.append(halt_height.is_over(case))
+        asked.append(halt_height.is_over(case))
     # The journal of a halt that is not called over would only say the same again.
     if remedy is halt_height.REMEDY and halt_height.is_over(case).state != CLEAR:
-        return found
-    return [*found, *(guards.start_after_stop if stopping else guards.start_guards)(case, planned)]
+        return asked
+    return [*asked, *(guards.start_after_stop if stopping else guards.start_guards)(case, planned)]
 
 
 def _decision(reading: Reading, verdict: Data, built: builder.Builder, notes: list[Data]) -> str | None:
-    """What only a person can decide, or None where the steps are enough."""
+    """What is left as an operator decision, or None where the steps are enough."""
     if (stopped := signing.stops_automation(reading, verdict)) is not None:
         return stopped
     if verdict["status"] == "unknown":
         return (
-            "The evidence does not say what holds the chain up, so nothing is planned. Do what the verdict names next."
+            "The evidence does not show why the chain is halted, so nothing is planned. Do what the verdict names next."
         )
     if verdict["status"] == "healthy":
         return "The chain runs: nothing is to be done."
@@ -231,7 +232,7 @@ def _decision(reading: Reading, verdict: Data, built: builder.Builder, notes: li
 
 
 def _left_to_people(verdict: Data, acted: set[str]) -> list[str]:
-    """Of the roots that no step is about: why no automatic act is right, and what a person must decide."""
+    """Of the roots that no step is about: why no automatic act is right, and which operator decision is left."""
     return [
         cause["decide"]
         for cause in verdict["causes"]
@@ -244,15 +245,15 @@ def _what_is_lacking(reading: Reading, built: builder.Builder, notes: list[Data]
     held = sorted({entry["hosts"][0] for entry in built.withheld} - acted)
     if built.steps:
         parts.append(
-            f"These steps bring the voting power to {built.online} of {reading.total}; {reading.quorum} needed."
+            f"These steps raise the voting power to {built.online} of {reading.total}; {reading.quorum} needed."
         )
     else:
-        parts.append("There is nothing here that an automation may do.")
+        parts.append("Nothing here may be done by automation.")
     if lacking > 0:
-        parts.append(f"Voting power {lacking} more is needed.")
+        parts.append(f"Another {lacking} of voting power is needed.")
     if held:
         shown = ", ".join(held[:6]) + (f" and {len(held) - 6} more" if len(held) > 6 else "")
-        parts.append(f"A person must look at {shown}: the reasons stand with what was withheld.")
+        parts.append(f"Look at {shown} by hand: the reasons stand with what was withheld.")
     power = sum(row.power for row in reading.validators if row.owner == "theirs" and row.state != "voting")
     if notes and power:
         parts.append(f"Validators of others hold {power} of which no fresh vote is seen: send them the message.")

@@ -81,7 +81,7 @@ def _standing(reading: Reading, plan: Data, blocks: int) -> str | None:
     base = reading.height - blocks
     seen = sum(1 for node in reading.nodes.values() if node.chain_ok and node.height is not None and node.height > base)
     if max(seen, reading.movers) < witnesses_wanted(reading):
-        return f"Only one node shows a block above {base}. One word is no proof."
+        return f"Only one node shows a block above {base}. One node alone proves nothing."
     if reading.voting < reading.quorum:
         return f"Blocks come, but votes of {reading.voting} power are seen in them; {reading.quorum} needed."
     young = reading.age_s is not None and reading.age_s <= reading.threshold_s
@@ -131,7 +131,7 @@ def _after(voted: float | None, started: float | None) -> bool:
 
 def _newest_commits(reading: Reading, above: int) -> _Commits:
     """The newest commits above a height, with the votes of all our nodes together: one node may lack late ones."""
-    found: _Commits = {}
+    commits: _Commits = {}
     for node in reading.nodes.values():
         if node.data is None or not node.ok or not node.chain_ok:
             continue
@@ -139,8 +139,8 @@ def _newest_commits(reading: Reading, above: int) -> _Commits:
             height = commit.integer("height")
             if height is None or reading.height is None or not above < height <= reading.height:
                 continue
-            votes = found.setdefault(height, {})
+            votes = commits.setdefault(height, {})
             for entry in commit.items("signed"):
                 if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str):
                     votes[entry[0].upper()] = seconds(entry[1])
-    return {height: found[height] for height in sorted(found, reverse=True)[:COMMITS_LOOKED_AT]}
+    return {height: commits[height] for height in sorted(commits, reverse=True)[:COMMITS_LOOKED_AT]}

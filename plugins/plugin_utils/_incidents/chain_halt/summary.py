@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A halt in words: what is the matter, and what a person does next."""
+"""A halt in words: what is wrong, and what to do next."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Troubles = list[tuple[Node, str]]
 
 # Votes of a quorum make no block where these hold.
 _VOTES_APART = frozenset(("network_split", "few_peers", "app_hash_divergence", "proposals_late", "proposals_refused"))
-# What a person does about these is said with the status itself.
-_SAID = ("not_halted", "cannot_tell")
+# What to do about these is said with the status itself.
+_OWN_WORDS = ("not_halted", "cannot_tell")
 
 
 def _where(reading: Reading) -> str:
@@ -78,7 +78,9 @@ def _of_chain(
         named += "".join(f" {cause['statement']}." for cause in causes if cause["id"] in LASTING)
         return f"{_where(reading)} is not halted: new blocks come (height {reading.height}).{named}{also} {power}"
     if status == UNKNOWN:
-        known = [f"{cause['statement']}." for cause in causes if cause["id"] not in _SAID and cause["role"] == "root"]
+        known = [
+            f"{cause['statement']}." for cause in causes if cause["id"] not in _OWN_WORDS and cause["role"] == "root"
+        ]
         return " ".join([_unknown(reading, wrong, corroborated), *known[:3]])
     roots = [cause for cause in causes if cause["role"] == "root"]
     why = " ".join(
@@ -155,7 +157,7 @@ def _open_question(reading: Reading, wrong: str, corroborated: bool) -> str:
 def next_lines(
     reading: Reading, status: str, judged: dict[str, list[dict[str, t.Any]]], missing: t.Optional[Missing]
 ) -> list[str]:
-    """What a person does next, the first thing first."""
+    """What to do next, the first thing first."""
     lines = missing.next_lines() if missing is not None else []
     if status == HEALTHY:
         return lines
@@ -167,7 +169,7 @@ def next_lines(
         lines.extend(_next_unknown(reading) if missing is None else [])
     for cause in judged["causes"]:
         blind = cause["id"] == _STARTS_BY_HAND and not unread.isdisjoint(cause["hosts"])
-        if cause["next"] and cause["id"] not in _SAID and not cause["explained"] and not blind:
+        if cause["next"] and cause["id"] not in _OWN_WORDS and not cause["explained"] and not blind:
             lines.append(cause["next"])
     if status == INCIDENT and "cannot_tell" in held:
         lines.append(

@@ -156,7 +156,7 @@ def _standbys(reading: Reading) -> list[str]:
         ]
         if len(row.hosts) > 1 and idle:
             notes.append(
-                f"The key of validator {row.address[:12]} lies on {', '.join(row.hosts[:6])}; on {', '.join(idle[:6])} it "
+                f"The key of validator {row.address[:12]} is on {', '.join(row.hosts[:6])}; on {', '.join(idle[:6])} it "
                 "does not run. It must never run on two of them."
             )
     return [clean(note) for note in notes[:3]]
@@ -222,9 +222,9 @@ def witnesses_wanted(reading: Reading) -> int:
 
 
 def _is_corroborated(reading: Reading) -> bool:
-    """Whether more than one word says that blocks come: a quorum in the newest commits, and a second node if there is one.
+    """Whether more than one claim says that blocks come: a quorum in the newest commits, and a second node if there is one.
 
-    One RPC that lies must not make a halted chain healthy.
+    One dishonest RPC must not make a halted chain healthy.
     """
     # Among nodes outside the inventory those that stand speak against those that move.
     denied = reading.rpc_only and reading.outside_standing >= reading.outside_movers

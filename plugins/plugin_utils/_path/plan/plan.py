@@ -123,7 +123,7 @@ def _finished(
     while plan["steps"] and plan["digest"] in used:
         plan["attempt"] += 1
         plan["digest"] = digest(plan)
-    # Told only now: the digest covers what is done, not the words about it.
+    # Put into the texts only now: the digest covers what is done, not the words about it.
     plan["steps"] = [dict(made, undo=made["undo"].replace(DIGEST_MARK, plan["digest"])) for made in plan["steps"]]
     return plan
 
@@ -136,9 +136,9 @@ def identity(made: Step) -> list[t.Any]:
 def digest(plan: Plan) -> str:
     """The plan's name: the incident's name, a dash, and 16 hex digits of SHA-256.
 
-    It covers schema, kind, full name, subject, scopes, basis, expiry and, of every step and of what is put back at the
-    end, action, hosts, all parameters and overridden guards, in their order. Explanations and figures are left out. The
-    word in front keeps YAML from reading it as a number.
+    It covers schema, kind, full name, subject, scopes, basis, expiry, attempt and, of every step and of what is put back at
+    the end, action, hosts, all parameters and overridden guards, in their order. Explanations and figures are left out.
+    The name in front keeps YAML from reading it as a number.
     """
     body = {
         **{
@@ -148,8 +148,8 @@ def digest(plan: Plan) -> str:
         "steps": [identity(made) for made in plan["steps"]],
         "put_back": [identity(made) for made in plan["put_back"]],
     }
-    word = str(plan["incident"]).rpartition(".")[2]
-    return f"{word}-{hashlib.sha256(canonical(body).encode('ascii')).hexdigest()[:DIGEST_HEX]}"
+    name = str(plan["incident"]).rpartition(".")[2]
+    return f"{name}-{hashlib.sha256(canonical(body).encode('ascii')).hexdigest()[:DIGEST_HEX]}"
 
 
 def invalid_digest(given: t.Any) -> t.Optional[str]:
@@ -161,7 +161,7 @@ def invalid_digest(given: t.Any) -> t.Optional[str]:
         return f"incident_approve holds no text. {form} Nothing was done."
     if not isinstance(given, str):
         return (
-            f"incident_approve arrived as the number {given!r:.40}. {form} Copy it whole, with its word; in a file, "
+            f"incident_approve arrived as the number {given!r:.40}. {form} Copy it whole, with its name; in a file, "
             "put it in quotes. Nothing was done."
         )
     if _DIGEST.fullmatch(given.strip()) is None:
@@ -204,7 +204,7 @@ def difference(approved: Plan, fresh: Plan) -> list[str]:
     if not lines and was != is_now:
         lines.append("what is put back at the end is not the same")
     if not lines and approved["attempt"] != fresh["attempt"]:
-        lines.append("the steps are the same, but a digest was used up in between")
+        lines.append("the steps are the same, but their digest was used since")
     if not lines and approved["expires_at"] != fresh["expires_at"]:
         lines.append(f"it was valid until {_shown(approved['expires_at'])}")
     if not fresh["steps"] and fresh["decision"]:
@@ -224,8 +224,8 @@ def remaining(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str
     """The plan that a killed run goes on with under the digest it was approved with, or None: that approval is void.
 
     ``recorded``: the approved plan. ``fresh`` and ``verdict``: made now. Two states let the recorded plan live on: its
-    basis is what it was, and what is planned now is the tail of what was planned; or the world moved on as the plan was
-    meant to make it, because the killed run did enough. It is returned whole: the check before each step passes over
+    basis is what it was, and what is planned now is the tail of what was planned; or things changed as the plan was meant
+    to change them, because the killed run did enough. It is returned whole: the check before each step passes over
     what is done, and the verification still asks for everything that was acted on.
     """
     same = all(recorded[key] == fresh[key] for key in ("incident", "subject", "scopes"))

@@ -48,14 +48,14 @@ def data_of(entry: Entry) -> Data:
 def begun(entries: t.Iterable[Entry], digest: t.Any) -> list[list[str]]:
     """The steps of the plan with that digest that any run began, as [action, host]; ``entries``: of the journal."""
     used: set[str] = set()
-    found: list[list[str]] = []
+    steps: list[list[str]] = []
     for entry in entries:
         run, kind, data = str(entry.get("run")), entry.get("kind"), data_of(entry)
         if kind == "approved" and data.get("digest") == digest:
             used.add(run)
         elif kind == "action_started" and run in used:
-            found += [[str(data.get("action")), str(host)] for host in _list(data.get("hosts"))]
-    return found
+            steps += [[str(data.get("action")), str(host)] for host in _list(data.get("hosts"))]
+    return steps
 
 
 def outcome(entries: t.Sequence[Entry]) -> str | None:
@@ -81,25 +81,25 @@ def break_glass(entries: t.Sequence[Entry]) -> list[Entry]:
 
 def done(entries: t.Sequence[Entry]) -> list[Done]:
     """Every action of every run: finished, passed over, or begun and never told to be finished."""
-    found: list[Done] = []
+    actions: list[Done] = []
     for entry in entries:
         data, run = data_of(entry), str(entry.get("run"))
         number_ = number(data.get("step"))
         if entry.get("kind") == "guard" and data.get("needed") is False:
-            found.append(Done(run, number_, what(data), entry.get("at"), entry.get("at"), "not needed any more"))
+            actions.append(Done(run, number_, what(data), entry.get("at"), entry.get("at"), "not needed any more"))
         elif entry.get("kind") == "guard" and data.get("ok") is False:
             why = f"not taken: {tidy(data.get('because'))}"
-            found.append(Done(run, number_, what(data), entry.get("at"), entry.get("at"), why))
+            actions.append(Done(run, number_, what(data), entry.get("at"), entry.get("at"), why))
         elif entry.get("kind") == "action_started":
-            found.append(Done(run, number_, what(data), entry.get("at"), None, "begun, its end is not on record"))
+            actions.append(Done(run, number_, what(data), entry.get("at"), None, "begun, its end is not on record"))
         elif entry.get("kind") == "action_finished":
-            begun = next((one for one in found if (one.run, one.step, one.finished_at) == (run, number_, None)), None)
+            begun = next((one for one in actions if (one.run, one.step, one.finished_at) == (run, number_, None)), None)
             if begun is not None:
-                found.remove(begun)
+                actions.remove(begun)
             result = "done" if data.get("ok") is True else f"FAILED: {tidy(data.get('problem'))}"
             started = data.get("started_at") or (begun.started_at if begun else None)
-            found.append(Done(run, number_, what(data), started, data.get("finished_at") or entry.get("at"), result))
-    return found
+            actions.append(Done(run, number_, what(data), started, data.get("finished_at") or entry.get("at"), result))
+    return actions
 
 
 def _named(value: t.Any) -> str:

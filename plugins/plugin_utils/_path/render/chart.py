@@ -64,10 +64,10 @@ def svg(gauge: dict[str, t.Any], rows: list[Row]) -> str:
 
 def _groups(rows: list[Row]) -> list[tuple[str, list[Row]]]:
     """Rows by how they are: what serves first, then in the order of the legend."""
-    found: dict[str, list[Row]] = {looks: [] for looks in _LOOKS}
+    groups: dict[str, list[Row]] = {looks: [] for looks in _LOOKS}
     for row in rows:
-        found[row["looks"] if row["looks"] in _LOOKS else "unknown"].append(row)
-    return [(looks, members) for looks, members in found.items() if members]
+        groups[row["looks"] if row["looks"] in _LOOKS else "unknown"].append(row)
+    return [(looks, members) for looks, members in groups.items() if members]
 
 
 def _bar(groups: list[tuple[str, list[Row]]], whole: int, count: int) -> list[str]:

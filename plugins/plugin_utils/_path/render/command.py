@@ -40,11 +40,11 @@ def approve(digest: str, argv: list[str], awx: bool) -> str:
 
 def _parted(word: str) -> tuple[list[str], str]:
     """One-letter options without a value, without check mode, and what follows them in the same word, such as ``-Ce``."""
-    found = _FLAGS.fullmatch(word)
-    if found is None:
+    match = _FLAGS.fullmatch(word)
+    if match is None:
         return [], word
-    kept = found[1].replace("C", "")
-    return ([f"-{kept}"] if kept else []), (f"-{found[2]}" if found[2] else "")
+    kept = match[1].replace("C", "")
+    return ([f"-{kept}"] if kept else []), (f"-{match[2]}" if match[2] else "")
 
 
 def _extra_of(word: str, rest: t.Iterator[str]) -> str | None:

@@ -116,15 +116,15 @@ def blocks(record: Record) -> list[Block]:
 def _top(verdict: dict[str, t.Any], entries: list[dict[str, t.Any]]) -> list[Block]:
     ended = timeline.outcome(entries)
     first = f"{OUTCOMES.get(ended, tidy(ended, 30))}. " if ended else ""
-    said = tidy(verdict["headline"], 120).lower()
-    said = f"At the diagnosis: {said}" if ended == "recovered" else said.capitalize()
+    headline = tidy(verdict["headline"], 120).lower()
+    headline = f"At the diagnosis: {headline}" if ended == "recovered" else headline.capitalize()
     facts = [("About", verdict["subject"]), *verdict["facts"]]
     facts += [
         ("Severity", tidy(verdict.get("severity"), 10) or "none"),
         ("Confirmed by a second look", "yes" if verdict.get("confirmed") else "NO"),
     ]
     listed = Items([Item(tidy(name, 60), tidy(value, 300)) for name, value in facts])
-    made: list[Block] = [Paragraph(f"{first}{said}."), Paragraph(tidy(verdict["summary"], 2000)), listed]
+    made: list[Block] = [Paragraph(f"{first}{headline}."), Paragraph(tidy(verdict["summary"], 2000)), listed]
     proof = [timeline.describe(entry) for entry in entries if entry.get("kind") == "verified"]
     return [*made, Paragraph(proof[-1])] if proof else made
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Text for a screen of at most 100 columns: width, cutting, wrapping, figures and times. PRIVATE to the collection.
 
-Names come from strangers. They may hold wide signs, stacks of accents or signs that turn the line around; what is
+Names are not trusted. They may hold wide signs, stacks of accents or signs that turn the line around; what is
 printed has been cleaned, and its width is counted in columns and not in characters.
 """
 
@@ -91,8 +91,8 @@ def number(value: t.Any) -> str:
 
 def sentence(text: t.Any) -> str:
     """The text capitalized, with a full stop behind."""
-    said = tidy(text, 700)
-    return said[:1].upper() + said[1:] + ("" if not said or said.endswith(".") else ".")
+    line = tidy(text, 700)
+    return line[:1].upper() + line[1:] + ("" if not line or line.endswith(".") else ".")
 
 
 def wrap(value: t.Any, first: str = "", rest: str | None = None, most: int = 20) -> list[str]:
@@ -189,17 +189,17 @@ def _quoted(word: str, columns: int) -> t.Iterator[str]:
 
 def moment(stamp: t.Any) -> str | None:
     """An RFC 3339 time in UTC as "2026-05-04 10:02:03 UTC"; None where it is none."""
-    found = _STAMP.fullmatch(stamp) if isinstance(stamp, str) else None
-    return f"{found[1]} {found[2]} UTC" if found else None
+    match = _STAMP.fullmatch(stamp) if isinstance(stamp, str) else None
+    return f"{match[1]} {match[2]} UTC" if match else None
 
 
 def clock(stamp: t.Any, day: t.Any = None) -> str | None:
     """The time of day of an RFC 3339 time; with its date where that is not the date of the time ``day``."""
-    found = _STAMP.fullmatch(stamp) if isinstance(stamp, str) else None
-    if found is None:
+    match = _STAMP.fullmatch(stamp) if isinstance(stamp, str) else None
+    if match is None:
         return None
-    same = isinstance(day, str) and day.startswith(found[1])
-    return found[2] if same else f"{found[1]} {found[2]}"
+    same = isinstance(day, str) and day.startswith(match[1])
+    return match[2] if same else f"{match[1]} {match[2]}"
 
 
 def gauge_bar(gauge: dict[str, t.Any]) -> str:
@@ -209,8 +209,8 @@ def gauge_bar(gauge: dict[str, t.Any]) -> str:
     does not reach. Without a total only the words are left.
     """
     total, needed, value, unknown = (
-        found if isinstance(found, int) else 0
-        for found in (gauge.get(key) for key in ("total", "needed", "value", "unknown"))
+        figure if isinstance(figure, int) else 0
+        for figure in (gauge.get(key) for key in ("total", "needed", "value", "unknown"))
     )
     words = tidy(gauge.get("words"))
     if total <= 0:

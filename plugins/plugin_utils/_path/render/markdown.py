@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A report as Markdown that can be pasted into a ticket; a stranger's text stays text. PRIVATE to the collection."""
+"""A report as Markdown that can be pasted into a ticket; text that is not trusted stays text. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def escaped(text: str) -> str:
     text = _SPECIAL.sub(r"\\\1", text)
     text = text.replace("&", "&amp;").replace("<", "&lt;")
     # Forges turn bare addresses into links; without the sign in the middle they are text.
-    text = _ADDRESS.sub(lambda found: found[1].replace(":", "&#58;").replace(".", "&#46;"), text)
+    text = _ADDRESS.sub(lambda match: match[1].replace(":", "&#58;").replace(".", "&#46;"), text)
     return _AT_START.sub(r"\1\\\2", text)
 
 
@@ -77,6 +77,6 @@ def _line(cells: tuple[str, ...]) -> str:
 
 def _fenced(text: str) -> str:
     """Verbatim between fences that are longer than any in the text."""
-    longest = max((len(found) for found in re.findall(r"`+", text)), default=0)
+    longest = max((len(ticks) for ticks in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"

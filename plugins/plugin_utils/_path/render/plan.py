@@ -39,10 +39,10 @@ def impact_words(step: Data) -> str:
 
 def what_of(step: Data) -> str:
     """What a step does, with all of its hosts: that is what a person approves."""
-    said = tidy(step.get("what"), MOST_WHAT)
-    named = set(_NAMES.split(said))
+    what = tidy(step.get("what"), MOST_WHAT)
+    named = set(_NAMES.split(what))
     left = [host for host in (cut(host, 100) for host in step["hosts"]) if host not in named]
-    return said + (f" ({', '.join(left)})" if left else "")
+    return what + (f" ({', '.join(left)})" if left else "")
 
 
 def step_line(step: Data, state: str, plan: Data) -> str:
@@ -54,7 +54,7 @@ def step_line(step: Data, state: str, plan: Data) -> str:
 
 def grouped(steps: t.Sequence[Data]) -> list[tuple[str, str, str]]:
     """Many steps by action, no host is left out: numbers, what is done to whom, and what all of them come to."""
-    found = []
+    lines = []
     for _action, group in itertools.groupby(steps, key=lambda step: step.get("action")):
         same = list(group)
         first, last = number(same[0].get("number")), number(same[-1].get("number"))
@@ -62,8 +62,8 @@ def grouped(steps: t.Sequence[Data]) -> list[tuple[str, str, str]]:
         what = what_of(same[0]) + (f", {hosts}" if hosts else "")
         counted = [step["impact"] for step in same if step.get("impact")]
         impact = dict(counted[-1], before=counted[0].get("before")) if counted else None
-        found.append((first if first == last else f"{first}-{last}", what, impact_words({"impact": impact})))
-    return found
+        lines.append((first if first == last else f"{first}-{last}", what, impact_words({"impact": impact})))
+    return lines
 
 
 def overridden(step: Data) -> str:
@@ -88,13 +88,13 @@ def withheld(plan: Data) -> list[Item]:
 
 def messages(plan: Data) -> list[tuple[str, str]]:
     """To whom a message goes and about what, and its text."""
-    found = []
+    texts = []
     for message in plan["messages"]:
         to = [who for who in message.get("to") or [] if isinstance(who, dict)]
         names = ", ".join(f"{cut(who.get('name'), 40)} ({tidy(who.get('detail'), 80)})" for who in to)
         about = f", about: {cut(message['about'], 40)}" if message.get("about") else ""
-        found.append((f"{names}{about}", tidy(message.get("text"), 20000)))
-    return found
+        texts.append((f"{names}{about}", tidy(message.get("text"), 20000)))
+    return texts
 
 
 def next_lines(verdict: Data, plan: Data | None) -> list[str]:

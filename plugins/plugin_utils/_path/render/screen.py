@@ -213,13 +213,13 @@ def _next(verdict: Verdict, plan: Plan | None, ended: Ended) -> list[str]:
         lines += _listed([again])
     elif plan is not None and plan["steps"] and ended.outcome in _BEFORE_ACTING:
         lines += _approval(plan, ended.approve_command)
-    said = [] if ended.outcome == "not_recovered" else plan_view.next_lines(verdict, plan)[:_MOST_NEXT]
+    more = [] if ended.outcome == "not_recovered" else plan_view.next_lines(verdict, plan)[:_MOST_NEXT]
     if plan is not None and any(entry.get("break_glass") for entry in plan["withheld"]):
-        said.append(
+        more.append(
             "What is withheld because it cannot be told: whoever answers for it may add "
             "-e \"incident_break_glass_reason='...'\" and gets a plan with it."
         )
-    lines += _listed(said)
+    lines += _listed(more)
     return lines or [INDENT + "Nothing."]
 
 
@@ -232,8 +232,8 @@ def _approval(plan: Plan, approve_command: str | None) -> list[str]:
         )
     lines = command(approve_command)
     if lines is None:
-        said = f"Read the plan. To carry it out, run the same command again with -e incident_approve={plan['digest']}"
-        return wrap(said, INDENT)
+        words = f"Read the plan. To carry it out, run the same command again with -e incident_approve={plan['digest']}"
+        return wrap(words, INDENT)
     return [INDENT + "Read the plan. To carry it out:", *lines]
 
 

@@ -42,11 +42,11 @@ def undecided(verdict: Data) -> list[Item]:
     by_missing: dict[str, list[str]] = {}
     for entry in verdict["cannot_tell"]:
         by_missing.setdefault(tidy(entry.get("missing"), 700), []).append(title(entry))
-    found = []
+    items = []
     for missing, titles in by_missing.items():
         named = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
-        found.append(Item("cannot tell", f"{named} - missing: {missing}", 2))
-    return found
+        items.append(Item("cannot tell", f"{named} - missing: {missing}", 2))
+    return items
 
 
 def notes(verdict: Data) -> list[Item]:

@@ -46,15 +46,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Who or what is concerned, the worst first. ``folded``: what the rows beyond those that fit are called.
+    """Who or what is concerned, the worst first.
 
-    ``after``: lines below it. ``empty``: what stands in its place where it has no row.
+    ``unit``: of the weights of its rows. ``after``: lines below it. ``empty``: what stands in its place where it has no row.
     """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    unit: str = ""  # of the weights
+    unit: str = ""
     after: tuple[str, ...] = ()
     empty: str = ""
 

@@ -41,6 +41,6 @@ def test_the_digest_of_any_incident_names_what_is_kept(word: str, digits: str) -
 )
 def test_anything_else_is_refused_with_what_was_given(digest: str) -> None:
     with pytest.raises(
-        ValueError, match=r"^digest is '.*', which is not the digest of a plan, such as halt-0123456789"
+        ValueError, match=r"^digest is '.*', which is not the digest of a plan, such as chain_halt-0123456789"
     ):
         kept_name("app.toml", digest)

@@ -201,7 +201,7 @@ def test_genesis_takes_names_of_the_outermost_object_only(tmp_path: Path) -> Non
         search = files.TopLevel()
         for begin in range(0, len(text), size):
             search.feed(text[begin : begin + size].encode())
-        assert search.found == {"chain_id": "outer-1", "genesis_time": "t"}
+        assert search.texts == {"chain_id": "outer-1", "genesis_time": "t"}
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a":{"chain_id":"x"}}', '["chain_id","x"]', '"chain_id":"x"', "\x00"])

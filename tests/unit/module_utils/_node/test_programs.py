@@ -88,7 +88,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
 def test_the_node_run_by_hand_is_seen_by_whoever_acts(host: Systemd, tmp_path: Path, line: str) -> None:
     fake_proc(tmp_path / "proc", 99, line, "/user.slice")
     with pytest.raises(service.Refused, match="pid 99"):
-        service.at_rest(UNIT)
+        service.unit_stopped(UNIT)
     with pytest.raises(service.Refused, match=r"outside virtengine\.service \(pid 99\)"):
         service.start(UNIT, 5, True)
 
@@ -96,7 +96,7 @@ def test_the_node_run_by_hand_is_seen_by_whoever_acts(host: Systemd, tmp_path: P
 @pytest.mark.parametrize("line", ["/srv/bin/foo query status", "/bin/grep foo start", "/srv/bin/food start", "foo"])
 def test_what_is_no_node_keeps_nothing_from_being_done(host: Systemd, tmp_path: Path, line: str) -> None:
     fake_proc(tmp_path / "proc", 99, line, "/user.slice")
-    assert service.at_rest(UNIT).argv == host.argv
+    assert service.unit_stopped(UNIT).argv == host.argv
     assert service.start(UNIT, 5, True).actions == [f"systemctl start {UNIT}"]
 
 

@@ -104,10 +104,10 @@ def test_files_of_a_node_that_runs_are_not_changed(
     systemd.facts.update(facts)
     systemd.others = others
     with pytest.raises(service.Refused, match=why):
-        service.at_rest(UNIT)
+        service.unit_stopped(UNIT)
 
 
-def test_a_node_at_rest(systemd: Systemd) -> None:
+def test_a_node_whose_unit_is_stopped(systemd: Systemd) -> None:
     for state in ("inactive", "failed"):
         systemd.facts.update(active_state=state, main_pid=None)
-        assert service.at_rest(UNIT).facts["active_state"] == state
+        assert service.unit_stopped(UNIT).facts["active_state"] == state

@@ -117,7 +117,7 @@ def test_an_empty_place_is_filled_and_stays_filled(host: Host) -> None:
         ({"cs.wal.bak": log(HEIGHT, HEIGHT + 1)}, "ends with 287"),
         ({"cs.wal.bak": b""}, "ends with None"),
         ({"cs.wal.bak": b"rubbish" * 9}, "ends with None"),
-        ({"cs.wal.bak": OLD, "cs.wal.old": OLD}, "A person decides"),
+        ({"cs.wal.bak": OLD, "cs.wal.old": OLD}, "Operator decision"),
         ({"backup-of-cs.wal": OLD}, "seen: none"),
     ],
 )

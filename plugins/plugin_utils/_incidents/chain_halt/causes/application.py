@@ -185,7 +185,7 @@ APPLICATION_PANICS = Cause(
     ),
     next="Send the panic of {hosts} to the developers. Do not restart and do not roll back: the same block fails again.",
     decide="A binary that executes the block is needed, on more than two thirds of the power at the same height. A rollback "
-    "changes nothing here: the block is stored and not executed. Once that binary lies on each node, they may be started "
+    "changes nothing here: the block is stored and not executed. Once that binary is on each node, they may be started "
     "together; before, a start only ends what still answers.",
     message="The application fails at block {height} on our nodes. Does yours? Please do not restart or roll back; "
     "tell us the last lines of your log.",

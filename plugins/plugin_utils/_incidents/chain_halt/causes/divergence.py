@@ -95,7 +95,7 @@ def _of_sides(halt: Halt, sides: Sides) -> Finding:
         if rows and reading.total > 0:
             return halt.judged(rows, words, hosts, held=True)
         return Finding(HOLDS, words, 0, hosts, symptom=halt.standing is not False)
-    hosts = tuple(sorted(host for found in sides.hosts.values() for host in found if host in reading.nodes))
+    hosts = tuple(sorted(host for side in sides.hosts.values() for host in side if host in reading.nodes))
     largest = max(weights.values())
     # The other validators are on one of the sides, nobody can see on which.
     unseen = reading.total - sum(weights.values())

@@ -93,7 +93,7 @@ def _groups(seen: dict[str, frozenset[str]]) -> list[tuple[list[str], frozenset[
 def _network_split(halt: Halt) -> Finding:
     reading = halt.reading
     if halt.standing is False:
-        return refuted("new blocks come, so more than two thirds of the power hear each other")
+        return refuted("new blocks come, so more than two thirds of the power reach each other")
     seen = _seen_by(halt)
     powers = {row.address: row.power for row in reading.validators}
     every = {name: frozenset[str]().union(*votes.values()) for name, votes in seen.items()}
@@ -168,7 +168,7 @@ def _few_peers(_halt: Halt, node: Node) -> t.Optional[str]:
 
 
 def _nobody_hears(halt: Halt) -> Finding:
-    """Nodes without a peer. In a halt a vote that stands there counts for nothing: nobody else hears the next one."""
+    """Nodes without a peer. In a halt a vote that stands there counts for nothing: no other node receives the next one."""
     reading = halt.reading
     alone = [
         node
@@ -188,7 +188,7 @@ def _nobody_hears(halt: Halt) -> Finding:
     if not voting:
         return halt.judged(rows, words, hosts, held=True)
     heard = reading.voting - voting
-    because = f"{words}. Without them {heard} of {reading.total} can be heard, {reading.quorum} are needed"
+    because = f"{words}. Without them {heard} of {reading.total} can be received, {reading.quorum} are needed"
     beside = heard >= reading.quorum
     return Finding(HOLDS, because, power, hosts, symptom=beside, justifies=() if beside else None)
 
@@ -240,7 +240,7 @@ def _clock_skew(halt: Halt) -> Finding:
 NETWORK_SPLIT = Cause(
     "network_split",
     "the network is split",
-    "The network is split into parts that do not hear each other, and none of them has more than two thirds of the power",
+    "The network is split into parts that do not reach each other, and none of them has more than two thirds of the power",
     "1. Chain Halted, Quick Diagnosis 3",
     "SEV-1",
     with_set(_network_split),
@@ -254,26 +254,26 @@ NETWORK_SPLIT = Cause(
         "curl -s http://127.0.0.1:26657/net_info | jq -r '.result.peers[].remote_ip'",
         "nc -zv -w 3 PEER 26656   # from a host of each part to one of the other",
     ),
-    next="Mend the network between the parts (firewall, routing, security groups), then run again: peers are dialled again in "
+    next="Repair the network between the parts (firewall, routing, security groups), then run again: peers are dialled again in "
     "seconds to hours, or never by a node that gave up.",
-    decide="A restart makes no network. Once it is proven open again both ways, the plan restarts a full node of ours that lacks "
-    "the other part and waits to dial it, and no validator that is heard.",
-    message="The network seems split: our nodes see votes of parts that do not hear each other. Please look whether your "
+    decide="A restart repairs no network. Once it is proven open again both ways, the plan restarts a full node of ours that lacks "
+    "the other part and waits to dial it, and no validator whose votes others receive.",
+    message="The network seems split: our nodes see votes of parts that do not reach each other. Please look whether your "
     "node has peers on both sides, and which of them it can "
     "reach on port 26656. Do not restart a node that votes.",
 )
 FEW_PEERS = Cause(
     "few_peers",
     "nodes of ours have no peers",
-    "Nodes of ours run without a single peer, so nobody hears their votes",
+    "Nodes of ours run without a single peer, so no other node receives their votes",
     "1. Chain Halted, Quick Diagnosis 3",
     "SEV-1",
     _nobody_hears,
     detect=_few_peers,
     justifies=_RECONNECT,
     signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has "
-    "given up dialling (peers_given_up, peers_backoff), and what a plain connection from its host came to, is said "
-    "with it.",
+    "given up dialling (peers_given_up, peers_backoff), and how a plain connection from its host ended, is "
+    "added.",
     by_hand=(
         "curl -s http://127.0.0.1:26657/net_info | jq -r .result.n_peers",
         "grep -E '^(persistent_peers|pex|laddr)' ~virtengine/.virtengine/config/config.toml",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The causes of a halted chain, in the order in which they are asked. Each is one object in ``halt_causes``."""
+"""The causes of a halted chain, in the order in which they are asked. Each is one object in a file of this folder."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EXPLAINING = (
     *rounds.CAUSES,
     *_power.CAUSES,
 )
-# Roots of these do not hold a chain up.
+# Roots of these do not halt a chain.
 _BESIDE = frozenset({"clock_skew", "removed_from_set", "key_on_two_hosts"})
 
 
@@ -61,7 +61,7 @@ def _nothing_explains(halt: Halt) -> Finding:
         return refuted("what is seen is explained by: " + ", ".join(explained or ["not_halted"]))
     missing = [finding.because for _cause, finding in answers if finding.answer == CANNOT_TELL]
     points = [*_open_points(halt), *dict.fromkeys(missing)] or [
-        "enough power votes, or could: something else holds it up"
+        "enough power votes, or could: something else keeps it halted"
     ]
     return Finding(
         HOLDS, "the chain stands, and none of the known causes is established. Open: " + "; ".join(points[:4])

@@ -162,7 +162,7 @@ def _parts(shown: Part) -> str:
 
 
 def _proposals_refused(halt: Halt) -> Finding:
-    """The application says no to proposals, on nodes with more than a third of the power."""
+    """The application rejects proposals, on nodes with more than a third of the power."""
     reading = halt.reading
     ever = [
         (row, mark)
@@ -299,7 +299,7 @@ PROPOSALS_REFUSED = Cause(
         "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[-2].prevotes'",
     ),
     next="Compare the binaries of proposers and of {hosts}; send the developers a rejected proposal's height and round.",
-    decide="Either the proposals are wrong or their judges are: developers find out which binary is right.",
+    decide="Either the proposals are wrong or the validators that reject them are: developers find out which binary is right.",
     message="Our applications reject the proposals above height {height}. Please tell us the version and SHA-256 of "
     "your binary, and whether yours rejects them too. Do not restart a node that votes.",
 )

@@ -27,7 +27,8 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.
     refuted,
 )
 
-# A signing state is one height ahead while its vote is not yet in a block; beyond this it is of another life.
+# A signing state is one height ahead while its vote is not yet in a block; beyond this it belongs to another chain, or to
+# an earlier state of this one.
 AHEAD_HEIGHTS = 2
 
 
@@ -121,7 +122,7 @@ def _key_on_two_hosts(halt: Halt) -> Finding:
         because = f"{'; '.join(twice[:3])}: the local key files are of one address, and no signer elsewhere holds it"
         return Finding(HOLDS, because, power, tuple(sorted(hosts)))
     if unclear:
-        return cannot_tell(f"which keys lie on {', '.join(clean(host, 40) for host in unclear[:6])}")
+        return cannot_tell(f"which keys are on {', '.join(clean(host, 40) for host in unclear[:6])}")
     if not halt.seen:
         return cannot_tell(NO_HOST)
     if not holders:
@@ -144,7 +145,7 @@ def runs_for_another(reading: Reading) -> t.Optional[str]:
         if unseen and runs(node.data):
             return (
                 f"{clean(node.host, 40)} runs with the key that the inventory declares for {clean(unseen[0], 40)}, which "
-                "shows nothing: the key may run on both. The automation stops. A person looks at both hosts first."
+                "shows nothing: the key may run on both. The automation stops. Look at both hosts first."
             )
     return None
 
@@ -181,8 +182,8 @@ SIGNING_STATE_AHEAD = Cause(
         "jq -c '[.height, .round, .step]' ~virtengine/.virtengine/data/priv_validator_state.json",
         "journalctl -u virtengine.service --no-pager | grep -F 'regression'",
     ),
-    next="On {hosts}: find out which chain or life that signing state is of. Do not edit it.",
-    decide="Not automatable: a signing state is set back only with proof that the key never signed what lies between.",
+    next="On {hosts}: find out which chain, or which earlier state of it, that signing state is of. Do not edit it.",
+    decide="Not automatable: a signing state is set back only with proof that the key never signed anything in between.",
 )
 SIGNING_STATE_BEHIND = Cause(
     "signing_state_behind",
@@ -192,7 +193,7 @@ SIGNING_STATE_BEHIND = Cause(
     "SEV-1",
     detect=_signing_state_behind,
     forbids=("start_node", "thaw_node"),
-    signs="priv_validator_state.json of a node that is down lies behind a vote of its key that any node shows "
+    signs="priv_validator_state.json of a node that is down is behind a vote of its key that any node shows "
     "(height, round, step). A restored file looks like this; no journal says so.",
     by_hand=(
         "jq -c '[.height, .round, .step]' ~virtengine/.virtengine/data/priv_validator_state.json",
@@ -218,7 +219,7 @@ REMOTE_SIGNER = Cause(
         "journalctl -u virtengine.service --no-pager | grep -E 'SignerListener|endpoint connection timed out|signerEndpoint'",
     ),
     next="Bring back the signer of {hosts}: its host, its network, its own state. Do not switch to a key file.",
-    decide="The key and its signing state lie with the signer. Switching to a file key, or a second signer, signs twice.",
+    decide="The key and its signing state are with the signer. Switching to a file key, or a second signer, signs twice.",
 )
 KEY_ON_TWO_HOSTS = Cause(
     "key_on_two_hosts",

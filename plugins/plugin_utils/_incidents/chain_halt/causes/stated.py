@@ -41,7 +41,7 @@ def _upgrade_needed(halt: Halt, node: Node) -> t.Optional[str]:
     else:
         due = "an upgrade is due"
     there = node.data.upgrade.flag("upgrade_binary_present")
-    binary = {True: "its binary lies there", False: "its binary is not there", None: "the binary that runs lacks it"}
+    binary = {True: "its binary is there", False: "its binary is not there", None: "the binary that runs lacks it"}
     return f"{due}, {binary[there]}"
 
 
@@ -148,7 +148,7 @@ UPGRADE_NEEDED = Cause(
     next="Install the named binary on {hosts}, compare its checksum with the release, then start the unit.",
     decide="Not automatable: which binary is the right one. Install the released one. "
     "Nothing is rolled back, and the upgrade is not skipped unless more than two thirds of the power agree to. All stand at "
-    "one height: once the binary lies on each node, they may be started together; before, a start only ends what answers.",
+    "one height: once the binary is on each node, they may be started together; before, a start only ends what answers.",
     message="The chain stands at height {height}, where a planned upgrade is due. It goes on when more than two "
     "thirds of the power run the released binary. Please install it, compare its checksum, start your node on the same "
     "host with the same data, and do not roll back or reset anything.",
@@ -226,13 +226,13 @@ OTHER_GENESIS = Cause(
 )
 GENESIS_IN_FUTURE = Cause(
     "genesis_in_future",
-    "the genesis time lies in the future",
+    "the genesis time is in the future",
     "Nodes of ours sleep until the genesis time",
     "1. Chain Halted, Quick Diagnosis 1",
     None,
     detect=_genesis_in_future,
     forbids=("start_node", "thaw_node"),
-    signs="genesis_time lies after the host's clock, and no RPC answers; the journal has \"Genesis time is in "
+    signs="genesis_time is later than the host's clock, and no RPC answers; the journal has \"Genesis time is in "
     'the future. Sleeping until then".',
     by_hand=(
         'grep -o \'"genesis_time": *"[^"]*"\' ~virtengine/.virtengine/config/genesis.json; date -u',

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Causes that lie on the disk: space, rights, databases, the write-ahead log."""
+"""Causes on the disk: space, rights, databases, the write-ahead log."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _wal_lost(halt: Halt, node: Node) -> t.Optional[str]:
         lacks = current(node.data, "wal_missing") is not None or node.data.wal.flag("present") is False
         return Unclear("a log is missing, and it may not be the one of this height") if lacks else None
     copies = [clean(copy.text("name"), 40) for copy in node.data.wal.mappings("copies")]
-    there = f"; beside it lies {', '.join(copies[:3])}" if copies else ""
+    there = f"; beside it is {', '.join(copies[:3])}" if copies else ""
     return f"the write-ahead log of this height is gone, and the signing state is of this height{there}"
 
 
@@ -78,7 +78,7 @@ DISK_FULL = Cause(
     justifies=("stop_node", "free_space", "start_node"),
     forbids=("thaw_node",),
     signs='The journal\'s reason is "no space left on device"; or of a node without a vote less than 1 MiB or 10 '
-    "inodes are free where its data lies.",
+    "inodes are free where its data is.",
     by_hand=(
         "df -h ~virtengine/.virtengine/data; df -i ~virtengine/.virtengine/data",
         "journalctl -u virtengine.service --no-pager | grep -F 'no space left on device'",
@@ -137,7 +137,7 @@ WAL_LOST = Cause(
         "ls -ld ~virtengine/.virtengine/data/cs.wal*",
         "curl -s http://127.0.0.1:26657/consensus_state | jq '.result.round_state.height_vote_set[0]'   # 0/T, no votes",
     ),
-    next="Find the write-ahead log of {hosts} (moved aside, a copy): the plan puts it back where it lies beside the data.",
+    next="Find the write-ahead log of {hosts} (moved aside, a copy): the plan puts it back if it is beside the data.",
     decide="Without a copy of the log, votes come back only when the others reach the round of the signing state. Never edit "
     "the signing state to get there faster: that signs twice.",
     message="Nodes of ours lost their write-ahead log at height {height} and cannot vote below the round they had reached. "

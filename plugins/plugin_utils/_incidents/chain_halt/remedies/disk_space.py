@@ -76,22 +76,22 @@ def old_logs(case: Case) -> Guard:
     if disk.integer("inodes") and inodes_free is not None and inodes_free < LEAST_FREE_INODES:
         return refused(
             name,
-            f"The disk of {case.host} has no free inodes left. Compressing files frees none: a person removes small files "
-            "outside the node's data.",
+            f"The disk of {case.host} has no free inodes left. Compressing files frees none: remove small files outside "
+            "the node's data by hand.",
         )
     if files is None or size is None or fitting is None or min(files, size, fitting) < 0:
         why = logs.error.text if logs.error else "their number or size is missing"
         return refused(
-            name, f"The disk of {case.host} is full, and which old log files lie on it is not known ({why})."
+            name, f"The disk of {case.host} is full, and which old log files are on it is not known ({why})."
         )
     if free + fitting // _SHARE_FREED < LEAST_FREE_BYTES:
         return refused(
             name,
             f"The disk of {case.host} is full. The old log files on it come to {size // 1_000_000} MB ({files} files), and "
             f"there is room to compress {fitting // 1_000_000} MB of them: that would not free "
-            f"{LEAST_FREE_BYTES // 1_000_000} MB. A person frees space outside the node's data.",
+            f"{LEAST_FREE_BYTES // 1_000_000} MB. Free space outside the node's data by hand.",
         )
-    return clear(name, f"{files} old log files of {size // 1_000_000} MB lie on the disk of {case.host}.")
+    return clear(name, f"{files} old log files of {size // 1_000_000} MB are on the disk of {case.host}.")
 
 
 # Of every plan: one may have compressed a part, and the next one the rest. The copies have the names of their logs in them.
@@ -103,8 +103,8 @@ def _texts(case: Case) -> Texts:
     files, size = case.data.old_logs.integer("files"), case.data.old_logs.integer("bytes")
     return Texts(
         f"{case.host} is {what(case)}, and {free} bytes are free on its disk. {files} old log files of "
-        f"{(size or 0) // 1_000_000} MB lie there: they are compressed beside themselves, the smallest first, until there "
-        "is room.",
+        f"{(size or 0) // 1_000_000} MB are there: they are compressed where they are, the smallest first, until there is "
+        "room.",
         f"Once the disk of {case.host} has room for them: {by_hand.placed([_UNPACK], [case.data])[0]}",
         "None known: a file goes only after its compressed copy was read back and is the same.",
     )

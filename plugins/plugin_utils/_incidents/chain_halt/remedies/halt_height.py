@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node that halted at a configured height or time: its app.toml is cleared once a person says that the halt is over."""
+"""A node that halted at a configured height or time: its app.toml is cleared once an operator says that the halt is over."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _blocks(case: Case) -> bool:
 
 
 def _removed(case: Case, planned: bool) -> bool:
-    """Only where a person said that the halt is over."""
+    """Only where an operator said that the halt is over."""
     return (planned or is_cleared(case)) and is_over(case).state == CLEAR
 
 
@@ -50,12 +50,12 @@ def reached(case: Case) -> t.Optional[dict[str, int]]:
     newest, last_block_at = _newest(case), case.reading.last_block_at
     if height is None or at is None or newest is None or (at and last_block_at is None):
         return None
-    found = {}
+    values = {}
     if 0 < height <= newest:
-        found[HEIGHT] = height
+        values[HEIGHT] = height
     if at and at <= (last_block_at or 0.0):
-        found[TIME] = at
-    return found
+        values[TIME] = at
+    return values
 
 
 def _newest(case: Case) -> t.Optional[int]:
@@ -68,7 +68,7 @@ def is_cleared(case: Case) -> bool:
 
 
 def halts_at(case: Case) -> t.Optional[int]:
-    """The height that a person has to name: the one of the journal; where the node halted by time, the one it stands at.
+    """The height that the operator has to name: the one of the journal; where the node halted by time, the one it stands at.
 
     The configuration is asked only where the journal names nothing: it may name the next halt already.
     """
@@ -81,7 +81,7 @@ def halts_at(case: Case) -> t.Optional[int]:
 
 
 def is_over(case: Case) -> Guard:
-    """A person said that the halt at this node's halt height is over. Nothing else can tell."""
+    """An operator said that the halt at this node's halt height is over. Nothing else can tell."""
     name = "halt_is_over"
     height, given = halts_at(case), case.reading.bundle["settings"]
     if variables.IS_OVER not in given:
@@ -97,7 +97,7 @@ def is_over(case: Case) -> Guard:
             f"{variables.IS_OVER} says that the halt at {given[variables.IS_OVER]} is over, but {case.host} halted at {height}. Nothing is "
             "said about that one.",
         )
-    return clear(name, f'A person said that the halt at {height} is over: "{given[variables.IS_OVER_REASON]}".')
+    return clear(name, f'An operator said that the halt at {height} is over: "{given[variables.IS_OVER_REASON]}".')
 
 
 def configuration(case: Case) -> Guard:
@@ -112,20 +112,18 @@ def configuration(case: Case) -> Guard:
             return refused(name, f"{key} on {case.host} cannot be read, so it is not changed.")
         if value and source != "app.toml":
             where = {"flag": "a flag", "env": "a variable"}.get(source or "", "something else than a file")
-            return refused(
-                name, f"{key} on {case.host} is {value} by {where} of the unit. A person takes it away there."
-            )
+            return refused(name, f"{key} on {case.host} is {value} by {where} of the unit. Remove it there by hand.")
         if value and reached_now is not None and key not in reached_now:
             return refused(
                 name,
-                f"{key} on {case.host} is {value}, which lies ahead: it is not why the node halted, and nobody said that "
-                "it is over. A person changes the file.",
+                f"{key} on {case.host} is {value}, which is still ahead: it is not why the node halted, and nobody said that "
+                "it is over. Change the file by hand.",
             )
         if value and by is not None and by[index] != value:
             return refused(
                 name,
-                f"{key} on {case.host} is {value}, but the node halted by {by[index] or 'none'}: it was set since. A "
-                "person finds out why.",
+                f"{key} on {case.host} is {value}, but the node halted by {by[index] or 'none'}: it was set since. "
+                "Find out why.",
             )
     if reached_now is None:
         return refused(
@@ -143,8 +141,8 @@ def configuration(case: Case) -> Guard:
 
 def to_clear(case: Case) -> dict[str, int]:
     """Both values as app.toml has to name them when they are cleared: 0 for one that is not set."""
-    found = reached(case) or {}
-    return {key: found.get(key, 0) for key in (HEIGHT, TIME)}
+    values = reached(case) or {}
+    return {key: values.get(key, 0) for key in (HEIGHT, TIME)}
 
 
 def _texts(case: Case) -> Texts:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A node that waits between two dials although the network is open again: one that is started dials at once.
 
-A full node is stopped for that where no validator of ours may hang on it alone; what may be a validator only where nobody
-hears what it votes, and while no other one is down.
+A full node is stopped for that unless it may be the only peer of a validator of ours; what may be a validator only where
+no other node receives its votes, and while no other one is down.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def network(case: Case) -> Guard:
         return refused(
             name,
             f"No plain connection from {case.host} reaches a persistent peer that it lacks ({', '.join(tried[:3])}). A "
-            "restart makes no network.",
+            "restart repairs no network.",
         )
     towards = peers.dials_to(case.reading, case.node)
     closed = [f"{host}: {word or 'not tried'}" for host, word in towards if word != "open"]
@@ -88,7 +88,7 @@ def next_dial(case: Case) -> Guard:
 
 
 def sole_peer(case: Case) -> Guard:
-    """A node that signs nothing may be all that joins a validator to the others."""
+    """A node that signs nothing may be the only peer of a validator."""
     name, own = "sole_peer", case.data.rpc.status.text("node_id") or ""
     for other in case.reading.nodes.values():
         shown = other.data.rpc.net_info if other.data is not None and other.in_set and other.host != case.host else None
@@ -98,19 +98,19 @@ def sole_peer(case: Case) -> Guard:
         one = shown.integer("count") == 1 or len(listed) == 1
         if one and (not listed or any(peers.is_peer(peer, own) for peer in listed)):
             return refused(name, f"{case.host} may be the only peer of {other.host}, which would lose it.")
-    return clear(name, "No validator of ours hangs on it alone.")
+    return clear(name, "It is not the only peer of a validator of ours.")
 
 
 def isolated(case: Case) -> Guard:
-    """Nobody hears what it votes, in two looks."""
+    """No other node receives its votes, in two looks."""
     name = "isolated"
     before = case.node.before.rpc.net_info if case.node.before is not None else None
     if before is not None and before.integer("count") == 0 and peers.unheard(case.reading, case.node):
-        return clear(name, "It has no peer in two looks, and nobody shows it as one: nobody hears what it votes.")
+        return clear(name, "It has no peer in two looks, and nobody shows it as one: no other node receives its votes.")
     return refused(
         name,
-        f"{case.host} may be a validator, and two looks do not show that nobody hears it: a node that votes is never "
-        "stopped.",
+        f"{case.host} may be a validator, and two looks do not show that its votes reach no other node: a node that "
+        "votes is never stopped.",
     )
 
 
@@ -166,8 +166,8 @@ def _texts(case: Case) -> Texts:
         f"{case.host} is {what(case)} and lacks peers that its host reaches ({', '.join(peers.reachable_peers(case.node)[:3])}): "
         f"{peers.dial_words(case.data)}. A node that is started dials at once.",
         f"systemctl start {unit(case)} on {case.host}.",
-        "Nobody hears it, so no power is lost, and its own log gives it its votes back at the start. It is passed over if "
-        "it has a peer by then."
+        "No other node receives its votes, so no power is lost, and its own log gives it its votes back at the start. It is "
+        "passed over if it has a peer by then."
         if case.row is not None
         else "Its RPC is silent for some seconds, and its peers lose it for that time.",
     )
@@ -186,7 +186,7 @@ def _remedy(blocks: t.Callable[[Case], bool], *guards: t.Callable[[Case], Guard]
 
 
 FULL_NODE = _remedy(lambda case: _signs_nothing(case) and _waits(case), sole_peer)
-# What may be a validator and has a peer is heard: what it votes is not taken away.
+# What may be a validator and has a peer votes for others: that vote is not taken away.
 VALIDATOR = _remedy(
     lambda case: not _signs_nothing(case) and peers.peerless(case.node) and _waits(case),
     isolated,

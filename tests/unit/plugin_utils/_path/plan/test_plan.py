@@ -255,7 +255,7 @@ def test_a_used_digest_is_not_given_again(data: st.DataObject, times: int, incid
         used.append(made["digest"])
     if used:
         fresh = _plan.finish(incident, verdict(), draft(*STEPS), NOW, used)
-        assert "digest was used up" in _plan.difference(first, fresh)[0]
+        assert "their digest was used since" in _plan.difference(first, fresh)[0]
 
 
 def test_a_plan_without_steps_needs_no_second_digest() -> None:

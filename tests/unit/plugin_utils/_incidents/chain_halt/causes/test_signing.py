@@ -132,8 +132,8 @@ ROWS: Table = {
         ("remote signers", lambda: change(with_copy("voting", REMOTE, moving=True), "vh1", REMOTE), Refuted()),
         ("one remote signer", lambda: with_copy("voting", REMOTE, moving=True), Refuted()),
         ("keys of their own", lambda: four(moving=True), Refuted("no two hosts of ours run")),
-        ("a host that is not seen", lambda: four(["unreachable"]), Open("which keys lie on vh1")),
-        ("a key that is not seen", lambda: change(four(), "vh2", lost("signer")), Open("which keys lie on vh2")),
+        ("a host that is not seen", lambda: four(["unreachable"]), Open("which keys are on vh1")),
+        ("a key that is not seen", lambda: change(four(), "vh2", lost("signer")), Open("which keys are on vh2")),
         (
             "a host without a key",
             lambda: change(four(), "vh5", part("signer", address=None, key_file=False)),

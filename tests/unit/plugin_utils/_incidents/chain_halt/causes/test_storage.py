@@ -111,7 +111,7 @@ ROWS: Table = {
         (
             "lives",
             lambda: blocked("mute", "wal_missing", "round_regression", patches=[COPY]),
-            Holds(ROOT, 40, "vh1", "beside it lies cs.wal.bak"),
+            Holds(ROOT, 40, "vh1", "beside it is cs.wal.bak"),
         ),
         (
             "on all: a deadlock without another message",

@@ -137,7 +137,7 @@ def test_a_crash_loop_gets_nothing() -> None:
     made = make(net)
     assert steps(made) == [("start_node", "v3")]
     assert not held(made)["v2"]["break_glass"]
-    assert "power 7 more is needed" in made["decision"] and "v2" in made["decision"]
+    assert "Another 7 of voting power is needed" in made["decision"] and "v2" in made["decision"]
 
 
 @pytest.mark.parametrize("doing", ["unreachable", "not_voting"])
@@ -229,7 +229,7 @@ def test_a_cause_that_forbids_beats_one_that_justifies() -> None:
 @pytest.mark.parametrize(
     ("status", "confirmed", "word"),
     [
-        ("unknown", True, "does not say"),
+        ("unknown", True, "does not show why"),
         ("healthy", True, "nothing is to be done"),
         ("degraded", True, "by hand"),
         ("incident", False, "second look"),

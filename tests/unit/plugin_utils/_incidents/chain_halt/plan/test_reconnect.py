@@ -218,7 +218,7 @@ def test_what_is_stopped_can_be_started_again_on_the_world_after_the_stop() -> N
 
 
 def test_a_validator_that_went_down_before_is_left_to_a_person() -> None:
-    """Nobody hears us, so nobody shows whether its key has signed elsewhere since."""
+    """No other node receives our votes, so nobody shows whether its key has signed elsewhere since."""
     made = planned(changed(down("vh4", waited=False)))
     assert restarted(made) == ["vs1"] and ("start_node", "vh4") not in [
         (step["action"], step["hosts"][0]) for step in made["steps"]

@@ -153,7 +153,7 @@ def test_files_change_only_while_the_node_is_down(change: dict[str, t.Any], stop
         )
 
 
-def test_a_stopped_node_is_at_rest_unless_systemd_tries_again() -> None:
+def test_a_stopped_node_is_down_unless_systemd_tries_again() -> None:
     node = r.node("vs", raw(*WAL_MARKS, running=False), state="stopped")
     assert set(r.states(guards.ask("put_wal_back", r.case(seen(node), node))).values()) == {"clear"}
     again = raw(*WAL_MARKS, running=False)

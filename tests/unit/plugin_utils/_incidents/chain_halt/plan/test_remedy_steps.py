@@ -114,7 +114,7 @@ def test_a_run_killed_after_any_step_resumes_and_finishes(net: Net, done: int) -
     [
         ({"disk": {"free_bytes": 5}}, "is full"),
         ({"unit": {"unit_file_state": "masked"}}, "is masked"),
-        ({"config": halting(100, 2000000000)}, "lies ahead"),
+        ({"config": halting(100, 2000000000)}, "still ahead"),
         ({"config": halting(100, 1769774380)}, "was set since"),
         ({"config": halting(100, 0, "env")}, "by a variable"),
     ],
@@ -151,7 +151,7 @@ def test_a_halt_time_that_comes_after_the_approval_is_not_cleared() -> None:
     net = act(net, made["steps"][0])
     net.hosts["v2"].raw["config"] = halting(100, 2000000000)
     found = check(net, made, made["steps"][1])
-    assert found["needed"] and not found["ok"] and "lies ahead" in found["because"]
+    assert found["needed"] and not found["ok"] and "still ahead" in found["because"]
     old = {**made["steps"][1], "parameters": {"address": "B" * 40}}
     net.hosts["v2"].raw["config"] = halting()
     assert check(net, made, made["steps"][1])["ok"] and not check(net, made, old)["ok"]
