@@ -78,7 +78,6 @@ def plan(bundle: Data, verdict: Data, break_glass_reason: str | None) -> Data:
         "steps": built.steps,
         "put_back": built.put_back,
         "stopped_by": signing.stops_automation(reading, verdict),
-        "stopped_by": signing.stops_automation(reading, verdict),
         "withheld": built.withheld,
         "messages": notes,
         "decision": _decision(reading, verdict, built, notes),
