@@ -369,7 +369,8 @@ def test_no_plan_breaks_the_rules(net: Net, said: dict[str, t.Any] | None, reaso
     fresh = evidence(net, (2, 3), said)
     if made["steps"]:
         first = check_step(fresh, made, made["steps"][0])
-        assert first["ok"], first["because"]
+        # The verdict here is given; the check makes its own, and knows when no automation may act at all.
+        assert first["ok"] or first["because"].startswith("The automation stops."), first["because"]
 
 
 RUBBISH = st.recursive(

@@ -338,3 +338,14 @@ def test_hostile_answers_never_raise(rubbish: t.Any, part: str) -> None:
     for step in made["steps"]:
         check_step(fresh, made, step)
     finished(fresh, verdict(net), "reason")
+
+
+def test_a_clone_that_came_up_after_the_approval_holds_back_every_step() -> None:
+    """Also where it is a clone of another validator than the step's: whose key signs twice is for a person to end."""
+    net = small()
+    made = make(net)
+    assert check(net, made, 1)["ok"]
+    cloned = copy.deepcopy(net)
+    cloned.hosts["v4"] = Host("not_voting", 0, "a")
+    found = check(cloned, made, 1)
+    assert not found["ok"] and found["needed"] and found["because"].startswith("The automation stops.")
