@@ -70,12 +70,13 @@ class ActionModule(ControllerAction):
         incident = registry.incident(args["incident"])
         refuse_partial_runs(self._loader, incident)
         self._vars = task_vars
-        hostvars = task_vars["hostvars"]
+        # Looked up once: for Ansible each look-up is a merge of all variables of that host.
+        self._of_hosts = {host: task_vars["hostvars"][host] for host in task_vars["groups"]["all"]}
         self._refuse_scattered(incident)
         evidence, approve = self._value("incident_evidence"), approval(incident, self._value("incident_approve"))
         replay = evidence is not None
         refuse_approval(incident, approve, replay)
-        names = set(task_vars).union(*(hostvars[host] for host in task_vars["groups"]["all"]))
+        names = set(task_vars).union(*self._of_hosts.values())
         wrong = wrong_names(names, incident.name)
         if wrong:
             raise Refusal(f"Unknown variable: {', '.join(wrong)}. Known are: {', '.join(sorted(known_variables()))}.")
@@ -123,8 +124,7 @@ class ActionModule(ControllerAction):
     def _refuse_scattered(self, incident: Incident) -> None:
         """Refuse a variable of the run that some host has with another value: the run is opened once, for all of them."""
         for name in sorted((SHARED_VARIABLES | incident.variables) - OF_A_HOST):
-            for host in self._vars["groups"]["all"]:
-                values = self._vars["hostvars"][host]
+            for host, values in self._of_hosts.items():
                 if name in values and plain(values[name]) != self._value(name):
                     raise Refusal(
                         f"{name} is set for {host} in another way than for the run as a whole. Set it for all hosts "
@@ -163,11 +163,9 @@ class ActionModule(ControllerAction):
         return [str(host) for host in lookup.run([pattern], variables=self._vars)]
 
     def _first_bundle(self, incident: Incident, settings: Data, hosts: list[str], observed: list[str]) -> Data:
-        hostvars = self._vars["hostvars"]
         inventory: dict[str, Data] = {}
         unseen = []
-        for host in self._vars["groups"]["all"] if incident.groups else []:
-            values = hostvars[host]
+        for host, values in self._of_hosts.items() if incident.groups else ():
             given = {name: plain(values[name]) for name in sorted(incident.host_variables) if name in values}
             try:
                 declared = incident.declared(host, given)
