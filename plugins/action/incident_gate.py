@@ -29,7 +29,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as plans
 
-# A killed run is taken up again by the people who saw it die, in the same incident. Later the approval is history.
+# A killed run is resumed by the people who saw it die, in the same incident. Later its approval no longer counts.
 RESUME_S = 3600
 
 Data = dict[str, t.Any]
@@ -83,7 +83,7 @@ class ActionModule(ControllerAction):
             approval = approved(args["approve"], asked, state.facts)
             if approval.resumed and reason is None and any(step["overrides"] for step in approval.plan["steps"]):
                 raise Refusal(
-                    f"{str(args['approve']).strip()} holds break-glass steps. To take it up again, give "
+                    f"{str(args['approve']).strip()} holds break-glass steps. To resume it, give "
                     "incident_break_glass_reason again. Nothing was done."
                 )
             if not approval.plan["scopes"]:
@@ -168,11 +168,11 @@ def approved(given: t.Any, asked: Asked, facts: Data) -> Approval:
             f"{digest} approves a plan that this run does not know. Nothing was done: something changed since it was "
             "printed, it expired, or it is another incident's. Read the plan printed now and approve that one."
         )
-    return _taken_up(digest, asked, asked.recorded)
+    return _resumed(digest, asked, asked.recorded)
 
 
-def _taken_up(digest: str, asked: Asked, recorded: Recorded) -> Approval:
-    """A plan that is on record and is not the plan of now: it is gone on with where a run that used it was cut off."""
+def _resumed(digest: str, asked: Asked, recorded: Recorded) -> Approval:
+    """A plan that is on record and is not the plan of now: it is resumed where a run that used it was cut off."""
     if recorded.outcome is not None:
         raise Refusal(
             f"{digest} was used before (that run ended: {recorded.outcome}). Nothing was done. Approve a new plan."

@@ -155,7 +155,7 @@ def open_record(directory: str, identity: str, run: str) -> tuple[Record, str | 
 class Recorded(t.NamedTuple):
     """A plan that an earlier run printed, and how the run that used its digest ended (None: none did, or it was killed).
 
-    ``approved``: whether this record says that a run used the digest: only such a run can be gone on with. ``silent_s``:
+    ``approved``: whether this record says that a run used the digest: only such a run can be resumed. ``silent_s``:
     seconds since the newest entry of the runs that used it; 0 where none did.
     """
 

@@ -63,7 +63,7 @@ def no_host_values(host: str, values: Values) -> Data:
 
 
 def stays(recorded: Data, verdict: Data) -> bool:
-    """Of an incident whose plan can only be taken up again where nothing else changed."""
+    """Of an incident whose plan can only be resumed where nothing else changed."""
     return False
 
 

@@ -108,6 +108,12 @@ def _named(value: t.Any) -> str:
     return ", ".join(names) or "none"
 
 
+def _hosts(value: t.Any) -> str:
+    """The hosts of a table by host, each with what is noted of it."""
+    noted = value if isinstance(value, dict) else {}
+    return ", ".join(f"{cut(host, 60)} ({tidy(about, 100)})" for host, about in sorted(noted.items())) or "none"
+
+
 def _list(value: t.Any) -> list[t.Any]:
     return value if isinstance(value, list) else []
 
@@ -131,7 +137,7 @@ def _plan(data: Data) -> str:
 
 
 def _approved(data: Data) -> str:
-    again = ", taken up again after a run that was cut off" if data.get("resumed") else ""
+    again = ", resumed after a run that was cut off" if data.get("resumed") else ""
     reason = f" Break-glass: {tidy(data.get('break_glass_reason'))}" if data.get("break_glass_reason") else ""
     return f"Plan {cut(data.get('digest'), 60)} approved by {cut(data.get('who'), 80)}{again}.{reason}"
 
@@ -142,6 +148,8 @@ def _lock(data: Data) -> str:
         text += f" Another responder holds it on {_named(data.get('held_on'))}."
     if data.get("not_taken"):
         text += f" Not taken: {_named(data.get('not_taken'))}."
+    if data.get("digest_not_written_on"):
+        text += f" The digest could not be written down on {_hosts(data.get('digest_not_written_on'))}."
     return text
 
 
@@ -172,6 +180,8 @@ def _run_finished(data: Data) -> str:
 
 
 def _note(data: Data) -> str:
+    if data.get("lock_broken_on"):
+        return f"The lock of another run was broken on {_hosts(data.get('lock_broken_on'))}."
     if data.get("lock_left_on"):
         return f"The lock could not be given back on {_named(data.get('lock_left_on'))}."
     if data.get("put_back_on"):

@@ -132,8 +132,8 @@ def _key_on_two_hosts(halt: Halt) -> Finding:
 
 def stops_automation(reading: Reading, verdict: dict[str, t.Any]) -> t.Optional[str]:
     """Why no automation may act at all, or None: one key runs on two hosts, or may. ``verdict``: of this reading."""
-    found = (cause["decide"] for cause in verdict["causes"] if cause["id"] == KEY_ON_TWO_HOSTS.id)
-    return next(found, None) or runs_for_another(reading)
+    decisions = (cause["decide"] for cause in verdict["causes"] if cause["id"] == KEY_ON_TWO_HOSTS.id)
+    return next(decisions, None) or runs_for_another(reading)
 
 
 def runs_for_another(reading: Reading) -> t.Optional[str]:

@@ -83,7 +83,7 @@ def test_the_steps_that_were_begun_are_those_of_runs_that_used_the_digest() -> N
         (
             "approved",
             {"digest": "pool-1", "who": "ops", "resumed": True, "break_glass_reason": "seen on site"},
-            "Plan pool-1 approved by ops, taken up again after a run that was cut off. Break-glass: seen on site",
+            "Plan pool-1 approved by ops, resumed after a run that was cut off. Break-glass: seen on site",
         ),
         (
             "lock",
@@ -100,6 +100,16 @@ def test_the_steps_that_were_begun_are_those_of_runs_that_used_the_digest() -> N
         ("action_finished", {**NAMED, "ok": True}, "Step 1, start the server on web1, web2: done."),
         ("verified", {"recovered": False, "because": "It is dark."}, "Recovery NOT proven: It is dark."),
         ("run_finished", {"outcome": "not_recovered", "because": ["a", "b"]}, "Run ended: not recovered. a b"),
+        (
+            "lock",
+            {"taken_on": ["web1"], "digest_not_written_on": {"web1": "no space"}},
+            "Lock taken on web1. The digest could not be written down on web1 (no space).",
+        ),
+        (
+            "note",
+            {"lock_broken_on": {"web2": "run-9", "web1": "run-9"}},
+            "The lock of another run was broken on web1 (run-9), web2 (run-9).",
+        ),
         ("note", {"lock_left_on": ["web1"]}, "The lock could not be given back on web1."),
         ("note", {"put_back_on": ["web1"]}, "What a step changed for a time was put back on web1."),
         ("note", {"not_put_back_on": ["web1"]}, "What a step changed for a time is NOT put back on web1."),
@@ -129,7 +139,17 @@ JSON = st.recursive(
 )
 KEYS = [
     *("because", "held_on", "taken_on", "steps", "withheld", "digest", "who", "hosts", "step", "what", "ok", "needed"),
-    *("problem", "outcome", "recovered", "refused", "lock_left_on", "put_back_on", "break_glass_reason", "action"),
+    *(
+        "problem",
+        "outcome",
+        "recovered",
+        "refused",
+        "lock_left_on",
+        "lock_broken_on",
+        "put_back_on",
+        "break_glass_reason",
+        "action",
+    ),
 ]
 
 
