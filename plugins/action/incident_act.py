@@ -114,7 +114,7 @@ def allowed(state: RunState, token: str, module: str, args: Data, host: str) -> 
             "Nothing was done on this host."
         )
     approved = cleared["parameters"]
-    other = [name for name in sorted(approved) if name in args and args[name] != approved[name]]
+    other = [name for name in sorted(approved) if name in args and str(args[name]) != str(approved[name])]
     if other:
         raise Refusal(
             f"{cleared['action']} on {host} was approved with another {', '.join(other)} than it would be done with now. "

@@ -13,7 +13,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
 )
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle, check
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import modules
 
 _KNOWN = {one.name: one for one in (CHAIN_HALT, CHAIN_PROBE)}
 
@@ -35,11 +34,6 @@ def evidence(saved: t.Any) -> tuple[Incident, Bundle]:
     name = saved.get("incident") if isinstance(saved, dict) else None
     one = incident(name) if isinstance(name, str) else CHAIN_HALT
     return one, check(saved, one)
-
-
-def acting_modules() -> list[str]:
-    """The modules that actions of any incident are made of, sorted."""
-    return sorted({module for one in known() for module in modules(one.actions)})
 
 
 def variables() -> frozenset[str]:

@@ -82,8 +82,6 @@ class Incident:
 
     name: str  # of playbook and role as well
     kind: str  # "incident" or "action"
-    title: str
-    runbook: str  # the chapter of the on-call runbook, empty where it has none
     sources: t.Mapping[str, Source]
     assess: t.Callable[[Data], Data]
     plan: t.Callable[[Data, Data, t.Optional[str]], Data]

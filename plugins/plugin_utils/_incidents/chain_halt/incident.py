@@ -16,8 +16,6 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import ACTIONS
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Data, Incident, Source, Values
 
-RUNBOOK = "1. Chain Halted"
-
 # RPC endpoints outside of the inventory, asked from the controller.
 REFERENCES = "cometbft_info"
 
@@ -35,8 +33,6 @@ def _probe_settings(values: Values) -> Data:
 CHAIN_HALT = Incident(
     name="chain_halt",
     kind="incident",
-    title="Chain halted",
-    runbook=RUNBOOK,
     sources={"node_evidence": Source(), REFERENCES: Source(in_inventory=False)},
     assess=verdict.assess,
     plan=plan.plan,
@@ -55,8 +51,6 @@ CHAIN_HALT = Incident(
 CHAIN_PROBE = Incident(
     name="chain_probe",
     kind="incident",
-    title="Chain halted, as RPC shows it",
-    runbook=RUNBOOK,
     sources={REFERENCES: Source(in_inventory=False)},
     assess=verdict.assess,
     plan=plan.plan,

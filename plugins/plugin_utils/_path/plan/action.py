@@ -55,8 +55,3 @@ def undoes(actions: Actions, action: t.Any) -> bool:
     """Whether an action takes back what another one of the same plan changed."""
     known = actions.get(str(action))
     return known is not None and known.undoes is not None
-
-
-def modules(actions: Actions) -> set[str]:
-    """The modules that these actions are made of."""
-    return {call.module for action in actions.values() for call in action.calls}

@@ -129,11 +129,12 @@ def configuration(case: Case) -> Guard:
         return refused(
             name, f"Whether {case.host} has come to its halt time cannot be told: nobody shows the last block's."
         )
-    expected = case.approved.get("expected", {}) if case.approved is not None else to_clear(case)
-    if expected != to_clear(case):
+    wanted = _parameters(to_clear(case))
+    approved = wanted if case.approved is None else {name: case.approved.get(name) for name in wanted}
+    if approved != wanted:
         return refused(
             name,
-            f"The approved step clears halt height {expected.get(HEIGHT)} and halt time {expected.get(TIME)}, but "
+            f"The approved step clears halt height {approved['expected']} and halt time {approved['expected_time']}, but "
             f"{case.host} names {values[HEIGHT]} and {values[TIME]} now. Diagnose again.",
         )
     return clear(name, "The halt height stands in app.toml and nowhere else.")
@@ -143,6 +144,11 @@ def to_clear(case: Case) -> dict[str, int]:
     """Both values as app.toml has to name them when they are cleared: 0 for one that is not set."""
     values = reached(case) or {}
     return {key: values.get(key, 0) for key in (HEIGHT, TIME)}
+
+
+def _parameters(cleared: dict[str, int]) -> dict[str, int]:
+    """The values that a step clears, by the names of the options that they are given to."""
+    return {"expected": cleared[HEIGHT], "expected_time": cleared[TIME]}
 
 
 def _texts(case: Case) -> Texts:
@@ -165,7 +171,7 @@ REMEDY = Remedy(
         "No halt height that {host} has come to is configured there any more.",
         _texts,
         (is_over, configuration, stop.unit_stopped),
-        lambda case: {"expected": to_clear(case)},
+        lambda case: _parameters(to_clear(case)),
     ),
     starts="past its halt height",
 )

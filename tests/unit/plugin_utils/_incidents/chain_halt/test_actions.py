@@ -13,6 +13,8 @@ import yaml
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
 
+from tests.recorded.kept import kept
+
 REPO = Path(__file__).resolve().parents[5]
 ACT = "virtengine.incident.incident_act"
 ACTING = [incident for incident in registry.known() if incident.acts]
@@ -64,3 +66,26 @@ def test_an_action_touches_only_the_hosts_of_its_step(incident: Incident) -> Non
 def test_what_undoes_another_action_is_one_of_the_same_incident(incident: Incident) -> None:
     for action in incident.actions.values():
         assert action.undoes is None or action.undoes in incident.actions
+
+
+# What a step may be approved with, by the names of the modules' options.
+APPROVED = {"unit", "home", "expected", "expected_time", "reconnect", "address"}
+
+
+@pytest.mark.parametrize("incident", ACTING, ids=lambda incident: incident.name)
+def test_what_a_step_was_approved_with_is_what_its_calls_are_given(incident: Incident) -> None:
+    """An option that has the name of a parameter is refused where it has another value."""
+    for path in folder(incident).glob("*.yml"):
+        for call in (task[ACT]["args"] for task in tasks(path) if ACT in task):
+            for name in APPROVED & set(call):
+                assert f"incident_step.parameters.{name}" in call[name], f"{path.name}: {name}"
+
+
+def test_the_parameters_of_recorded_plans_are_those() -> None:
+    seen = set()
+    for one in kept():
+        bundle = one.bundle()
+        incident = registry.incident(bundle["incident"])
+        for step in incident.plan(bundle, incident.assess(bundle), None)["steps"]:
+            seen |= set(step["parameters"])
+    assert seen <= APPROVED and {"unit", "home", "expected"} <= seen

@@ -35,8 +35,6 @@ def more_connections(recorded: Data, verdict: Data) -> bool:
 POOL = Incident(
     name="database_pool",
     kind="incident",
-    title="No connection is left",
-    runbook="5",
     sources={},
     assess=nothing,
     plan=nothing,

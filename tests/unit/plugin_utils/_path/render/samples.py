@@ -45,7 +45,7 @@ def pool(**changes: t.Any) -> Incident:
         raise AssertionError
 
     given = {"assess": never, "plan": never, "check_step": never, "recovered": never, "actions": ACTIONS, **changes}
-    return Incident("pool", "incident", "A pool is short", "7. Pool", {"pool_info": Source()}, **given)
+    return Incident("pool", "incident", {"pool_info": Source()}, **given)
 
 
 def row(name: str, weight: int, looks: str, state: str, what: str = "", **more: t.Any) -> Row:

@@ -93,7 +93,8 @@ def test_what_the_configuration_must_say(config: dict[str, t.Any], by: tuple[int
     assert (("clear_halt_height", "v2") in steps(made)) is goes
     if goes:
         step = next(step for step in made["steps"] if step["action"] == "clear_halt_height")
-        assert step["parameters"]["expected"] == {key: config[key]["value"] for key in ("halt_height", "halt_time")}
+        assert step["parameters"]["expected"] == config["halt_height"]["value"]
+        assert step["parameters"]["expected_time"] == config["halt_time"]["value"]
     else:
         assert not [step for step in made["steps"] if step["hosts"][0] == "v2"]
 
@@ -116,7 +117,7 @@ def test_the_digest_covers_what_is_cleared() -> None:
     made = make(halt_net())
     other = make(halt_net(v2=halted(30, "b", (100, PAST), config=halting(100, PAST))))
     assert steps(other) == steps(made) and other["digest"] != made["digest"]
-    assert [line for line in _plan.difference(made, other) if "halt height 100, halt time 1769774380" in line]
+    assert [line for line in _plan.difference(made, other) if "expected 100, expected time 1769774380" in line]
 
 
 def test_the_configuration_is_named_only_where_it_names_the_halt() -> None:

@@ -283,9 +283,9 @@ def test_without_the_time_of_the_last_block_a_halt_time_is_not_judged() -> None:
     ("expected", "state"),
     [
         (None, "clear"),
-        ({"halt_height": 100, "halt_time": 0}, "clear"),
-        ({"halt_height": 100, "halt_time": 5}, "refused"),
-        ({"halt_height": 99, "halt_time": 0}, "refused"),
+        ({"expected": 100, "expected_time": 0}, "clear"),
+        ({"expected": 100, "expected_time": 5}, "refused"),
+        ({"expected": 99, "expected_time": 0}, "refused"),
         ({}, "refused"),
     ],
 )
@@ -294,7 +294,7 @@ def test_only_the_approved_values_are_cleared(expected: dict[str, int] | None, s
     found = r.states(
         guards.ask(
             "clear_halt_height",
-            r.case(seen(node), node, stopping=True, approved=None if expected is None else {"expected": expected}),
+            r.case(seen(node), node, stopping=True, approved=expected),
         )
     )
     assert found["configuration"] == state

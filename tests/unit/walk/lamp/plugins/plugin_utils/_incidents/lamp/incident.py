@@ -123,7 +123,7 @@ def settings(values: t.Mapping[str, t.Any]) -> Data:
 
 
 LAMP = Incident(
-    "lamp", "incident", "A lamp is off", "", {"lamp_evidence": Source()}, assess, plan, check_step, recovered, ACTIONS,
+    "lamp", "incident", {"lamp_evidence": Source()}, assess, plan, check_step, recovered, ACTIONS,
     groups=("lamps",), timing=Timing(gap_s=0, wait_s=0, most_looks=3), variables=frozenset({"lamp_watts"}), settings=settings,
     valid_s=600, moved_on=lambda recorded, verdict: verdict["status"] == "healthy",
 )  # fmt: skip
