@@ -23,7 +23,7 @@ def test_the_newest_ansible_core_and_saved_evidence_give_the_same_verdict_and_pl
 ) -> None:
     live = responder.run()
     (evidence,) = responder.site.glob("incidents/*/evidence-*.json")
-    assert json.loads(evidence.read_text(encoding="utf-8"))["schema"] == "virtengine.incident.evidence/1"
+    assert json.loads(evidence.read_text(encoding="utf-8"))["schema"] == "virtengine.incident.evidence/2"
     assert len(evidence.read_bytes()) < 1_000_000
     other = newest.run()
     assert other.causes == live.causes

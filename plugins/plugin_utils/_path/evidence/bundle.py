@@ -16,7 +16,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident, Misuse, Source
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
 
-SCHEMA = "virtengine.incident.evidence/1"
+SCHEMA = "virtengine.incident.evidence/2"
 
 # Far above a real bundle (1 MB for four hosts), far below what hurts the controller.
 MAX_HOSTS = 5000

@@ -88,4 +88,4 @@ def test_the_parameters_of_recorded_plans_are_those() -> None:
         incident = registry.incident(bundle["incident"])
         for step in incident.plan(bundle, incident.assess(bundle), None)["steps"]:
             seen |= set(step["parameters"])
-    assert seen <= APPROVED and {"unit", "home", "expected"} <= seen
+    assert seen <= APPROVED and {"unit", "home"} <= seen

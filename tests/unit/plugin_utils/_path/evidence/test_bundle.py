@@ -52,7 +52,7 @@ def test_a_bundle_passes_unchanged() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "where"),
     [
-        (("schema",), "virtengine.incident.evidence/2", "schema"),
+        (("schema",), "virtengine.incident.evidence/1", "schema"),
         (("incident",), "Chain Halt!", "incident"),
         (("incident",), 7, "incident"),
         (("settings",), [], "settings"),

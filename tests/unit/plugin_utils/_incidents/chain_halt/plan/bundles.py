@@ -173,7 +173,7 @@ def bundle(net: Net, looks: tuple[int, ...] = (1, 2)) -> dict[str, t.Any]:
             else:
                 observations.append(dict(head, ok=True, data=_data(net, host, look)))
     return {
-        "schema": "virtengine.incident.evidence/1",
+        "schema": "virtengine.incident.evidence/2",
         "incident": "chain_halt",
         "taken_at": _clock(13),
         "min_seconds_between_looks": 5,

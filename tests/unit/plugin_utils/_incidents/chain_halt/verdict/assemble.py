@@ -168,7 +168,7 @@ def assemble(folder: Path, scene: Scene) -> Data:
         declared = {"incident_validator_address": address} if address else {}
         inventory[host] = {"declared": declared, "target": True, "observed": True, "groups": groups}
     return {
-        "schema": "virtengine.incident.evidence/1",
+        "schema": "virtengine.incident.evidence/2",
         "incident": "chain_halt",
         "settings": {},
         "not_looked_at": [],

@@ -345,7 +345,7 @@ class Fleet:
         }
         return copy.deepcopy(
             {
-                "schema": "virtengine.incident.evidence/1",
+                "schema": "virtengine.incident.evidence/2",
                 "incident": "chain_halt",
                 "settings": {},
                 "not_looked_at": [],
