@@ -39,6 +39,13 @@ BOTH = (
 # What waits for deadlines, sends megabytes, starts a program for each of many cases, or tries hundreds of shapes or losses of
 # evidence: the stage ``deep``, once.
 DEEP = (
+    "tools/",
+    "recorded/test_confusion.py",
+    "recorded/test_replay.py::test_verdict_and_plan_take_milliseconds",
+    "plugin_utils/_chain/probe/test_action.py",
+    "plugin_utils/_controller/test_deadline.py::test_a_timeout_of_the_task_still_rings",
+    "plugin_utils/_controller/test_deadline.py::test_the_ssh_that_still_waits_is_ended",
+    "plugin_utils/_path/render/test_chart.py::test_no_text_of_a_stranger_becomes_markup",
     "module_utils/_cometbft/test_hostile.py::test_a_byte_now_and_then_does_not_stretch_the_deadline",
     "module_utils/_cometbft/test_hostile.py::test_no_damage_raises_or_hides",
     "module_utils/_cometbft/test_hostile.py::test_one_hostile_answer_is_one_clear_error",
@@ -51,7 +58,6 @@ DEEP = (
     "module_utils/_logs/test_compress.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "module_utils/_node/test_node.py::test_the_deadline_holds_when_systemd_and_the_rpc_hang",
     "module_utils/_node/test_wal_copy.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
-    "plugin_utils/_chain/probe/test_action.py::test_wrong_options_fail_with_a_sentence",
     "plugin_utils/_chain/probe/test_fan_out.py",
     "plugin_utils/_chain/probe/test_probe.py::test_a_silent_endpoint_changes_nothing_but_the_count",
     "plugin_utils/_chain/probe/test_probe.py::test_nothing_breaks_it_and_order_does_not_matter",
