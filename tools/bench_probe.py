@@ -47,7 +47,7 @@ PROBE = """\
       ansible.builtin.debug:
         msg: >-
           answered={{ probe.answered }} verdict={{ ({
-            'schema': 'virtengine.incident.evidence/2', 'incident': 'chain_halt', 'chain_id': probe.chain_id,
+            'schema': 'virtengine.incident.evidence/2', 'incident': 'chain_halt', 'settings': {},
             'taken_at': probe.observations[0].at, 'min_seconds_between_looks': 5, 'inventory': {}, 'not_looked_at': [],
             'observations': probe.observations} | virtengine.incident.assess).status }}
 """
