@@ -56,7 +56,6 @@ class ActionModule(ActionBase):
         try:
             cleared = allowed(state, args["token"], module, given, host)
         except Refusal as refusal:
-            state.note("refusal", host, str(refusal))
             # Putting back is part of the closing, which must go on: there it is an answer, as from a silent host.
             closing = bool((state.read("gate") or {}).get("putting_back"))
             result.update(failed=not closing, changed=False, msg=str(refusal), ok=False, answer={})

@@ -27,7 +27,7 @@ Data = dict[str, t.Any]
 class ActionModule(ControllerAction):
     ARGUMENTS: t.ClassVar[Data] = {
         "run_dir": {"type": "path", "required": True},
-        "failed_message": {"type": "str"},
+        "failures": {"type": "list", "elements": "str", "default": []},
         "fail_on": {"type": "str", "choices": ["never", "incident", "degraded", "unknown"], "default": "never"},
     }
 
@@ -35,8 +35,7 @@ class ActionModule(ControllerAction):
         state = RunState(args["run_dir"])
         facts, record, gate = state.facts, state.record(), state.read("gate")
         verdict, plan, recovery = state.read("verdict"), state.read("plan"), state.read("recovery")
-        failed_message = args["failed_message"] or next(iter(state.noted("refusal").values()), [None])[0]
-        failed_message = failed_message if args["failed_message"] is not None else None
+        failed_message = why_it_stopped(args["failures"])
         outcome, lines = outcome_of(state, failed_message)
         left, back, stays = (locks_left(state), *put_back(state, gate)) if gate else ([], [], [])
         entries = [("verified", recovery)] if recovery is not None else []
@@ -116,6 +115,13 @@ class ActionModule(ControllerAction):
         record.write("verdict.json", json.dumps(verdict, indent=1))
         record.write("report.md", markdown.page(whole))
         return record.write("report.html", html.page(whole))
+
+
+def why_it_stopped(failures: t.Sequence[str]) -> str | None:
+    """The message of the host that failed, None where none did. Where one fails, Ansible ends the run on all of them."""
+    if not failures:
+        return None
+    return next(filter(None, failures), "A task failed without a message. See the output above.")
 
 
 def _from_here(path: str | None) -> str | None:

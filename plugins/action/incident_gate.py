@@ -140,7 +140,7 @@ class ActionModule(ControllerAction):
 
 
 def _same_incident(recorded: Recorded | None, incident: Incident, verdict: Data) -> Recorded | None:
-    """``found`` where it is of this incident: a digest that was mixed up must not bring this run into another's record."""
+    """``recorded`` where it is of this incident: a digest that was mixed up must not bring this run into another's record."""
     mine = (incident.full_name, verdict["subject"])
     return recorded if recorded is not None and (recorded.plan["incident"], recorded.plan["subject"]) == mine else None
 

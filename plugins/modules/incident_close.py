@@ -16,9 +16,11 @@ description:
   - Last step of every incident, whatever happened before. Ends the record, writes the report and prints the result.
   - Returns what leaves the run through M(ansible.builtin.set_stats).
 options:
-  failed_message:
-    description: Why the run stopped, where it did.
-    type: str
+  failures:
+    description: Why the run stopped, where it did; an entry for each host, empty for one that did not fail itself.
+    type: list
+    elements: str
+    default: []
   fail_on:
     description:
       - The verdict that makes the run fail, for schedules and CI.

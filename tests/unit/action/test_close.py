@@ -148,7 +148,7 @@ def test_a_refusal_of_the_gate_is_its_first_line(runs: Runs) -> None:
     run = runs.new()
     run.diagnose(data={**DARK, "boot": 8})
     failed = run.gate(digest)["msg"]
-    closed = run.close(failed_message=failed)
+    closed = run.close(failures=["", failed])
     assert closed["outcome"] == "refused"
     assert closed["screen"][0].startswith("== REFUSED: ")
     assert closed["screen"][1].startswith("Something changed since")
@@ -195,7 +195,7 @@ def test_a_lock_that_was_not_taken_need_not_be_given_back(runs: Runs) -> None:
     run.take("api-2", failed=True, held=False, held_by={"owner": "run-9", "who": "eve", "age_s": 3})
     failed = run.check("lock")["msg"]
     run.give()
-    closed = run.close(failed_message=failed)
+    closed = run.close(failures=["", failed])
     assert closed["outcome"] == "refused", "a run that did not get the lock did nothing"
     assert not any("given back" in line or "put back" in line for line in closed["screen"])
 
@@ -231,7 +231,7 @@ def test_what_a_run_without_its_lock_could_not_put_back_is_said(runs: Runs) -> N
     failed = run.check("before", steps[0])["msg"]
     assert "Somebody broke it" in failed
     run.check("put_back", run.state.read("gate")["put_back"][0])
-    closed = run.close(failed_message=failed)
+    closed = run.close(failures=["", failed])
     assert closed["outcome"] == "not_recovered"
     assert "What a step changed for a time is not put back on api-1, api-2." in closed["screen"]
 
@@ -262,7 +262,7 @@ def test_the_screen_comes_when_the_record_cannot_be_written(runs: Runs) -> None:
 
 def test_a_run_without_a_verdict_ends_as_well(runs: Runs) -> None:
     run = runs.new()
-    closed = run.close(failed_message="Unsupported parameters for (lamp_evidence) module: volts")
+    closed = run.close(failures=["", "Unsupported parameters for (lamp_evidence) module: volts"])
     assert (closed["outcome"], closed["screen"]) == ("refused", [])
     assert closed["stats"]["status"] == "unknown"
     assert closed["ending"] == "Unsupported parameters for (lamp_evidence) module: volts"

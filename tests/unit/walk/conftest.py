@@ -99,6 +99,11 @@ class Hall:
     def change(self, **changes: Any) -> None:
         self.lamp = {**self.lamp, **changes}
 
+    def add(self, host: str) -> None:
+        """A host of the inventory that does not say where its API is."""
+        with open(self._site / "lamps", "a", encoding="utf-8") as stream:
+            stream.write(f"{host} ansible_connection=local ansible_python_interpreter={sys.executable}\n")
+
     def unplug(self) -> None:
         self._api.unlink()
 

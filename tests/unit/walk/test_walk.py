@@ -144,3 +144,11 @@ def test_unknown_is_never_healthy_and_wrong_use_is_one_clear_sentence(hall: Hall
         ran = hall.run(*arguments)
         assert ran.code != 0
         assert said in ran.output
+
+
+def test_what_stops_another_host_than_the_first_is_said_at_the_end(hall: Hall) -> None:
+    hall.add("spare")
+    ran = hall.run()
+    assert ran.code != 0
+    ending = ran.output.partition("End the run with the exit code it earned")[2]
+    assert "'api_file' is undefined" in ending, ran.output
