@@ -128,7 +128,9 @@ def _unit(cores: list[Core], tally: Tally) -> None:
                 _pytest,
                 "unit",
                 core,
-                ["tests/unit", "-m", "not deep" if core == FLOOR else "not deep and not one_core", *_workers()],
+                ["tests/unit", "-m", "not deep", *_workers()]
+                if core == FLOOR
+                else ["tests/unit", "-m", "each_core and not deep"],
                 capture=True,
             )
             for core in cores

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.conftest import BOTH, DEEP, ONCE
+from tests.unit.conftest import DEEP, EACH_CORE
 from tools import places
 
 UNIT = places.REPO / "tests/unit"
 
 
-@pytest.mark.parametrize("entry", [*BOTH, *DEEP, *ONCE])
+@pytest.mark.parametrize("entry", [*DEEP, *EACH_CORE])
 def test_it_is_there(entry: str) -> None:
     path, _colons, name = entry.partition("::")
     files = [*UNIT.glob(f"{path}*"), *UNIT.glob(f"{path}*/**/*.py")]
