@@ -1,17 +1,19 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Set-up: Debian packages that are missing, and a Python environment for each ansible-core that we support."""
+"""Set-up: missing Debian packages, a Python environment for each ansible-core that we support, the dependency."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,16 +74,20 @@ def variables(core: Core) -> dict[str, str]:
 
 
 def set_up(*, tests: bool) -> list[Core]:
-    """Make what is missing and return the cores that are there. ``tests`` adds the tools that check the collection.
+    """Make what is missing and return the cores that are there. ``tests`` adds the tools that check the collection, and
+    the collection that it depends on: the demo imports nothing of that.
 
-    Raises SetupError with what the machine lacks. The second time this is a look at two files.
+    Raises SetupError with what the machine lacks. The second time this is a look at a few files.
     """
     places.cache().mkdir(parents=True, exist_ok=True)
     with _one_at_a_time():
         if tests:
             need(PROGRAMS)
         cores = CORES if tests else (FLOOR,)
-        return [core for core in cores if _make(core, tests=tests)]
+        made = [core for core in cores if _make(core, tests=tests)]
+        if tests:
+            _fetch(places.DEPENDENCY)
+        return made
 
 
 @contextmanager
@@ -154,6 +160,43 @@ def _make(core: Core, *, tests: bool) -> bool:
     stamp.write_text(key, encoding="utf-8")
     print(f" {time.monotonic() - start:.0f} s", flush=True)
     return True
+
+
+def _fetch(dependency: places.Dependency) -> None:
+    """Take the collection out of the Python package that contains it: then the package index is all we need, no Galaxy."""
+    if dependency.cached.is_dir():
+        return
+    start = time.monotonic()
+    title = f"{dependency.namespace}.{dependency.name}"
+    # One name for all runs: what a set-up killed half-way left behind is removed by the next one.
+    folder = dependency.cached.with_name(f".{dependency.cached.name}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    print(f"set-up: collection {title} {dependency.version} ...", end="", flush=True)
+    arguments = ["-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+    done = subprocess.run(
+        [str(FLOOR.python), "-m", "pip", "download", *arguments, dependency.package],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print(" failed", flush=True)
+        raise SetupError(f"pip could not download {dependency.package}:\n{done.stdout}{done.stderr}")
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as package:
+        inside = dependency.below(Path()).as_posix()
+        package.extractall(folder, [name for name in package.namelist() if name.startswith(f"{inside}/")])
+    wheel.unlink()
+    unpacked = dependency.below(folder)
+    manifest = unpacked / "MANIFEST.json"
+    version = json.loads(manifest.read_bytes())["collection_info"]["version"] if manifest.is_file() else "no"
+    if version != dependency.version:
+        print(" failed", flush=True)
+        raise SetupError(f"{dependency.package} contains {version} {title}, not {dependency.version}")
+    unpacked.rename(dependency.cached)
+    shutil.rmtree(folder)
+    print(f" {time.monotonic() - start:.0f} s", flush=True)
 
 
 def _create(core: Core, python: str) -> None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -28,15 +29,49 @@ def _tree(kind: str) -> Path:
     return cache() / "trees" / hashlib.sha256(os.fsencode(REPO)).hexdigest()[:12] / kind
 
 
+@dataclass(frozen=True)
+class Dependency:
+    """A collection that ours imports, and the Python package that contains it in this version."""
+
+    namespace: str
+    name: str
+    version: str
+    package: str
+
+    def below(self, tree: Path) -> Path:
+        """Where the collection is below a collections path."""
+        return tree / "ansible_collections" / self.namespace / self.name
+
+    @property
+    def cached(self) -> Path:
+        """The copy that the set-up keeps. The folder is only there when it is complete."""
+        return cache() / "collections" / f"{self.namespace}.{self.name}-{self.version}"
+
+
+# The oldest version that galaxy.yml allows: what runs with it runs with what an older controller has.
+DEPENDENCY = Dependency("community", "postgresql", "4.2.0", package="ansible==12.3.0")
+
+
+def link_dependency(tree: Path) -> None:
+    """Show the dependency below a collections path, by a link. The demo runs without it, so it may not be there."""
+    if DEPENDENCY.cached.is_dir():
+        _link(DEPENDENCY.below(tree), DEPENDENCY.cached)
+
+
+def _link(link: Path, target: Path) -> None:
+    """Make the link where it is missing or leads elsewhere; others may do the same at the same time."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink() or link.readlink() != target:
+        fresh = link.with_name(f".{link.name}-{os.getpid()}-{threading.get_ident()}")
+        fresh.symlink_to(target)
+        fresh.replace(link)
+
+
 def linked_collections() -> Path:
     """A collections path under which this checkout is ``virtengine.incident``, by a link. Made when it is missing."""
     tree = _tree("linked")
-    link = tree / "ansible_collections" / NAMESPACE / NAME
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.is_symlink() or link.readlink() != REPO:
-        fresh = link.with_name(f".{NAME}-{os.getpid()}-{threading.get_ident()}")
-        fresh.symlink_to(REPO)
-        fresh.replace(link)
+    _link(tree / "ansible_collections" / NAMESPACE / NAME, REPO)
+    link_dependency(tree)
     return tree
 
 
@@ -54,7 +89,9 @@ def project_files() -> list[Path]:
 
 def copied_collection() -> Path:
     """A fresh real copy of the collection: ``ansible-test`` refuses to work through a link."""
-    target = _tree("copied") / "ansible_collections" / NAMESPACE / NAME
+    tree = _tree("copied")
+    link_dependency(tree)
+    target = tree / "ansible_collections" / NAMESPACE / NAME
     if target.exists():
         shutil.rmtree(target)
     for name in project_files():
