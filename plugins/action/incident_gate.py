@@ -181,6 +181,9 @@ def _resumed(digest: str, asked: Asked, recorded: Recorded) -> Approval:
         raise Refusal(
             f"{digest} was used before, by a run whose record is not here. Nothing was done. Approve the plan printed now."
         )
+    unused = not recorded.approved and digest not in asked.used
+    if unused and plans.still_valid(asked.incident, recorded.plan, asked.plan, asked.verdict, now()):
+        return Approval(recorded.plan, False)
     left = (
         plans.remaining(asked.incident, recorded.plan, asked.plan, asked.verdict, now()) if recorded.approved else None
     )

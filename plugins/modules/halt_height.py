@@ -98,6 +98,7 @@ actions:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
 from ansible_collections.virtengine.incident.plugins.module_utils._node import halt_height, service
 
@@ -119,7 +120,7 @@ def main() -> None:
     try:
         unit = systemd.unit_name(params["unit"])
         result = halt_height.clear(unit, params["home"], params["digest"], expected, module.check_mode)
-    except (halt_height.Refused, service.Refused, PartError, ValueError, OSError) as error:
+    except (Refused, service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     lines = result.pop("lines")
     if module._diff:

@@ -287,6 +287,7 @@ BELOW: dict[str, set[str]] = {
     "_cometbft": {"_host"},
     "_logs": {"_host"},
     "_node": {"_host", "_cometbft", "_logs"},
+    "_postgresql": {"_host"},
 }
 # Old logs are compressed only where the node is stopped, and beside what belongs to it.
 UPWARDS = {"_logs/compress.py": {"_node"}}

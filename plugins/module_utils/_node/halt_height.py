@@ -5,30 +5,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import re
-import stat
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.files import keep_attributes
+from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import ConfigFile, Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
 from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
 from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service
 
 FILE = "app.toml"
 NAMES = ("halt_height", "halt_time")
-# One name for all runs: what a killed run left of its unfinished file is taken away by the next one.
-UNFINISHED = ".app.toml.incident-new"
 
 _PAIR = re.compile(r"""(\s*([A-Za-z0-9_-]+)\s*=\s*)("[^"\\]*"|'[^']*'|[+-]?\d+)(\s*(?:\#.*)?)\Z""", re.DOTALL)
-
-
-class Refused(Exception):
-    """The values were not taken away; the text says why."""
 
 
 def clear(
@@ -57,7 +47,7 @@ def clear(
             f"{result['file']} names halt height {before['halt_height']} and halt time {before['halt_time']}, not "
             f"{expected['halt_height']} and {expected['halt_time']}. Somebody changed it. Nothing was done."
         )
-    with _Folder(folder) as files:
+    with ConfigFile(folder, FILE) as files:
         text = files.read()
         changed, lines = without(text, [_config.KEYS[name].name for name in todo])
         if not check:
@@ -116,92 +106,3 @@ def without(text: str, names: t.Sequence[str]) -> tuple[str, list[tuple[str, str
     if len(lines) != len(names) or after != wanted:
         raise Refused(f"{FILE} cannot be changed safely: a line is not found for certain. Nothing was done.")
     return changed, lines
-
-
-class _Folder:
-    """The folder of the configuration, held open so that nobody exchanges it or the file under our hands."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._file = -1
-
-    def __enter__(self) -> _Folder:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for number in (self._file, self._folder):
-            if number >= 0:
-                os.close(number)
-
-    def read(self) -> str:
-        """The text of the file. Raises Refused."""
-        path = os.path.join(self._path, FILE)
-        try:
-            self._file = os.open(FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._folder)
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise Refused(f"{path} is a symbolic link: change what it points to. Nothing was done.") from error
-            raise part_error(error, path) from error
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            raise Refused(f"{path} is no plain file. Nothing was done.")
-        raw = bytearray()
-        while len(raw) <= _config.FILE_CAP:
-            chunk = os.read(self._file, _config.FILE_CAP + 1 - len(raw))
-            if not chunk:
-                break
-            raw += chunk
-        if len(raw) > _config.FILE_CAP:
-            raise Refused(f"{path} is larger than {_config.FILE_CAP} bytes. Nothing was done.")
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise Refused(f"{path} is not UTF-8. Nothing was done.") from error
-
-    def replace(self, text: str, backup: str) -> None:
-        """Put ``text`` in place of the file that was read, by a rename; the old file stays as ``backup``.
-
-        Whoever is killed in between leaves the old file or the new one under the file's name, never half of one.
-        """
-        self._write(text.encode("utf-8"))
-        try:
-            self._keep(backup)
-            os.rename(UNFINISHED, FILE, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-        except (OSError, Refused):
-            os.unlink(UNFINISHED, dir_fd=self._folder)
-            raise
-        os.fsync(self._folder)
-
-    def _write(self, content: bytes) -> None:
-        """The unfinished file: owner, mode and extended attributes of the old one, forced to the disk."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(UNFINISHED, dir_fd=self._folder)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        new = os.open(UNFINISHED, flags, 0o600, dir_fd=self._folder)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(new, left) :]
-            keep_attributes(self._file, new)
-            os.fsync(new)
-        except OSError:
-            os.unlink(UNFINISHED, dir_fd=self._folder)
-            raise
-        finally:
-            os.close(new)
-
-    def _keep(self, backup: str) -> None:
-        """A second name for the old file. Raises Refused where that name is taken, or the file is another one now."""
-        try:
-            os.link(FILE, backup, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
-        except FileExistsError as error:
-            if not self._is_read(backup):
-                text = f"{os.path.join(self._path, backup)} is there already. Nothing was done."
-                raise Refused(text) from error
-        if not self._is_read(backup):
-            os.unlink(backup, dir_fd=self._folder)
-            raise Refused(f"{os.path.join(self._path, FILE)} was changed meanwhile. Nothing was done.")
-
-    def _is_read(self, name: str) -> bool:
-        """Whether this name is the file that was read."""
-        return os.path.samestat(os.stat(name, dir_fd=self._folder, follow_symlinks=False), os.fstat(self._file))

@@ -11,10 +11,13 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.cha
     CHAIN_HALT,
     CHAIN_PROBE,
 )
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.incident import (
+    DATABASE_CONNECTIONS,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle, check
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
 
-_KNOWN = {one.name: one for one in (CHAIN_HALT, CHAIN_PROBE)}
+_KNOWN = {one.name: one for one in (CHAIN_HALT, CHAIN_PROBE, DATABASE_CONNECTIONS)}
 
 
 def known() -> tuple[Incident, ...]:

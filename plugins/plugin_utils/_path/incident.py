@@ -62,6 +62,12 @@ def no_host_values(host: str, values: Values) -> Data:
     return {}
 
 
+def same_step(recorded: Data, fresh: Data) -> bool:
+    """Of an incident whose steps stay as they are until its basis changes."""
+    keys = ("action", "hosts", "parameters", "overrides")
+    return all(recorded[key] == fresh[key] for key in keys)
+
+
 def stays(recorded: Data, verdict: Data) -> bool:
     """Of an incident whose plan can only be resumed where nothing else changed."""
     return False
@@ -98,6 +104,8 @@ class Incident:
     plans_for: frozenset[str] = frozenset({"incident"})
     # How long a printed plan may be approved, seconds. None: until its basis changes.
     valid_s: t.Optional[int] = None
+    # Whether a recorded step does no more than a step planned now, so that an approval of it still holds: (recorded, fresh).
+    covers: t.Callable[[Data, Data], bool] = same_step
     # Whether things changed as the recorded plan was meant to change them: (recorded plan, verdict now).
     moved_on: t.Callable[[Data, Data], bool] = stays
     # What the operator does after a run that ended so (an outcome of the path -> lines).

@@ -220,6 +220,28 @@ def is_suffix(recorded_steps: list[Step], fresh_steps: list[Step]) -> bool:
     return recorded[-len(fresh_steps) :] == [identity(made) for made in fresh_steps]
 
 
+def still_valid(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str, t.Any], now: str) -> bool:
+    """Whether a plan on record, which no run used yet, may be carried out although the plan made now has other steps.
+
+    Of an incident whose plans expire: what a step names comes and goes by the second, while its basis stays. The recorded
+    plan holds where it has not expired, on the same basis, and each of its steps is covered by one that is planned now, in
+    the same order. Its own steps are what is done: nothing is added that was not approved.
+    """
+    if recorded["expires_at"] is None or not _comparable(recorded, fresh, verdict, now):
+        return False
+    left = iter(fresh["steps"])
+    return recorded["put_back"] == fresh["put_back"] and all(
+        any(incident.covers(made, candidate) for candidate in left) for made in recorded["steps"]
+    )
+
+
+def _comparable(recorded: Plan, fresh: Plan, verdict: dict[str, t.Any], now: str) -> bool:
+    """Whether a recorded plan is about what the plan of now is about, and may be thought of at all."""
+    same = all(recorded[key] == fresh[key] for key in ("schema", "kind", "incident", "subject", "scopes", "basis"))
+    expired = recorded["expires_at"] is not None and (seconds(recorded["expires_at"]) or 0.0) <= (seconds(now) or 0.0)
+    return same and not expired and bool(recorded["scopes"]) and verdict["confirmed"] and not fresh["stopped_by"]
+
+
 def remaining(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str, t.Any], now: str) -> t.Optional[Plan]:
     """The plan that a killed run goes on with under the digest it was approved with, or None: that approval is void.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import ConfigFile, Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
 from ansible_collections.virtengine.incident.plugins.module_utils._node import halt_height, service
 from hypothesis import given
@@ -126,7 +127,7 @@ def test_a_file_that_names_nothing_or_is_not_there_is_left_alone(host: Host) -> 
 )
 def test_what_is_not_read_for_certain_is_not_changed(host: Host, text: str, why: str) -> None:
     host.write(text)
-    with pytest.raises(halt_height.Refused, match=why):
+    with pytest.raises(Refused, match=why):
         host.clear()
     assert host.text() == text and os.listdir(host.folder) == ["app.toml"]
 
@@ -134,23 +135,23 @@ def test_what_is_not_read_for_certain_is_not_changed(host: Host, text: str, why:
 def test_flags_and_variables_overrule_the_file_and_are_named(host: Host, tmp_path: Path) -> None:
     usual = list(host.systemd.argv)
     host.systemd.argv = [*usual, "--halt-height=221"]
-    with pytest.raises(halt_height.Refused, match="--halt-height 221"):
+    with pytest.raises(Refused, match="--halt-height 221"):
         host.clear()
     host.systemd.argv = [*usual, "--halt-time", "5"]
-    with pytest.raises(halt_height.Refused, match="--halt-time 5"):
+    with pytest.raises(Refused, match="--halt-time 5"):
         host.clear()
     host.systemd.argv = usual
     host.systemd.environment = {"VE_HALT_HEIGHT": "221"}
-    with pytest.raises(halt_height.Refused, match="VE_HALT_HEIGHT=221"):
+    with pytest.raises(Refused, match="VE_HALT_HEIGHT=221"):
         host.clear()
     host.systemd.environment = {}
     (tmp_path / "env").write_text("VE_HALT_TIME=77\n")
     host.systemd.files = [(str(tmp_path / "env"), False)]
-    with pytest.raises(halt_height.Refused, match="VE_HALT_TIME=77"):
+    with pytest.raises(Refused, match="VE_HALT_TIME=77"):
         host.clear()
     host.systemd.files = []
     host.systemd.argv = ["/usr/local/bin/run.sh"]
-    with pytest.raises(halt_height.Refused, match="cannot be read safely"):
+    with pytest.raises(Refused, match="cannot be read safely"):
         halt_height.clear(UNIT, str(host.home), DIGEST, EXPECTED, False)
     assert host.text() == TEXT and os.listdir(host.folder) == ["app.toml"]
 
@@ -170,40 +171,40 @@ def test_only_the_digest_of_a_plan_names_what_is_kept(host: Host) -> None:
 def test_links_large_files_and_what_is_no_file_are_refused(host: Host, tmp_path: Path) -> None:
     os.rename(host.file, tmp_path / "real.toml")
     host.file.symlink_to(tmp_path / "real.toml")
-    with pytest.raises(halt_height.Refused, match="symbolic link"):
+    with pytest.raises(Refused, match="symbolic link"):
         host.clear()
     assert host.file.is_symlink() and (tmp_path / "real.toml").read_bytes().decode() == TEXT
     host.file.unlink()
     host.write("halt-height = 221\n" + "#" * _config.FILE_CAP)
-    with pytest.raises(halt_height.Refused, match="larger than"):
+    with pytest.raises(Refused, match="larger than"):
         host.clear()
     host.file.write_bytes(b"halt-height = 221 # \xff\n")
-    with pytest.raises(halt_height.Refused, match="UTF-8"):
+    with pytest.raises(Refused, match="UTF-8"):
         host.clear()
 
 
 def test_a_name_that_is_taken_is_never_overwritten(host: Host, tmp_path: Path) -> None:
     taken = host.folder / KEPT
     taken.write_text("somebody's")
-    with pytest.raises(halt_height.Refused, match="is there already"):
+    with pytest.raises(Refused, match="is there already"):
         host.clear()
     assert taken.read_text() == "somebody's" and host.text() == TEXT
     assert sorted(os.listdir(host.folder)) == ["app.toml", KEPT]
     (tmp_path / "aim").write_text("not mine")
-    (host.folder / halt_height.UNFINISHED).symlink_to(tmp_path / "aim")
+    (host.folder / ".app.toml.incident-new").symlink_to(tmp_path / "aim")
     assert host.clear(OTHER)["changed"] and (tmp_path / "aim").read_text() == "not mine"
 
 
 def test_a_file_that_is_exchanged_meanwhile_is_kept(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = halt_height._Folder._write
+    write = ConfigFile._write
 
     def exchanged(folder: Any, content: bytes) -> None:
         write(folder, content)
         (host.folder / "new").write_text("by somebody else")
         os.rename(host.folder / "new", host.file)
 
-    monkeypatch.setattr(halt_height._Folder, "_write", exchanged)
-    with pytest.raises(halt_height.Refused, match="changed meanwhile"):
+    monkeypatch.setattr(ConfigFile, "_write", exchanged)
+    with pytest.raises(Refused, match="changed meanwhile"):
         host.clear()
     assert host.text() == "by somebody else" and os.listdir(host.folder) == ["app.toml"]
 
@@ -218,14 +219,14 @@ def test_a_full_disk_leaves_the_old_file(host: Host, monkeypatch: pytest.MonkeyP
             with pytest.raises(OSError, match="No space left"):
                 host.clear()
         assert host.text() == TEXT
-        assert not (host.folder / halt_height.UNFINISHED).exists()
+        assert not (host.folder / ".app.toml.incident-new").exists()
 
 
 def test_a_home_that_is_not_known_is_asked_for(host: Host) -> None:
     host.systemd.argv = ["/usr/bin/virtengine", "start", "--home", "$SOMEWHERE"]
-    with pytest.raises(halt_height.Refused, match="option home"):
+    with pytest.raises(Refused, match="option home"):
         host.clear()
-    with pytest.raises(halt_height.Refused, match="not the node's home"):
+    with pytest.raises(Refused, match="not the node's home"):
         halt_height.clear(UNIT, str(host.home / "nowhere"), DIGEST, EXPECTED, False)
 
 
@@ -246,7 +247,7 @@ def test_killed_before_any_call_it_leaves_a_whole_file_and_the_next_run_finishes
         if host.text() == CLEARED:
             assert host.text(KEPT) == TEXT
         host.clear(again)
-        assert host.text() == CLEARED and not (host.folder / halt_height.UNFINISHED).exists()
+        assert host.text() == CLEARED and not (host.folder / ".app.toml.incident-new").exists()
         kept = [name for name in os.listdir(host.folder) if name != "app.toml"]
         assert kept and all(host.text(name) == TEXT for name in kept)
         assert stat.S_IMODE(host.file.stat().st_mode) == 0o600
@@ -268,13 +269,13 @@ def test_whatever_the_file_is_only_the_two_values_change(lines: list[str], ends:
     try:
         before = _config.read_toml(text)
     except _config.Unreadable:
-        with pytest.raises(halt_height.Refused):
+        with pytest.raises(Refused):
             halt_height.without(text, ["halt-height"])
         return
     names = [key for key in ("halt-height", "halt-time") if before.get(("", key)) not in (None, 0)]
     try:
         changed, pairs = halt_height.without(text, names)
-    except halt_height.Refused:
+    except Refused:
         return
     after = _config.read_toml(changed)
     assert all(after[("", name)] == 0 for name in names) and len(pairs) == len(names)

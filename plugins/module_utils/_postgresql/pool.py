@@ -1,0 +1,120 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Change PgBouncer: give a paused pool back its work, or make the pools larger in its configuration. PRIVATE."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.module_utils._host import parts
+from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import ConfigFile, Refused
+from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import login
+
+# PAUSE waits for every transaction to end; a pool with one that never ends would hold the command.
+CONSOLE_S = 15
+_SECTION = re.compile(r"\s*\[([^]]*)\]")
+_SIZE = re.compile(r"(\s*default_pool_size\s*=\s*)(\d+)(\s*)\Z")
+
+
+def console(found: dict[str, t.Any], work: t.Callable[[t.Callable[..., login.Rows]], t.Any]) -> t.Any:
+    """What ``work`` returns of a session on the console, in a process that may become its user. Raises PartError."""
+
+    def ask() -> t.Any:
+        login.become_peer(found)
+        with login.session(found, "PgBouncer") as run:
+            return work(run)
+
+    part = parts.gather({"PgBouncer": ask}, time.monotonic() + CONSOLE_S)["PgBouncer"]
+    if not part["ok"]:
+        raise PartError(part["error"]["kind"], part["error"]["text"])
+    return part["data"]
+
+
+def pause(found: dict[str, t.Any], database: str, wanted: bool, check: bool) -> dict[str, t.Any]:
+    """Pause or resume the pools of one database. Raises PartError; Refused where the pooler has no such database."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", database):
+        raise Refused(
+            f"the pooler's console takes no such name of a database: {parts.clean(database, 64)!r}. Nothing was done."
+        )
+
+    def paused(run: t.Callable[..., login.Rows]) -> bool:
+        for row in run("SHOW DATABASES"):
+            if row["name"] == database:
+                return bool(int(row["paused"]))
+        raise Refused(f"the pooler has no database {database}. Nothing was done.")
+
+    word = "PAUSE" if wanted else "RESUME"
+
+    def act(run: t.Callable[..., login.Rows]) -> dict[str, t.Any]:
+        change = paused(run) != wanted
+        if change and not check:
+            run(f'{word} "{database}"')
+        return {"changed": change, "done": check or paused(run) == wanted, "actions": [f"{word} {database}"] * change}
+
+    return dict(console(found, act))
+
+
+def resize(
+    found: dict[str, t.Any], conffile: str, size: int, expected: int, digest: str, check: bool
+) -> dict[str, t.Any]:
+    """Set default_pool_size in the file, keep the file as it was beside it, and let the pooler read it again.
+
+    ``expected``: the size that the plan was made for. Raises Refused, PartError, ValueError, OSError.
+    """
+    folder, name = os.path.split(conffile)
+    backup = kept_name(name, digest)
+
+    def now(run: t.Callable[..., login.Rows]) -> int:
+        return int({str(row["key"]): row["value"] for row in run("SHOW CONFIG")}["default_pool_size"])
+
+    def reload(run: t.Callable[..., login.Rows]) -> int:
+        run("RELOAD")
+        return now(run)
+
+    before = int(console(found, now))
+    with ConfigFile(folder, name) as file:
+        text, written = sized(file.read(), size)
+        if before not in (expected, size):
+            raise Refused(f"default_pool_size is {before}, not {expected}. Somebody changed it. Nothing was done.")
+        if written not in (None, expected, size):
+            raise Refused(f"{conffile} has {written}, the pooler {expected}: it was not reloaded. Nothing was done.")
+        actions = [f"keep {name} as {backup}", f"set default_pool_size to {size} in {name}"] if written != size else []
+        if actions and not check:
+            file.replace(text, backup)
+    actions += ["RELOAD"] if before != size else []
+    after = int(console(found, reload)) if before != size and not check else before
+    return {
+        "changed": bool(actions),
+        "done": check or after == size,
+        "actions": actions,
+        "backup": os.path.join(folder, backup) if len(actions) > 1 else None,
+        "before": before,
+        "after": size if check else after,
+    }
+
+
+def sized(text: str, size: int) -> tuple[str, t.Optional[int]]:
+    """The configuration with this default_pool_size, every other byte kept, and the size it has now; None where it has none.
+
+    Raises Refused where there is no section of the pooler, or the value stands in it twice.
+    """
+    lines, section, heading, found = text.splitlines(keepends=True), "", None, []
+    for place, line in enumerate(lines):
+        begins = _SECTION.match(line)
+        section = begins[1].strip().lower() if begins else section
+        heading = place if begins and section == "pgbouncer" and heading is None else heading
+        value = _SIZE.match(line) if section == "pgbouncer" else None
+        if value:
+            found.append(int(value[2]))
+            lines[place] = f"{value[1]}{size}{value[3]}"
+    if heading is None or len(found) > 1:
+        raise Refused("the file has no section [pgbouncer], or default_pool_size twice in it. Nothing was done.")
+    if not found:
+        lines.insert(heading + 1, f"default_pool_size = {size}\n")
+    return "".join(lines), found[0] if found else None

@@ -1,0 +1,93 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a cause about databases answers: it is asked of each, and what could not be read is never taken for calm. PRIVATE."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
+    Database,
+    Reading,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
+    HOLDS,
+    Finding,
+    cannot_tell,
+    refuted,
+)
+
+NO_POOLER = "no pooler answers here, and no unit of one is there"
+
+
+class Hit(t.NamedTuple):
+    """What shows a cause at one database. ``weight``: sessions or clients that it costs."""
+
+    because: str
+    weight: int = 1
+    symptom: bool = False
+    explained: bool = False
+
+
+Test = t.Callable[[Database], t.Optional[Hit]]
+Needs = t.Callable[[Database], str]
+
+
+def needs_server(database: Database) -> str:
+    """What is missing for a cause that is read in the server's sessions; empty: nothing."""
+    if database.server is None:
+        return database.problem("server")[1] or (database.error or ("", "nothing was read"))[1]
+    if database.missed("sessions") or database.missed("settings"):
+        return "the server did not show its sessions and settings, or not all of them"
+    return "" if database.sees_all else "the login does not see other roles' sessions: grant it pg_monitor"
+
+
+def needs_waits(database: Database) -> str:
+    """The same, for who waits for whom."""
+    return needs_server(database) or (
+        "the server did not show who waits for whom, or not all" if database.missed("waits") else ""
+    )
+
+
+def needs_pooler(database: Database) -> str:
+    """The same, for the pooler's console. Where there is no pooler nothing is missing."""
+    kind, text = database.problem("pooler")
+    if database.error:
+        return database.error[1]
+    absent = kind in ("refused", "absent") and database.part("units") is not None and database.unit("pgbouncer") is None
+    return "" if database.part("pooler") is not None or absent else text or "the pooler was not asked"
+
+
+def needs_host(*names: str) -> Needs:
+    """The same, for parts that the host shows."""
+
+    def missing(database: Database) -> str:
+        if database.error:
+            return database.error[1]
+        lacks = [name for name in names if database.part(name) is None]
+        return f"the host did not show: {', '.join(lacks)}" if lacks else ""
+
+    return missing
+
+
+def asked(test: Test, needs: Needs, otherwise: str) -> t.Callable[[Reading], Finding]:
+    """A predicate that asks ``test`` of every database. ``otherwise``: what is seen where none shows the cause."""
+
+    def predicate(reading: Reading) -> Finding:
+        hits = {database.host: hit for database in reading.databases if (hit := test(database)) is not None}
+        if hits:
+            return Finding(
+                HOLDS,
+                "; ".join(f"{host}: {hit.because}" for host, hit in hits.items()),
+                sum(hit.weight for hit in hits.values()),
+                tuple(hits),
+                symptom=all(hit.symptom for hit in hits.values()),
+                explained=all(hit.explained for hit in hits.values()),
+            )
+        lacks = {database.host: text for database in reading.databases if (text := needs(database))}
+        if lacks:
+            return cannot_tell("; ".join(f"{host}: {text}" for host, text in lacks.items()))
+        return refuted(otherwise)
+
+    return predicate

@@ -1,0 +1,206 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Causes seen in the pooler. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections import impact
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.asked import (
+    NO_POOLER,
+    Hit,
+    asked,
+    needs_pooler,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.locks import (
+    blocking,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.sessions import (
+    is_near,
+    slow,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
+    POOL_WAIT_S,
+    Database,
+    Pool,
+)
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
+from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.judge import duration
+
+SHOW_POOLS = "sudo -u postgres psql -p 6432 -U pgbouncer pgbouncer -c 'SHOW POOLS'"
+
+
+def exhausted(database: Database) -> list[Pool]:
+    """Pools that have no server for clients that wait, and no more is given to them."""
+    return [
+        pool
+        for pool in database.pools
+        if pool.waiting
+        and pool.max_wait_s >= POOL_WAIT_S
+        and not pool.paused
+        and not pool.servers_idle
+        and pool.size is not None
+        and pool.servers_active >= pool.size
+    ]
+
+
+def _exhausted(database: Database) -> t.Optional[Hit]:
+    pools = exhausted(database)
+    if not pools or is_near(database):
+        return None
+    pool = pools[0]
+    held = (
+        bool(blocking(database)) or len([s for s in slow(database) if database.pooled(s)]) >= 0.5 * pool.servers_active
+    )
+    room = f"{database.used} of {database.limit}" if database.limit is not None else "an unknown part"
+    text = (
+        f"{pool.waiting} clients of {pool.user}@{pool.database} wait, the longest {duration(pool.max_wait_s)}; all "
+        f"{pool.size} connections of their pool are in use, while the server has {room} in use"
+    )
+    return Hit(text, sum(pool.waiting for pool in pools), explained=held)
+
+
+def _paused(database: Database) -> t.Optional[Hit]:
+    found = [pool for pool in database.pools if pool.paused]
+    names = ", ".join(sorted({pool.database for pool in found}))
+    return (
+        Hit(f"{names} is paused, {sum(p.waiting for p in found)} clients wait", 1 + sum(p.waiting for p in found))
+        if found
+        else None
+    )
+
+
+def _down(database: Database) -> t.Optional[Hit]:
+    felt = impact.impacts(database).get(impact.POOLER)
+    return Hit(felt) if felt and database.problem("pooler")[0] == "refused" else None
+
+
+def _clients(database: Database) -> t.Optional[Hit]:
+    felt = impact.impacts(database).get(impact.POOLER)
+    return Hit(felt) if felt and database.problem("pooler")[0] != "refused" else None
+
+
+def most_servers(database: Database) -> t.Optional[int]:
+    """Connections that the pooler may open: the sizes of all its pools, bounded for each database by its own limit."""
+    bound = database.pooler_setting("max_db_connections") or None
+    of: dict[str, int] = {}
+    for pool in database.pools:
+        if pool.size is None:
+            return None
+        of[pool.database] = of.get(pool.database, 0) + pool.size
+    return sum(min(number, bound) if bound else number for number in of.values()) if of else None
+
+
+def _arithmetic(database: Database) -> t.Optional[Hit]:
+    most = most_servers(database)
+    if most is None or database.limit is None or most <= database.limit:
+        return None
+    full = impact.FULL in impact.impacts(database)
+    text = f"{len(database.pools)} pools may open {most} connections together, and the server gives {database.limit}"
+    return Hit(text, most - database.limit, symptom=not full)
+
+
+def _cancels(database: Database) -> t.Optional[Hit]:
+    number, busy = sum(p.cancels for p in database.pools), sum(p.servers_active for p in database.pools)
+    return (
+        Hit(f"{number} cancel requests wait, {busy} servers work", number)
+        if number >= 10 and number > 2 * busy
+        else None
+    )
+
+
+def _login(database: Database) -> t.Optional[Hit]:
+    stuck = [pool for pool in database.pools if pool.logging_in and pool.waiting and not pool.servers_active]
+    return Hit(f"the pooler does not get into {stuck[0].database} as {stuck[0].user}", len(stuck)) if stuck else None
+
+
+CAUSES = (
+    Cause(
+        id="pool_exhausted",
+        title="pool exhausted, server has room",
+        statement="All connections of a pool are in use while the server has room for more",
+        runbook_step="6",
+        severity="SEV-2",
+        predicate=asked(_exhausted, needs_pooler, f"no client waits for a full pool, or {NO_POOLER}"),
+        justifies=("resize_pool",),
+        signs="SHOW POOLS: cl_waiting above 0, maxwait of 3 s and more, sv_active at the pool's size, the server below 80 %.",
+        by_hand=(SHOW_POOLS,),
+        next="See why transactions hold their connection for so long; a larger pool helps only while the server has room.",
+        decide="Low counts with a growing wait can also be a pool that is blocked: then a larger one only fills as well.",
+    ),
+    Cause(
+        id="pooler_paused",
+        title="pooler paused",
+        statement="A database is paused in the pooler, and its clients wait",
+        runbook_step="6",
+        severity="SEV-2",
+        predicate=asked(_paused, needs_pooler, f"no database is paused, or {NO_POOLER}"),
+        justifies=("resume_pool",),
+        signs="SHOW DATABASES: paused is 1.",
+        by_hand=("sudo -u postgres psql -p 6432 -U pgbouncer pgbouncer -c 'SHOW DATABASES'",),
+        next="Find out who paused it, and whether that work is over.",
+        decide="Somebody paused it for a reason: a switch-over, or maintenance that may not be over.",
+    ),
+    Cause(
+        id="pooler_down",
+        title="pooler does not run",
+        statement="The pooler does not run, and its clients get no connection",
+        runbook_step="6",
+        severity="SEV-2",
+        predicate=asked(_down, needs_pooler, f"the pooler answers, or {NO_POOLER}"),
+        signs="The unit exists and is not active, and its port refuses.",
+        by_hand=("systemctl status pgbouncer", "journalctl -u pgbouncer -n 30"),
+        next="Read its last lines on {hosts}, then start it: systemctl start pgbouncer.",
+        decide="Operator decision: whoever stopped it may have had a reason.",
+    ),
+    Cause(
+        id="pooler_client_limit",
+        title="pooler takes no more clients",
+        statement="The pooler has all the clients that max_client_conn lets it have",
+        runbook_step="6",
+        severity="SEV-2",
+        predicate=asked(_clients, needs_pooler, f"the pooler takes more clients, or {NO_POOLER}"),
+        signs="SQLSTATE 08P01 at the clients, used_clients at max_client_conn; the server's log has no 53300.",
+        by_hand=("sudo -u postgres psql -p 6432 -U pgbouncer pgbouncer -c 'SHOW LISTS'",),
+        next="Fewer idle clients, or a higher max_client_conn and file limit of the pooler. The server is not concerned.",
+        decide="Operator decision: raising max_connections of the server would not help.",
+    ),
+    Cause(
+        id="pool_arithmetic",
+        title="pools larger than the server",
+        statement="The pools together may open more connections than the server gives",
+        runbook_step="6",
+        severity="SEV-2",
+        predicate=asked(_arithmetic, needs_pooler, f"the pools together fit into the server, or {NO_POOLER}"),
+        signs="Sizes of all pools (database x user) summed up are above max_connections less the reserved ones.",
+        by_hand=(SHOW_POOLS,),
+        next="Bound the sum with max_db_connections in the pooler.",
+        decide="Operator decision: how the server's connections are shared out.",
+    ),
+    Cause(
+        id="cancel_flood",
+        title="flood of cancel requests",
+        statement="Clients cancel their statements faster than the pooler can pass that on",
+        runbook_step="6",
+        severity="SEV-2",
+        predicate=asked(_cancels, needs_pooler, f"few cancel requests wait, or {NO_POOLER}"),
+        signs="The cl_*cancel_req columns are high while few servers work.",
+        by_hand=(SHOW_POOLS,),
+        next="Stop the clients' short timeouts; a larger pool or shorter timeouts make it worse.",
+        decide="Operator decision: the timeouts are the application's.",
+    ),
+    Cause(
+        id="pooler_login",
+        title="pooler does not get into the server",
+        statement="The pooler's own login at the server fails",
+        runbook_step="6",
+        severity="SEV-2",
+        predicate=asked(_login, needs_pooler, f"no pool is stuck in its login, or {NO_POOLER}"),
+        signs="SHOW POOLS: sv_login above 0 and no server that works, clients wait.",
+        by_hand=(SHOW_POOLS, "journalctl -u pgbouncer -n 30"),
+        next="Compare userlist.txt or auth_query with the server's pg_hba.conf and password; look at its log.",
+        decide="Operator decision: credentials are the team's.",
+    ),
+)
