@@ -284,6 +284,31 @@ def _replication_slot(box: Box, _arguments: Sequence[str]) -> Saved:
     return {}
 
 
+def _vacuum(box: Box, _arguments: Sequence[str]) -> Saved:
+    """An autovacuum that prevents wraparound, so it does not give way to the migration that waits for it."""
+    slow = "autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+    database.sql(
+        box,
+        "SET ROLE app",
+        f"CREATE TABLE audit (id int, note text) WITH ({slow})",
+        "INSERT INTO audit SELECT number, repeat('x', 1000) FROM generate_series(1, 14000) number",
+        "RESET ROLE",
+        # The age of a table is the number of transactions since.
+        "SET synchronous_commit = off",
+        "DO $$ BEGIN FOR spent IN 1..101000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$",
+        "ALTER SYSTEM SET autovacuum_naptime = '1s'",
+        "SELECT pg_reload_conf()",
+        database="orders",
+    )
+    worker = "EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM%public.audit%wraparound)')"
+    database.until(box, "autovacuum works on the table", lambda: database.holds(box, worker))
+    database.sql(box, "ALTER SYSTEM RESET autovacuum_naptime", "SELECT pg_reload_conf()")
+    load = Load(box, "db-vacuum")
+    load.begin("migrate", 1, "ALTER TABLE audit ADD COLUMN migrated_at timestamptz", user="deploy")
+    load.wait("migrate", 1, WAITING)
+    return {}
+
+
 FAULTS = tuple(
     Fault(kind, usage, about, inject, 0, most, once=True, service="database")
     for kind, usage, about, inject, most in (
@@ -304,6 +329,7 @@ FAULTS = tuple(
         ("db-disk-full", "HOST", "no byte is free on the disk of the cluster", _disk_full, 0),
         ("db-restart-storm", "HOST", "the server restarts and 35 clients come back at once", _restart_storm, 0),
         ("db-replication-slot", "HOST", "an inactive slot retains WAL", _replication_slot, 0),
+        ("db-vacuum", "HOST", "an autovacuum takes minutes, an ALTER TABLE waits for it", _vacuum, 0),
     )
 )
 
@@ -352,6 +378,23 @@ def _free_disk(box: Box) -> None:
     (box.disk / "stuffing").unlink(missing_ok=True)
 
 
+def _no_vacuum(box: Box) -> None:
+    database.sql(box, "ALTER SYSTEM RESET autovacuum_naptime", "SELECT pg_reload_conf()")
+    worker = "FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
+
+    def dropped() -> bool:
+        # The next worker may be there at once, and does not give way either.
+        database.sql(box, f"SELECT pg_terminate_backend(pid) {worker}")
+        try:
+            quiet = "SET client_min_messages = error"
+            database.sql(box, quiet, "SET lock_timeout = '1s'", "DROP TABLE IF EXISTS audit", database="orders")
+        except Failed:
+            return False
+        return True
+
+    database.until(box, "the vacuumed table is dropped", dropped)
+
+
 UNDO: dict[str, Callable[[Box], None]] = {
     "db-ddl-pileup": _no_migration,
     "db-prepared": _no_prepared,
@@ -361,6 +404,7 @@ UNDO: dict[str, Callable[[Box], None]] = {
     "db-pooler-paused": database.restart_pooler,
     "db-standby": _no_standby,
     "db-replication-slot": _no_slots,
+    "db-vacuum": _no_vacuum,
 }
 
 
@@ -384,6 +428,6 @@ def heal_all(box: Box) -> None:
     database.until(box, "the server answers", lambda: database.holds(box, "true"))
     database.terminate_clients(box)
     database.sql(box, "ALTER SYSTEM RESET ALL", "SELECT pg_reload_conf()")
-    for undo in (_no_prepared, _no_migration, _no_limits, _no_slots, database.restart_pooler):
+    for undo in (_no_prepared, _no_migration, _no_limits, _no_slots, _no_vacuum, database.restart_pooler):
         undo(box)
     database.wait_ready(box)
