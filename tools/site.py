@@ -7,8 +7,20 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from tools import places
+
+
+class Incident(NamedTuple):
+    """An incident of the collection: the name of its playbook, the play's title, and the name of the inventory."""
+
+    name: str
+    title: str
+    inventory: str
+
+
+CHAIN_HALT = Incident("chain_halt", "Chain halted", "validators")
 
 CONFIGURATION = """\
 [defaults]
@@ -30,8 +42,8 @@ ssh_args = -C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval
 
 PLAYBOOK = """\
 ---
-- name: Chain halted
-  ansible.builtin.import_playbook: virtengine.incident.chain_halt
+- name: {incident.title}
+  ansible.builtin.import_playbook: virtengine.incident.{incident.name}
 """
 
 REQUIREMENTS = """\
@@ -46,22 +58,22 @@ collections:
 README = """\
 # Site directory
 
-What a team keeps for itself: its inventory `validators`, its `ansible.cfg`, thin playbooks, `requirements.yml`.
+What a team keeps for itself: its inventory `{incident.inventory}`, its `ansible.cfg`, thin playbooks, `requirements.yml`.
 The records of its incidents grow under `incidents/`.
 
-    ansible-playbook chain_halt.yml -i validators
+    ansible-playbook {incident.name}.yml -i {incident.inventory}
 """
 
 
-def write(directory: Path, inventory: Path) -> None:
-    """Write the site. ``inventory`` is copied to ``validators``; records that are there already stay."""
+def write(directory: Path, inventory: Path, incident: Incident = CHAIN_HALT) -> None:
+    """Write the site. ``inventory`` is copied to the incident's; records that are there already stay."""
     directory.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(inventory, directory / "validators")
+    shutil.copyfile(inventory, directory / incident.inventory)
     texts = {
         "ansible.cfg": CONFIGURATION.format(collections=places.linked_collections()),
-        "chain_halt.yml": PLAYBOOK,
+        f"{incident.name}.yml": PLAYBOOK.format(incident=incident),
         "requirements.yml": REQUIREMENTS,
-        "README.md": README,
+        "README.md": README.format(incident=incident),
     }
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")

@@ -95,6 +95,8 @@ def _ssh(options: argparse.Namespace, rig: Rig) -> int:
 
 
 def _wait(options: argparse.Namespace, rig: Rig) -> int:
+    if not rig.layout.nodes():
+        raise Failed(f"the rig {rig.name} has no chain")
     for host in options.hosts:
         rig.layout.host(host)
     if options.state == "halted":

@@ -106,7 +106,7 @@ class Maker:
         return call(self.binary, *arguments, "--home", str(self.home(host)))
 
     def make(self) -> dict[str, Home]:
-        names = self.layout.names()
+        names = self.layout.nodes()
         for host in names:
             self.command(host, "genesis", "init", host, "--chain-id", self.layout.chain_id)
         first = self.home(names[0])
@@ -123,8 +123,8 @@ class Maker:
         for standby in (host for host in self.layout.hosts if host.standby_of):
             copy_key(self.home(str(standby.standby_of)), self.home(standby.name))
             homes[standby.name] = self._read(standby.name)
-        for node in self.layout.hosts:
-            self._configure(node, homes)
+        for node in names:
+            self._configure(self.layout.host(node), homes)
         return homes
 
     def _declare(self, host: Host, first: str) -> None:

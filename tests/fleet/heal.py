@@ -13,10 +13,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.fleet import cgroups, chain, governance, hooks, image, network, record, unfinished, unitfreezer, watch
+from tests.fleet import (
+    cgroups,
+    chain,
+    database,
+    governance,
+    hooks,
+    image,
+    network,
+    record,
+    unfinished,
+    unitfreezer,
+    watch,
+)
+from tests.fleet.faults import database as database_faults
 from tests.fleet.faults.disk import OLD_LOGS
 from tests.fleet.faults.kind import Saved
 from tests.fleet.host import Box
+from tests.fleet.layout import Layout
 from tests.fleet.run import PATIENCE_S, Failed, say
 
 if TYPE_CHECKING:
@@ -53,7 +67,7 @@ def _start(box: Box) -> None:
         box.must("systemctl", "restart", image.UNIT)
 
 
-def _revive(box: Box) -> None:
+def _power(box: Box) -> None:
     """Thawed, powered, plugged in."""
     for directory in box.cgroups():
         cgroups.thaw_all(directory)
@@ -61,6 +75,11 @@ def _revive(box: Box) -> None:
     if box.init() is None:
         box.power_on()
         box.wait_ready()
+
+
+def _revive(box: Box) -> None:
+    """The host and its node can work."""
+    _power(box)
     unitfreezer.thaw(box)
     box.run(["systemctl", "kill", "--signal=SIGCONT", image.UNIT])
 
@@ -265,12 +284,25 @@ def _undo(box: Box, kind: str, saved: Saved | None) -> None:
     _start(box)
 
 
+def _undo_on_database(box: Box, kind: str) -> None:
+    _power(box)
+    if kind in database_faults.KINDS:
+        database_faults.heal(box, kind)
+    else:
+        database.start(box)
+
+
 SKIP = "unsafe-skip-upgrades"
+
+
+def _working(layout: Layout) -> list[str]:
+    """The hosts whose node is to run."""
+    return [host.name for host in layout.hosts if host.service == "node" and not host.standby_of]
 
 
 def _heal_upgrade(rig: Rig, saved: Saved) -> None:
     """Every node passes over the upgrade; one that is not due yet is called off."""
-    working = [host.name for host in rig.layout.hosts if not host.standby_of]
+    working = _working(rig.layout)
     heights = [height for height in watch.heights(rig.names, working).values() if height is not None]
     if heights and max(heights) < saved["at"] - 1:
         governance.cancel_upgrade(rig)
@@ -312,6 +344,8 @@ def _heal(rig: Rig, where: str, kind: str | None) -> list[dict[str, Any]]:
             raise Failed("the upgrade failed half-way, and may be decided: take the rig down and up again")
         elif fault["kind"] == "upgrade":
             _heal_upgrade(rig, fault["saved"])
+        elif found.layout.host(fault["where"]).service == "database":
+            _undo_on_database(rig.box(fault["where"]), fault["kind"])
         else:
             box, saved = rig.box(fault["where"]), fault["saved"]
             if fault.get("begun"):
@@ -335,7 +369,7 @@ def _refuse_after_the_upgrade(rig: Rig, meant: list[dict[str, Any]]) -> None:
     at = next((fault["saved"]["at"] for fault in meant if fault["kind"] == "upgrade" and "begun" not in fault), None)
     if at is None:
         return
-    there = [height for height in watch.heights(rig.names, rig.layout.names()).values() if height is not None]
+    there = [height for height in watch.heights(rig.names, rig.layout.nodes()).values() if height is not None]
     if there and max(there) > at:
         raise Failed(f"the chain was upgraded at {at}, which nothing undoes: take the rig {rig.name} down and up again")
 
@@ -351,10 +385,22 @@ def _set_is_whole(rig: Rig, witness: str) -> None:
 def _settle(rig: Rig) -> None:
     """Put every host to work, also after what nobody recorded; until each node runs and the chain moves."""
     network.join_again(rig.names)
-    rig.each(lambda box: network.open_p2p(box.names, box.name))
-    rig.each(_revive)
-    layout = rig.layout
-    working = [host.name for host in layout.hosts if not host.standby_of]
+    databases = [host.name for host in rig.layout.hosts if host.service == "database"]
+    rig.each(_settle_database, databases)
+    if len(databases) < len(rig.layout.hosts):
+        _settle_chain(rig)
+
+
+def _settle_database(box: Box) -> None:
+    _power(box)
+    database_faults.heal_all(box)
+
+
+def _settle_chain(rig: Rig) -> None:
+    nodes = [host.name for host in rig.layout.hosts if host.service == "node"]
+    rig.each(lambda box: network.open_p2p(box.names, box.name), nodes)
+    rig.each(_revive, nodes)
+    working = _working(rig.layout)
     rig.each(_start, working)
     deadline = time.monotonic() + PATIENCE_S
     heights: dict[str, int | None] = {}

@@ -44,8 +44,13 @@ class Box:
 
     # Making
 
-    def make(self, lowers: Sequence[Path], address: str, hosts_file: str) -> str:
-        """Make disk, root and network; returns the host's public ssh key."""
+    def make(
+        self, lowers: Sequence[Path], address: str, hosts_file: str, mount_point: str, owner: tuple[int, int]
+    ) -> str:
+        """Make disk, root and network; returns the host's public ssh key.
+
+        ``mount_point``, ``owner``: where the host sees its disk, and user and group that own it.
+        """
         upper = self.directory / "upper"
         for path in (upper / "etc/ssh", self.directory / "work", self.directory / "root", self.disk):
             path.mkdir(parents=True)
@@ -54,21 +59,22 @@ class Box:
         (upper / "etc/hosts").write_text(hosts_file, encoding="utf-8")
         key = upper / "etc/ssh/ssh_host_ed25519_key"
         call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(key))
-        self._make_disk()
+        self._make_disk(owner)
+        (self.directory / "mount-point").write_text(mount_point, encoding="utf-8")
         lower = ":".join(map(str, lowers))
         where = f"lowerdir={lower},upperdir={upper},workdir={self.directory}/work"
         call("mount", "-t", "overlay", "overlay", "-o", where, str(self.directory / "root"))
         network.join(self.names, self.name, address)
         return " ".join(key.with_suffix(".pub").read_text(encoding="utf-8").split()[:2])
 
-    def _make_disk(self) -> None:
+    def _make_disk(self, owner: tuple[int, int]) -> None:
         picture = self.directory / "disk.img"
         with picture.open("wb") as handle:
             handle.truncate(DISK_BYTES)
         # No blocks are kept back for root: a full disk is full for everybody.
         call("mkfs.ext4", "-q", "-F", "-m", "0", "-N", str(INODES), "-E", "nodiscard", str(picture))
         call("mount", "-o", DISK_OPTIONS, str(picture), str(self.disk))
-        os.chown(self.disk, image.NODE_UID, image.NODE_UID)
+        os.chown(self.disk, *owner)
 
     def install_home(self, made: Path) -> None:
         """Move a node's home onto the disk."""
@@ -169,7 +175,7 @@ class Box:
             f"--directory={self.directory / 'root'}",
             f"--machine={self.machine}",
             f"--hostname={self.name}",
-            f"--bind={self.disk}:{image.NODE_HOME}",
+            f"--bind={self.disk}:{(self.directory / 'mount-point').read_text(encoding='utf-8')}",
             f"--network-namespace-path=/run/netns/{self.machine}",
             "--register=no",
             "--keep-unit",
@@ -242,9 +248,9 @@ class Box:
             raise Failed(f"{self.name}: {' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
         return done.stdout
 
-    def show(self, *properties: str) -> dict[str, str]:
-        """Properties of the node's unit; empty when the host does not answer."""
-        done = self.run(["systemctl", "show", image.UNIT, f"--property={','.join(properties)}"])
+    def show(self, *properties: str, unit: str = image.UNIT) -> dict[str, str]:
+        """Properties of a unit (default: the node's); empty when the host does not answer."""
+        done = self.run(["systemctl", "show", unit, f"--property={','.join(properties)}"])
         return (
             dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line) if not done.returncode else {}
         )

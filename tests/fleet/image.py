@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the virtengine.incident authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hosts' root: a Debian base, made once and shared by all, and a thin layer that makes it a host of a rig."""
+"""The hosts' roots: Debian bases, made once and shared by all, and thin layers that make them hosts of a rig."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ PACKAGES = (
     "systemd,systemd-sysv,dbus,openssh-server,python3,python3-apt,iproute2,iptables,nftables,procps,iputils-ping,"
     "sudo,kmod,ca-certificates,curl,netcat-openbsd,e2fsprogs"
 )
+# A database host has these as well. Debian makes a cluster when it installs PostgreSQL; each host has one of its own.
+DATABASE_PACKAGES = "postgresql,pgbouncer,python3-psycopg2"
+NO_CLUSTER = 'chroot "$1" pg_dropcluster 15 main'
 # Timers and terminals that a container does not need; each would cost start-up time or fail.
 MASKED = (
     "apt-daily.timer",
@@ -76,26 +79,37 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def base() -> Path:
-    """The directory of the base root; made on the first call (about 40 s), shared and never written to later."""
-    key = hashlib.sha256(f"{SUITE} {PACKAGES} {os.uname().machine}".encode()).hexdigest()[:12]
-    root = cache() / f"base-{key}"
-    with exclusive(cache() / "base.lock"):
+    """The base root of the chain's hosts: made on the first call (about 40 s), shared and never written to later."""
+    return _base("base", "make the hosts' base root from Debian packages (once)", PACKAGES)
+
+
+def database_base() -> Path:
+    """The base root of database hosts, made in the same way (about 90 s)."""
+    doing = "make the database hosts' base root from Debian packages (once)"
+    return _base("database-base", doing, f"{PACKAGES},{DATABASE_PACKAGES}", f"--customize-hook={NO_CLUSTER}")
+
+
+def _base(name: str, doing: str, packages: str, *options: str) -> Path:
+    key = hashlib.sha256(" ".join((SUITE, packages, os.uname().machine, *options)).encode()).hexdigest()[:12]
+    root = cache() / f"{name}-{key}"
+    with exclusive(cache() / f"{name}.lock"):
         if root.is_dir():
             return root
-        with stage("make the hosts' base root from Debian packages (once)"):
-            made = cache() / f"base-{key}.part"
+        with stage(doing):
+            made = cache() / f"{name}-{key}.part"
             if made.exists():
                 shutil.rmtree(made)
             call(
                 *BOUND,
                 "mmdebstrap",
                 "--variant=minbase",
-                f"--include={PACKAGES}",
+                f"--include={packages}",
                 "--dpkgopt=path-exclude=/usr/share/man/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*",
                 "--dpkgopt=path-exclude=/usr/share/doc/*",
                 "--dpkgopt=force-unsafe-io",
                 '--aptopt=Acquire::Languages "none"',
+                *options,
                 "--format=directory",
                 SUITE,
                 str(made),
@@ -107,29 +121,34 @@ def base() -> Path:
     return root
 
 
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
+def write(path: Path, text: str, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
 
 
-def layer(root: Path, base_root: Path, public_key: str, restart_sec: int) -> None:
-    """Write the layer between the base and a host: settings, the node's unit and user, the rig's ssh key."""
+def layer(root: Path, public_key: str) -> None:
+    """Write what is between the base and every host: settings and the rig's ssh key."""
     units = root / "etc/systemd/system"
     units.mkdir(parents=True)
     for unit in MASKED:
         (units / unit).symlink_to("/dev/null")
-    _write(units / UNIT, UNIT_FILE.format(user=NODE_USER, home=NODE_HOME, restart_sec=restart_sec))
+    write(root / "etc/systemd/journald.conf.d/fleet.conf", "[Journal]\nStorage=persistent\n")
+    write(root / "etc/ssh/sshd_config.d/fleet.conf", "UseDNS no\nMaxStartups 100:30:200\n")
+    (root / "root").mkdir(mode=0o700)
+    write(root / "root/.ssh/authorized_keys", public_key, 0o600)
+    (root / "root/.ssh").chmod(0o700)
+    write(root / INIT.lstrip("/"), INIT_SCRIPT, 0o755)
+
+
+def node_layer(root: Path, base_root: Path, restart_sec: int) -> None:
+    """Add the node's unit and user to a layer."""
+    units = root / "etc/systemd/system"
+    write(units / UNIT, UNIT_FILE.format(user=NODE_USER, home=NODE_HOME, restart_sec=restart_sec))
     (units / "multi-user.target.wants").mkdir()
     (units / "multi-user.target.wants" / UNIT).symlink_to(f"/etc/systemd/system/{UNIT}")
-    _write(root / "etc/systemd/journald.conf.d/fleet.conf", "[Journal]\nStorage=persistent\n")
-    _write(root / "etc/ssh/sshd_config.d/fleet.conf", "UseDNS no\nMaxStartups 100:30:200\n")
-    (root / "root").mkdir(mode=0o700)
-    _write(root / "root/.ssh/authorized_keys", public_key, 0o600)
-    (root / "root/.ssh").chmod(0o700)
     passwd = (base_root / "etc/passwd").read_text(encoding="utf-8")
-    _write(root / "etc/passwd", f"{passwd}{NODE_USER}:x:{NODE_UID}:{NODE_UID}::{NODE_HOME}:/bin/sh\n")
+    write(root / "etc/passwd", f"{passwd}{NODE_USER}:x:{NODE_UID}:{NODE_UID}::{NODE_HOME}:/bin/sh\n")
     group = (base_root / "etc/group").read_text(encoding="utf-8")
-    _write(root / "etc/group", f"{group}{NODE_USER}:x:{NODE_UID}:\n")
+    write(root / "etc/group", f"{group}{NODE_USER}:x:{NODE_UID}:\n")
     (root / NODE_HOME.lstrip("/")).mkdir(parents=True)
-    _write(root / INIT.lstrip("/"), INIT_SCRIPT, 0o755)

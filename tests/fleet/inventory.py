@@ -13,6 +13,7 @@ from tests.fleet.layout import Layout
 from tests.fleet.names import Names
 
 RELAY = Path(__file__).with_name("relay.py")
+GROUPS = {"validator": "validators", "full node": "sentries", "standby": "standbys", "database": "databases"}
 ALIVE = {"ServerAliveInterval": "3", "ServerAliveCountMax": "2", "ConnectTimeout": "5"}
 
 
@@ -44,12 +45,12 @@ def ssh_files(names: Names, addresses: Mapping[str, str], host_keys: Mapping[str
 
 
 def _groups(layout: Layout) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"validators": [], "sentries": [], "standbys": []}
+    found: dict[str, list[str]] = {group: [] for group in GROUPS.values()}
     for host in layout.hosts:
         if host.ours:
-            kind = {"validator": "validators", "full node": "sentries", "standby": "standbys"}[host.role]
-            found[kind].append(host.name)
-    return {group: hosts for group, hosts in found.items() if hosts or group == "validators"}
+            found[GROUPS[host.role]].append(host.name)
+    always = ("validators",) if layout.nodes() else ()
+    return {group: hosts for group, hosts in found.items() if hosts or group in always}
 
 
 def text(
@@ -67,7 +68,8 @@ def text(
     """
     wanted = set(layout.names() if hosts is None else hosts)
     groups = {group: [host for host in there if host in wanted] for group, there in _groups(layout).items()}
-    lines = [f"# The hosts of the rig {names.rig!r} that are ours. Chain {layout.chain_id}."]
+    chain = f" Chain {layout.chain_id}." if layout.nodes() else ""
+    lines = [f"# The hosts of the rig {names.rig!r} that are ours.{chain}"]
     for group, members in groups.items():
         lines += ["", f"[{group}]"]
         for host in members:

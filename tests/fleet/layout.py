@@ -28,6 +28,7 @@ class Host:
 
     ``ours``: in the inventory. ``rpc``: ``loopback`` as CometBFT's default is, or ``bridge`` for every address.
     ``standby_of``: the host whose consensus key it holds a copy of; such a host's unit is stopped and disabled.
+    ``service``: ``node``, or ``database`` for a host with PostgreSQL and PgBouncer and without a node.
     """
 
     name: str
@@ -35,9 +36,12 @@ class Host:
     ours: bool = True
     rpc: str = "loopback"
     standby_of: str | None = None
+    service: str = "node"
 
     @property
     def role(self) -> str:
+        if self.service == "database":
+            return "database"
         if self.standby_of:
             return "standby"
         return "validator" if self.power else "full node"
@@ -87,6 +91,13 @@ class Layout:
     def names(self) -> list[str]:
         return [host.name for host in self.hosts]
 
+    def nodes(self) -> list[str]:
+        """The hosts that run a node of the chain."""
+        return [host.name for host in self.hosts if host.service == "node"]
+
+    def databases(self) -> list[str]:
+        return [host.name for host in self.hosts if host.service == "database"]
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "hosts": [asdict(host) for host in self.hosts]}
 
@@ -110,6 +121,10 @@ def _check_hosts(hosts: Iterable[Host]) -> None:
             raise BadLayout(f"{host.name}: power {host.power!r} is not a whole number from 0 to 1000000")
         if host.rpc not in ("loopback", "bridge"):
             raise BadLayout(f"{host.name}: rpc {host.rpc!r} is neither loopback nor bridge")
+        if host.service not in ("node", "database"):
+            raise BadLayout(f"{host.name}: service {host.service!r} is neither node nor database")
+        if host.service == "database" and host != Host(host.name, ours=host.ours, service="database"):
+            raise BadLayout(f"{host.name}: a database host has no node, so no power, rpc or standby_of")
         seen[host.name] = host
     for host in seen.values():
         if host.standby_of is None:
@@ -124,7 +139,7 @@ def check(layout: Layout) -> Layout:
     if not 1 <= len(layout.hosts) <= 64:
         raise BadLayout("a rig has 1 to 64 hosts")
     _check_hosts(layout.hosts)
-    if not layout.total:
+    if layout.nodes() and not layout.total:
         raise BadLayout("no host has voting power")
     if not CHAIN_ID.fullmatch(layout.chain_id):
         raise BadLayout(f"chain_id {layout.chain_id!r} is not a chain id")

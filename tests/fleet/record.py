@@ -37,12 +37,16 @@ def boot_id() -> str:
 
 @dataclass
 class Record:
-    """``rig.json``. ``phase``: building or standing. ``owner``: process number and start, or ``None``."""
+    """``rig.json``. ``phase``: building or standing. ``owner``: process number and start, or ``None``.
+
+    ``base``, ``binary``, ``database_base``: what its hosts are made of; empty where no host of the layout needs it.
+    """
 
     layout: Layout
     subnet: str
-    base: str
-    binary: str
+    base: str = ""
+    binary: str = ""
+    database_base: str = ""
     phase: str = "building"
     owner: dict[str, Any] | None = None
     boot: str = field(default_factory=boot_id)
@@ -85,7 +89,7 @@ def why_stale(record: Record | None) -> str | None:
         return "its making was interrupted"
     if record.owner and (record.owner["started"] is None or started(record.owner["pid"]) != record.owner["started"]):
         return f"its owner, process {record.owner['pid']}, is gone"
-    if not (Path(record.base).is_dir() and Path(record.binary).is_dir()):
+    if not all(Path(part).is_dir() for part in (record.base, record.binary, record.database_base) if part):
         return "the cache it was made from was removed"
     return None
 

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from tests.fleet import binary, chain, clear, faults, heal, image, inventory, machine, network, record, watch
+from tests.fleet import binary, chain, clear, database, faults, heal, image, inventory, machine, network, record, watch
 from tests.fleet.host import Box
 from tests.fleet.layout import Layout
 from tests.fleet.names import Names, subnet
@@ -30,13 +30,30 @@ class CannotCarryHosts(Failed):
         self.lacks = lacks
 
 
-def build() -> tuple[Path, Path]:
-    """The hosts' root and the chain's binary, which all rigs share: made where they are missing."""
+def hosts_file(addresses: Mapping[str, str]) -> str:
+    """What each host has as /etc/hosts."""
+    return "127.0.0.1 localhost\n" + "".join(f"{there} {host}\n" for host, there in addresses.items())
+
+
+class Parts(NamedTuple):
+    """Directories that all rigs share: the hosts' roots and the chain's binary. ``None``: no host needs it."""
+
+    base: Path | None
+    binary: Path | None
+    database_base: Path | None
+
+
+def build(layout: Layout | None = None) -> Parts:
+    """What the hosts of a layout are made of, made where it is missing; without a layout, what those of any are."""
     lacks = machine.missing()
     if lacks:
         raise CannotCarryHosts(lacks)
     machine.install_missing()
-    return image.base(), binary.layer()
+    nodes = layout is None or bool(layout.nodes())
+    databases = layout is None or bool(layout.databases())
+    return Parts(
+        image.base() if nodes else None, binary.layer() if nodes else None, image.database_base() if databases else None
+    )
 
 
 class Rig:
@@ -121,26 +138,29 @@ class Rig:
         the rig is cleared by the next ``up`` or ``down --stale`` of anybody.
         """
         began = time.monotonic()
-        base, built = build()
+        found = record.load(self.names)
+        wanted = layout or (found.layout if found and not record.why_stale(found) else Layout())
+        parts = build(wanted)
         clear.stale(but=self.names)
         with record.locked(self.names):
-            made = not self._reuse(layout, owner, built)
+            made = not self._reuse(wanted, owner, parts)
             if made:
-                self._make(layout or Layout(), owner, base, built)
-                with stage("wait for the first blocks"):
-                    self.wait_for_blocks(2)
+                self._make(wanted, owner, parts)
+                if wanted.nodes():
+                    with stage("wait for the first blocks"):
+                        self.wait_for_blocks(2)
         how = "stands" if made else "stood already and is whole"
         say(f"The rig {self.name} {how} ({time.monotonic() - began:.1f} s).")
         return made
 
-    def _reuse(self, layout: Layout | None, owner: int | None, built: Path) -> bool:
+    def _reuse(self, layout: Layout, owner: int | None, parts: Parts) -> bool:
         if not self.names.state.exists():
             return False
         found = record.load(self.names)
         why = record.why_stale(found)
-        if found and not why and layout not in (None, found.layout):
+        if found and not why and layout != found.layout:
             why = "another layout is asked for"
-        if found and not why and found.binary != str(built):
+        if found and not why and found.binary != str(parts.binary or ""):
             why = "the chain's source changed"
         if not found or why:
             say(f"The rig {self.name} is cleared: {why}.")
@@ -152,38 +172,72 @@ class Rig:
         heal.everything(self)
         return True
 
-    def _make(self, layout: Layout, owner: int | None, base: Path, built: Path) -> None:
-        say(f"Make the rig {self.name}: {', '.join(layout.names())}, chain {layout.chain_id}.")
+    def _make(self, layout: Layout, owner: int | None, parts: Parts) -> None:
+        chain_id = f", chain {layout.chain_id}" if layout.nodes() else ""
+        say(f"Make the rig {self.name}: {', '.join(layout.names())}{chain_id}.")
         # What a killed run of an older state left has no directory any more, but the same names.
         clear.remove(self.names)
         state = self.names.state
         (state / "hosts").mkdir(parents=True, mode=0o700)
-        found = Record(layout, subnet(self.name, record.subnets(self.names)), str(base), str(built))
+        base, binary_layer, database_base = (str(part or "") for part in parts)
+        found = Record(layout, subnet(self.name, record.subnets(self.names)), base, binary_layer, database_base)
         found.owner = None if owner is None else record.owner_of(owner)
         found.save(self.names)
         addresses = found.addresses()
         call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"rig {self.name}", "-f", str(state / "id"))
-        with stage("keys, genesis and configuration of the nodes"):
-            image.layer(state / "layer", base, (state / "id.pub").read_text(encoding="utf-8"), layout.restart_sec)
-            homes = chain.Maker(built / "usr/bin/virtengine", state / "homes", layout, addresses).make()
-            found.signers = {host: homes[host].address for host in layout.names()}
-        with stage("disks, roots and network of the hosts"):
-            network.make_control(self.names, found.subnet)
-            hosts_file = "127.0.0.1 localhost\n" + "".join(f"{there} {host}\n" for host, there in addresses.items())
-            lowers = (state / "layer", built, base)
-            keys = self._each(layout.names(), lambda box: box.make(lowers, addresses[box.name], hosts_file))
-            self._each(layout.names(), lambda box: box.install_home(homes[box.name].path))
-            for standby in (host.name for host in layout.hosts if host.standby_of):
-                self._disable(standby)
-            inventory.ssh_files(self.names, addresses, keys)
-            self.inventory_path.write_text(
-                inventory.text(self.names, layout, addresses, found.signers), encoding="utf-8"
-            )
+        network.make_control(self.names, found.subnet)
+        keys: dict[str, str] = {}
+        if parts.base and parts.binary:
+            keys.update(self._make_nodes(found, parts.base, parts.binary))
+        if parts.database_base:
+            keys.update(self._make_databases(found, parts.database_base))
+        inventory.ssh_files(self.names, addresses, keys)
+        self.inventory_path.write_text(inventory.text(self.names, layout, addresses, found.signers), encoding="utf-8")
         with stage("power on, until sshd answers everywhere"):
             self._each(layout.names(), Box.power_on)
             self._each(layout.names(), Box.wait_ready)
+        if layout.databases():
+            with stage("clusters and poolers, until both answer"):
+                self._each(layout.databases(), database.install)
         found.phase = "standing"
         found.save(self.names)
+
+    def _layer(self, name: str) -> Path:
+        """A new layer with what every host has."""
+        made = self.names.state / name
+        image.layer(made, (self.names.state / "id.pub").read_text(encoding="utf-8"))
+        return made
+
+    def _make_nodes(self, found: Record, base: Path, built: Path) -> dict[str, str]:
+        """Disks, roots and network of the chain's hosts; their public ssh keys."""
+        layout, addresses, state = found.layout, found.addresses(), self.names.state
+        with stage("keys, genesis and configuration of the nodes"):
+            layer = self._layer("layer")
+            image.node_layer(layer, base, layout.restart_sec)
+            homes = chain.Maker(built / "usr/bin/virtengine", state / "homes", layout, addresses).make()
+            found.signers = {host: homes[host].address for host in layout.nodes()}
+        with stage("disks, roots and network of the hosts"):
+            lowers, owner = (layer, built, base), (image.NODE_UID, image.NODE_UID)
+            text = hosts_file(addresses)
+            keys = self._each(
+                layout.nodes(), lambda box: box.make(lowers, addresses[box.name], text, image.NODE_HOME, owner)
+            )
+            self._each(layout.nodes(), lambda box: box.install_home(homes[box.name].path))
+            for standby in (host.name for host in layout.hosts if host.standby_of):
+                self._disable(standby)
+        return keys
+
+    def _make_databases(self, found: Record, base: Path) -> dict[str, str]:
+        """Disks, roots and network of the database hosts; their public ssh keys."""
+        addresses = found.addresses()
+        with stage("disks, roots and network of the database hosts"):
+            layer = self._layer("database-layer")
+            owner = database.layer(layer, base)
+            text = hosts_file(addresses)
+            return self._each(
+                found.layout.databases(),
+                lambda box: box.make((layer, base), addresses[box.name], text, database.DISK, owner),
+            )
 
     def _disable(self, standby: str) -> None:
         """A standby's node is not started at boot: its upper directory hides the link that would do so."""

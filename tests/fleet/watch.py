@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import Any
 
-from tests.fleet import cgroups, network
+from tests.fleet import cgroups, database, network
 from tests.fleet.host import Box
 from tests.fleet.names import Names
 from tests.fleet.record import Record
@@ -86,8 +86,30 @@ def _round(box: Box) -> tuple[int | None, int | None]:
         return None, None
 
 
+def database_status(box: Box, found: Record) -> dict[str, Any]:
+    """A database host: the states of its units, and whether its services answer."""
+    host = found.layout.host(box.name)
+    power_state = _power_state(box)
+    units: dict[str, str | None] = dict.fromkeys(database.UNITS)
+    answers: dict[str, bool | None] = dict.fromkeys(database.UNITS)
+    if power_state in ("on", "cut off"):
+        for unit, port in ((database.SERVER, database.SERVER_PORT), (database.POOLER, database.POOLER_PORT)):
+            shown = box.show("ActiveState", "SubState", unit=unit)
+            units[unit] = f"{shown.get('ActiveState')}/{shown.get('SubState')}" if shown else None
+            answers[unit] = database.answers(box, port)
+    return {
+        "host": box.name,
+        "address": found.addresses()[box.name],
+        "role": host.role,
+        "ours": host.ours,
+        "power_state": power_state,
+        "units": units,
+        "answers": answers,
+    }
+
+
 def host_status(box: Box, found: Record) -> dict[str, Any]:
-    """One host: what it is and what it does. What cannot be told is ``None``."""
+    """A host of the chain: what it is and what it does. What cannot be told is ``None``."""
     host = found.layout.host(box.name)
     power_state = _power_state(box)
     seen: dict[str, Any] = {
@@ -120,9 +142,11 @@ def host_status(box: Box, found: Record) -> dict[str, Any]:
 
 def status(names: Names, found: Record) -> dict[str, Any]:
     """The whole rig. ``chain_age_s``: seconds since the newest block that any host has."""
-    boxes = [Box(names, host) for host in found.layout.names()]
+    boxes = [Box(names, host) for host in found.layout.nodes()]
+    with_databases = [Box(names, host) for host in found.layout.databases()]
     with ThreadPoolExecutor(max_workers=16) as pool:
         hosts = list(pool.map(lambda box: host_status(box, found), boxes))
+        databases = list(pool.map(lambda box: database_status(box, found), with_databases))
     now = datetime.now(timezone.utc)
     ages = [seconds_since(host["block_time"], now) for host in hosts if host["block_time"]]
     return {
@@ -135,6 +159,7 @@ def status(names: Names, found: Record) -> dict[str, Any]:
         "owner": found.owner,
         "inventory": str(names.state / "validators"),
         "hosts": hosts,
+        "databases": databases,
     }
 
 
@@ -144,6 +169,23 @@ def _cell(value: object) -> str:
 
 def table(found: dict[str, Any]) -> list[str]:
     """The status as lines for a person."""
+    lines = _chain_table(found) if found["hosts"] else [f"rig {found['name']}, without a chain"]
+    if found["databases"]:
+        form = "{:<10}{:<11}{:<7}{:<9}{:<18}{:<9}{:<18}{:<9}{}"
+        lines += [
+            "",
+            form.format("host", "role", "whose", "state", "postgresql", "answers", "pgbouncer", "answers", "address"),
+        ]
+        for host in found["databases"]:
+            shown = [_cell(host[key][unit]) for unit in database.UNITS for key in ("units", "answers")]
+            whose = "ours" if host["ours"] else "theirs"
+            lines.append(form.format(host["host"], host["role"], whose, host["power_state"], *shown, host["address"]))
+    for fault in found["faults"]:
+        lines.append(f"fault: {' '.join([fault['kind'], fault['where'], *fault['arguments']])}")
+    return lines
+
+
+def _chain_table(found: dict[str, Any]) -> list[str]:
     age = found["chain_age_s"]
     head = (
         f"rig {found['name']}, chain {found['chain_id']}: total power {found['total_power']}, quorum {found['quorum']}"
@@ -157,8 +199,6 @@ def table(found: dict[str, Any]) -> list[str]:
         lines.append(
             form.format(host["host"], host["role"], whose, host["power"], host["power_state"], *shown, host["address"])
         )
-    for fault in found["faults"]:
-        lines.append(f"fault: {' '.join([fault['kind'], fault['where'], *fault['arguments']])}")
     return lines
 
 
@@ -175,7 +215,7 @@ def wait_for_blocks(
     names: Names, found: Record, more: int = 2, timeout: float = PATIENCE_S, hosts: Sequence[str] | None = None
 ) -> int:
     """See ``Rig.wait_for_blocks``."""
-    wanted = list(hosts or found.layout.names())
+    wanted = list(hosts or found.layout.nodes())
     first: dict[str, int] = {}
     deadline = time.monotonic() + timeout
     seen: dict[str, int | None] = {}
@@ -193,7 +233,7 @@ def wait_for_blocks(
 
 def wait_halted(names: Names, found: Record, timeout: float = PATIENCE_S, hosts: Sequence[str] | None = None) -> int:
     """See ``Rig.wait_halted``."""
-    wanted = list(hosts or found.layout.names())
+    wanted = list(hosts or found.layout.nodes())
     deadline = time.monotonic() + timeout
     newest, age = 0, None
     while time.monotonic() < deadline:

@@ -83,9 +83,9 @@ class Fleet:
         """Until the newest block of a host is old enough to be a halt; its height."""
         return int(self.rig("wait", "halted", host))
 
-    def forget_runs(self) -> None:
-        """No lock and no used digest is left on a host of ours."""
-        self.on_each(OURS, "rm -rf /run/lock/virtengine-incident /var/lib/virtengine-incident")
+    def forget_runs(self, hosts: Sequence[str] = OURS) -> None:
+        """No lock and no used digest is left on these hosts."""
+        self.on_each(hosts, "rm -rf /run/lock/virtengine-incident /var/lib/virtengine-incident")
 
     def halt(self) -> None:
         """The chain halted by one stopped validator; as it stands when it still is as it was made here."""

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-DIGEST = re.compile(r"incident_approve=(chain_halt-[0-9a-f]{16})")
+from tools.site import CHAIN_HALT, Incident
+
+DIGEST = re.compile(r"incident_approve=([a-z][a-z0-9_]*-[0-9a-f]{16})")
 # A run over dead hosts waits for each deadline; one that verifies looks at most 15 times. On a busy machine.
 LONGEST_RUN_S = 1200
 
@@ -51,13 +53,17 @@ class Run:
 
 
 class Responder:
-    """Runs ``ansible-playbook chain_halt.yml -i validators`` as a person would.
+    """Runs ``ansible-playbook chain_halt.yml -i validators`` as a person would, or the same of another incident.
 
     ``programs``: where Ansible's programs are, by default those of this Python.
     """
 
-    def __init__(self, site: Path, programs: Path = Path(sys.executable).parent) -> None:
+    def __init__(
+        self, site: Path, programs: Path = Path(sys.executable).parent, incident: Incident = CHAIN_HALT
+    ) -> None:
         self.site = site
+        self.playbook = f"{incident.name}.yml"
+        self.inventory = incident.inventory
         self.environment = {
             **os.environ,
             "PATH": f"{programs}:{os.environ['PATH']}",
@@ -66,9 +72,9 @@ class Responder:
         self.environment.pop("ANSIBLE_COLLECTIONS_PATH", None)
 
     def start(
-        self, *arguments: str, inventory: str = "validators", playbook: str = "chain_halt.yml"
+        self, *arguments: str, inventory: str | None = None, playbook: str | None = None
     ) -> subprocess.Popen[str]:
-        command = ["ansible-playbook", playbook, "-i", inventory, *arguments]
+        command = ["ansible-playbook", playbook or self.playbook, "-i", inventory or self.inventory, *arguments]
         return subprocess.Popen(
             command,
             cwd=self.site,
@@ -81,7 +87,7 @@ class Responder:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, inventory: str = "validators", playbook: str = "chain_halt.yml") -> Run:
+    def run(self, *arguments: str, inventory: str | None = None, playbook: str | None = None) -> Run:
         before = self._lines()
         process = self.start(*arguments, inventory=inventory, playbook=playbook)
         output = self._output(process)

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tests.fleet import governance, network, record
-from tests.fleet.faults import disk, keys, net, node, process
+from tests.fleet.faults import database, disk, keys, net, node, process
 from tests.fleet.faults.kind import NotMade, Saved, height
 from tests.fleet.run import Failed
 
 if TYPE_CHECKING:
     from tests.fleet.rig import Rig
 
-KINDS = {fault.kind: fault for room in (process, net, disk, node, keys) for fault in room.FAULTS}
+KINDS = {fault.kind: fault for room in (process, net, disk, node, keys, database) for fault in room.FAULTS}
 # What is done to the whole rig: no host is named.
 OF_THE_WHOLE = (
     ("split", "A,B/C,D", "the network is split into groups; the controller reaches all"),
@@ -68,6 +68,8 @@ def inject(rig: Rig, kind: str, where: str, arguments: Sequence[str]) -> None:
             if fault.once and any(there["kind"] == kind and there["where"] == where for there in found.faults):
                 raise Failed(f"{where} has the fault {kind} already: heal it first")
             box = rig.box(where)
+            if fault.service not in ("any", found.layout.host(where).service):
+                raise Failed(f"{where} has no {fault.service}: the fault {kind} cannot be made there")
         elif kind not in (whole[0] for whole in OF_THE_WHOLE):
             raise Failed(f"no fault is called {kind}. There are:\n" + "\n".join(usage()))
         made = {"kind": kind, "where": where, "arguments": list(arguments), "saved": {}, "begun": True}

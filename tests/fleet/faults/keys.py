@@ -112,7 +112,7 @@ def _jail(box: Box, _arguments: Sequence[str]) -> Saved:
         raise NotMade(f"jail: {box.name} is no validator")
     if not 0 < found.layout.signed_blocks_window <= LONGEST_WINDOW:
         raise NotMade(f"jail: the layout needs a signed_blocks_window of at most {LONGEST_WINDOW}")
-    witness = Box(box.names, next(host for host in found.layout.names() if host != box.name))
+    witness = Box(box.names, next(host for host in found.layout.nodes() if host != box.name))
     box.must("systemctl", "stop", image.UNIT)
     deadline = time.monotonic() + JAILED_WITHIN_S
     # A set that cannot be had is no set without it.

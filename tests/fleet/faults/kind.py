@@ -34,6 +34,8 @@ class Fault:
     most: int = 0
     # A second one of its kind on a host would overwrite what the first keeps for its healing.
     once: bool = False
+    # What runs on the hosts that can have it: a node, a database, or any of them.
+    service: str = "node"
 
 
 def number(text: str) -> int:

@@ -65,7 +65,7 @@ def groups(text: str, hosts: Sequence[str]) -> list[list[str]]:
 
 
 FAULTS = (
-    Fault("cut", "HOST", "the host's network port is down", _cut),
+    Fault("cut", "HOST", "the host's network port is down", _cut, service="any"),
     Fault("p2p-closed", "HOST", "the host's firewall drops what comes in for the p2p port", _p2p_closed),
     Fault(
         "slow-redial", "HOST", "no peer exchange: lost peers are dialled less and less often", _slow_redial, once=True

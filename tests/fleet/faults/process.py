@@ -57,6 +57,6 @@ FAULTS = (
     Fault("kill", "HOST [stay]", "SIGKILL; systemd starts the node again, with 'stay' it does not", _kill, 0, 1),
     Fault("freeze", "HOST", "SIGSTOP to the node's process", _freeze),
     Fault("freeze-cgroup", "HOST", "the cgroup freezer stops the node", _freeze_cgroup),
-    Fault("freeze-host", "HOST", "the cgroup freezer stops every process of the host", _freeze_host),
-    Fault("power-off", "HOST", "the plug is pulled", _power_off),
+    Fault("freeze-host", "HOST", "the cgroup freezer stops every process of the host", _freeze_host, service="any"),
+    Fault("power-off", "HOST", "the plug is pulled", _power_off, service="any"),
 )

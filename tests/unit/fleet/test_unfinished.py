@@ -16,6 +16,7 @@ import pytest
 
 from tests.fleet import faults, heal, record, unfinished, watch
 from tests.fleet.faults.kind import Fault, NotMade, Saved
+from tests.fleet.layout import Layout
 from tests.fleet.run import Failed
 
 OWN, OTHER = "AA" * 20, "BB" * 20
@@ -98,7 +99,7 @@ def test_what_the_chain_did_for_good_is_not_healed(
     monkeypatch: pytest.MonkeyPatch, heights: tuple[int | None, ...], done: bool
 ) -> None:
     monkeypatch.setattr(watch, "heights", lambda _names, hosts: dict(zip(hosts, heights)))
-    upgraded: Any = SimpleNamespace(name="r", names=None, layout=SimpleNamespace(names=lambda: ["vh1", "vh2"]))
+    upgraded: Any = SimpleNamespace(name="r", names=None, layout=SimpleNamespace(nodes=lambda: ["vh1", "vh2"]))
     meant: list[dict[str, Any]] = [
         {"kind": "stop", "where": "vh1"},
         {"kind": "upgrade", "where": "40", "saved": {"at": 40}},
@@ -115,7 +116,7 @@ def rig(monkeypatch: pytest.MonkeyPatch, inject: Callable[..., Saved]) -> Any:
 
     monkeypatch.setattr(record, "locked", free)
     monkeypatch.setitem(faults.KINDS, "new", Fault("new", "HOST", "a fault", inject))
-    kept_record = SimpleNamespace(faults=[], saved=[])
+    kept_record = SimpleNamespace(faults=[], saved=[], layout=Layout())
     kept_record.save = lambda _names: kept_record.saved.append(json.loads(json.dumps(kept_record.faults)))
     return SimpleNamespace(names=None, record=kept_record, box=lambda name: name)
 

@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def record() -> Any:
-    return SimpleNamespace(layout=SimpleNamespace(names=lambda: ["a", "b"]))
+    return SimpleNamespace(layout=SimpleNamespace(nodes=lambda: ["a", "b"]))
 
 
 def showing(monkeypatch: pytest.MonkeyPatch, show: Callable[[str], tuple[int | None, str | None]]) -> None:
@@ -94,7 +94,9 @@ class Rig:
         self.clock = clock
         self.at = heights
         self.names, self.name = None, "rig"
-        self.layout = SimpleNamespace(hosts=[SimpleNamespace(name=name, standby_of=None) for name in heights])
+        self.layout = SimpleNamespace(
+            hosts=[SimpleNamespace(name=name, standby_of=None, service="node") for name in heights]
+        )
         self.restarted: list[str] = []
 
     def each(self, action: Callable[[Any], Any], hosts: list[str] | None = None) -> None:
