@@ -30,11 +30,9 @@ def sha256(path: str) -> str:
     """SHA-256 of a file as hex, read in pieces. Raises OSError."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
-        while True:
-            chunk = stream.read(_CHUNK)
-            if not chunk:
-                return digest.hexdigest()
+        for chunk in iter(lambda: stream.read(_CHUNK), b""):
             digest.update(chunk)
+    return digest.hexdigest()
 
 
 def binary(places: dict[str, t.Any], process: dict[str, t.Any] | None) -> dict[str, t.Any]:
@@ -78,10 +76,7 @@ def genesis(path: str | None, until: float) -> dict[str, t.Any]:
     search = TopLevel()
     size = 0
     with open(path, "rb") as stream:
-        while True:
-            chunk = stream.read(_CHUNK)
-            if not chunk:
-                break
+        for chunk in iter(lambda: stream.read(_CHUNK), b""):
             digest.update(chunk)
             size += len(chunk)
             if size <= _SEARCH_CAP and len(search.texts) < len(_KEYS) and time.monotonic() < until - 1:

@@ -72,11 +72,6 @@ class Node:
         """Whether the unit is down for good, with no process left: systemd is not about to start it again either."""
         return self.seen.facts["active_state"] in _AT_REST and self.main is None and not self.members
 
-    @property
-    def up(self) -> bool:
-        """Whether the unit is up with a process that can run."""
-        return self.seen.facts["active_state"] in ("active", "reloading") and self.main is not None and not self.frozen
-
     def shown(self) -> dict[str, t.Any]:
         """The part of it that a result carries."""
         state = {name: self.seen.facts[name] for name in _SHOWN}
