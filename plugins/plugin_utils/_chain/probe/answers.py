@@ -227,15 +227,11 @@ def _voted(view: View, members: ValidatorSet, top: int) -> set[str]:
     height = consensus.integer("height")
     if height is None or height < top:
         return set()
-    rows = [row for entry in consensus.mappings("rounds") for row in _rows(entry.raw)]
+    rows = [
+        row for entry in consensus.mappings("rounds") for row in [*entry.items("prevotes"), *entry.items("precommits")]
+    ]
     places = {row[0] for row in rows if isinstance(row, list) and row and values.integer(row[0]) is not None}
     return {members[place][0] for place in places if 0 <= place < len(members)}
-
-
-def _rows(entry: dict[str, t.Any]) -> t.Iterator[t.Any]:
-    for key in ("prevotes", "precommits"):
-        rows = entry.get(key)
-        yield from rows if isinstance(rows, list) else ()
 
 
 def _signed(view: View, top: int) -> set[str]:

@@ -15,11 +15,11 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
     cut,
     fitted,
+    gauge_bar,
     pad,
     tidy,
     wrap,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import Gauge
 
 LINES = 40
 NAMED = 6  # endpoints named of one kind
@@ -29,7 +29,6 @@ NEAR_BLOCKS = 5
 CLOCK_S = 3.0
 _WIDE = 14
 _URL = 44
-_CELLS = 50
 
 
 def lines(
@@ -106,17 +105,8 @@ def _votes(observations: t.Sequence[Observation], chain: t.Optional[str]) -> lis
     shown = gauge(votes.total, votes.voting)
     return [
         *_line("Voting power", f"{stands[votes.halted]} at {votes.height}; {shown.words} ({seen})"),
-        *([" " * _WIDE + _bar(shown)] if shown.total > 0 else []),
+        *([" " * _WIDE + gauge_bar({**vars(shown), "words": ""}).rstrip()] if shown.total > 0 else []),
     ]
-
-
-def _bar(shown: Gauge) -> str:
-    """``[####...|......]``: what is drawn as voting never reaches the line that the power does not reach."""
-    line = min(_CELLS, -(-_CELLS * shown.needed // shown.total))
-    full = _CELLS * shown.value // shown.total
-    full = max(full, line) if shown.value >= shown.needed else min(full, line - 1)
-    cells = "#" * full + "." * (_CELLS - full)
-    return f"[{cells[:line]}|{cells[line:]}]"
 
 
 def _versions(views: list[View]) -> list[str]:
