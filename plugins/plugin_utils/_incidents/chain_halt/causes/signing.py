@@ -11,6 +11,7 @@ from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node im
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import IMPOSSIBLE_RATE
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import runs
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node, Reading
+from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.signer import signed_for
 from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
     NO_HOST,
@@ -34,11 +35,7 @@ AHEAD_HEIGHTS = 2
 
 def _state(data: NodeEvidence) -> t.Optional[tuple[int, int, int]]:
     """Height, round and step of the signing state on the host; None where it is not known or a remote signer's counts."""
-    shown = data.signer.inner("state")
-    if shown is None or data.signer.flag("remote") is not False:
-        return None
-    parts = (shown.integer("height"), shown.integer("round"), shown.integer("step"))
-    return None if None in parts else t.cast("tuple[int, int, int]", parts)
+    return signed_for(data) if data.signer.flag("remote") is False else None
 
 
 def _signing_state_missing(_halt: Halt, node: Node) -> t.Optional[str]:
