@@ -40,20 +40,14 @@ options:
     type: int
     default: 0
 attributes:
-  check_mode:
-    support: full
-    description: Makes the same refusals and says what would be done.
   diff_mode:
     support: full
     description: Shows the changed lines only. The rest of the file may hold passwords.
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
   - virtengine.incident.unit
   - virtengine.incident.unit.home
-notes:
-  - Needs root on the host.
 seealso:
   - module: virtengine.incident.node_service
 """

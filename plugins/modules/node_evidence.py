@@ -200,10 +200,6 @@ evidence:
             connected: false
             dial: refused
             node_id: "59ffc5c6ba5869446a0c3fcb506b280dbd4a16e3"
-          - address: "10.97.0.13:26656"
-            connected: true
-            dial: null
-            node_id: "a7f21c90d3b45e8f60719a2bc3d4e5f607182930"
         laddr: "tcp://0.0.0.0:26656"
       ok: true
     journal:

@@ -35,19 +35,13 @@ options:
     type: int
     default: 20
 attributes:
-  check_mode:
-    support: full
-    description: Makes the same refusals and says what would be done.
   diff_mode:
     support: none
     description: RV(before) and RV(after) are always returned.
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
   - virtengine.incident.unit
-notes:
-  - Needs root on the host.
 seealso:
   - module: virtengine.incident.node_evidence
   - module: virtengine.incident.double_sign_override

@@ -30,18 +30,15 @@ options:
     required: true
 attributes:
   check_mode:
-    support: full
     description: Makes the same refusals and names all files that may be compressed. How small they get is not known.
   diff_mode:
     support: none
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
   - virtengine.incident.unit
   - virtengine.incident.unit.home
 notes:
-  - Needs root on the host.
   - "The undo: C(find /var/log HOME/log HOME/logs -name '*.incident-DIGEST.gz' -exec gzip -dN {} +). C(gzip -S) takes no
     suffix of that length, so the name is in the copy."
   - A copy needs free space beside its log, so a disk without any is not helped. Free a few MB by hand first.

@@ -36,20 +36,14 @@ options:
     type: int
     required: true
 attributes:
-  check_mode:
-    support: full
-    description: Makes the same refusals and says what would be done.
   diff_mode:
     support: none
     description: RV(actions) says what is renamed.
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
   - virtengine.incident.unit
   - virtengine.incident.unit.home
-notes:
-  - Needs root on the host.
 seealso:
   - module: virtengine.incident.node_service
 """
