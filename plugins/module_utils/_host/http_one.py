@@ -21,7 +21,7 @@ import typing as t
 import urllib.parse
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
+from .parts import PartError, clean
 
 CHUNK = 64 * 1024
 _LATE = "no answer in time; the node may be busy or hang"

@@ -15,12 +15,7 @@ import subprocess
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import (
-    PartError,
-    clean,
-    environment,
-    stamp,
-)
+from .parts import PartError, clean, environment, stamp
 
 # A chatty program at ten lines a second: these bounds hold several hours of it.
 LINES_CAP = 400_000

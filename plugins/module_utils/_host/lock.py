@@ -20,8 +20,8 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.files import sync_folder
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, stamp
+from .files import sync_folder
+from .parts import PartError, clean, stamp
 
 LOCKS = "/run/lock/virtengine-incident"
 USED = "/var/lib/virtengine-incident"

@@ -14,7 +14,7 @@ import stat
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
+from .._host.parts import PartError, clean
 
 _CHUNK = 1024 * 1024
 # How much of a genesis is searched for its chain id: genesis files that were written by the node have it in the first

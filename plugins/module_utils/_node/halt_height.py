@@ -12,12 +12,12 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.files import keep_attributes
-from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
-from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service
+from .._host.files import keep_attributes
+from .._host.kept import kept_name
+from .._host.parts import part_error
+from . import config as _config
+from . import places as _node_places
+from . import service
 
 FILE = "app.toml"
 NAMES = ("halt_height", "halt_time")

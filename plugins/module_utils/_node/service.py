@@ -10,10 +10,10 @@ import signal
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
-from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, command
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places
+from .._host import process as _process
+from .._host import systemd
+from .._host.parts import PartError, command
+from . import places
 
 # A node that refuses to start (signature found, replay fails) lives for one to three seconds.
 STEADY_S = 5.0

@@ -11,11 +11,11 @@ import stat
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.files import mounts, sync_folder
-from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal
+from .._host.files import mounts, sync_folder
+from .._host.kept import kept_name
+from .._host.parts import part_error
+from . import places as _node_places
+from . import service, wal
 
 # Reading up to nine logs of two files each; on the disks of validators a second is enough.
 READ_S = 20.0

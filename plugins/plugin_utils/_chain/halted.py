@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
+from .reading.types import Reading
 
 
 def standing(reading: Reading) -> t.Optional[bool]:

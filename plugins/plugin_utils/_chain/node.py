@@ -9,8 +9,8 @@ import re
 import typing as t
 from dataclasses import dataclass, fields
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from .._path.evidence import values
+from .._path.text import clean
 
 # Those of a node's parts that are nothing but a part.
 _PARTS = ("unit", "process", "binary", "config", "genesis", "signer", "disk", "old_logs", "upgrade", "wal", "p2p")

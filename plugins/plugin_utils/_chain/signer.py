@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
+from .node import NodeEvidence
 
 
 def is_remote(data: NodeEvidence) -> t.Optional[bool]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import now
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as bundles
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import integer, seconds
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
+from .._path.evidence import bundle as bundles
+from .._path.evidence.values import integer, seconds
+from .._path.incident import Incident
+from .base import now
+from .state import RunState
 
 Data = dict[str, t.Any]
 

@@ -11,19 +11,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node, Reading, Vote
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.signer import is_remote, signed_for
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import is_dead
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    Guard,
-    clear,
-    refused,
-    undecided,
-)
+from ..._path.evidence.values import stamp
+from ..._path.plan.guard import Guard, clear, refused, undecided
+from ..node import NodeEvidence
+from ..reading.blocks import VOTE_TIME_TOLERANCE_S
+from ..reading.types import Node, Reading, Vote
+from ..signer import is_remote, signed_for
+from ..stated import is_dead
+from .case import Case
 
 _STEP_NAMES = {1: "propose", 2: "prevote", 3: "precommit"}
 

@@ -14,16 +14,12 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, part
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading import chain_id as chain_ids
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
-    HALT_SECONDS,
-    ValidatorSet,
-    set_in,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.evidence import values
+from ..._path.text import clean
+from .. import power as _power
+from ..node import Part, part
+from ..reading import chain_id as chain_ids
+from ..reading.blocks import HALT_SECONDS, ValidatorSet, set_in
 
 # With a connection to most of its peers, a node hears every vote within seconds: sixteen views, spread over the
 # network, show what all would. Each costs some ten questions, and 1 MB of memory where there are 200 validators.

@@ -25,7 +25,8 @@ from ansible_collections.virtengine.incident.plugins.module_utils._host import h
 from ansible_collections.virtengine.incident.plugins.module_utils._host import json as _rpc_json
 from ansible_collections.virtengine.incident.plugins.module_utils._host.http_many import Many, Question, Reply
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, failed, stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import answers, screen
+
+from . import answers, screen
 
 LIGHT = ("status", "abci_info")
 WHOLE = tuple(name for name in rpc.PARTS if name not in LIGHT)

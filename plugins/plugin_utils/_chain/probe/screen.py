@@ -8,18 +8,11 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.power import gauge
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import answers
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe.answers import Observation, View
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
-    cut,
-    fitted,
-    gauge_bar,
-    pad,
-    tidy,
-    wrap,
-)
+from ..._path.evidence import values
+from ..._path.render.layout import cut, fitted, gauge_bar, pad, tidy, wrap
+from ..power import gauge
+from . import answers
+from .answers import Observation, View
 
 LINES = 40
 NAMED = 6  # endpoints named of one kind

@@ -8,58 +8,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence, Problem
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
-    Chain,
-    Looks,
-    Source,
-    believable,
-    gather,
-    read_chain,
-    set_aside,
-    sources,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.rows import (
-    ABSENT,
-    UNKNOWN,
-    VOTING,
-    rows,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import (
-    LAG_BLOCKS,
-    Situation,
-    State,
-    alive_state,
-    down_or_held,
-    runs,
-    unreachable_state,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import (
-    SUPPORT,
-    corroborated_age,
-    trusted,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    PRECOMMIT,
-    PREVOTE,
-    Node,
-    Reading,
-    ValidatorRow,
-    View,
-    Vote,
-    Witness,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.votes import (
-    VoteBook,
-    agreed_set,
-    outside_peers,
-    read_votes,
-    references,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import ADDRESS
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.evidence.bundle import Bundle
+from ..._path.text import clean
+from .. import power as _power
+from ..node import NodeEvidence, Problem
+from ..variables import ADDRESS
+from .blocks import Chain, Looks, Source, believable, gather, read_chain, set_aside, sources
+from .rows import ABSENT, UNKNOWN, VOTING, rows
+from .state import LAG_BLOCKS, Situation, State, alive_state, down_or_held, runs, unreachable_state
+from .trust import SUPPORT, corroborated_age, trusted
+from .types import PRECOMMIT, PREVOTE, Node, Reading, ValidatorRow, View, Vote, Witness
+from .votes import VoteBook, agreed_set, outside_peers, read_votes, references
 
 __all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "View", "Vote", "Witness", "read"]
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence, Part, Rpc
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
-    VOTE_TIME_TOLERANCE_S,
-    Chain,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Vote
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.votes import VoteBook
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.evidence import values
+from ..._path.text import clean
+from ..node import Mark, NodeEvidence, Part, Rpc
+from .blocks import VOTE_TIME_TOLERANCE_S, Chain
+from .types import Vote
+from .votes import VoteBook
 
 # Journal reasons that a start would run into again, the most telling first.
 FATAL_KINDS = (

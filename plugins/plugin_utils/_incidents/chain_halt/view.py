@@ -7,26 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.privilege import Missing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    Node,
-    Reading,
-    ValidatorRow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.summary import nothing_read
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import (
-    DEGRADED,
-    HEALTHY,
-    INCIDENT,
-    UNKNOWN,
-    Column,
-    Row,
-    Table,
-    View,
-)
+from ..._chain import power as _power
+from ..._chain.privilege import Missing
+from ..._chain.reading.types import Node, Reading, ValidatorRow
+from ..._path.evidence.values import stamp
+from ..._path.text import clean
+from ..._path.verdict.verdict import DEGRADED, HEALTHY, INCIDENT, UNKNOWN, Column, Row, Table, View
+from .summary import nothing_read
 
 # What stands above everything else, whether the chain runs or not.
 _ALARMS = {"key_on_two_hosts": "ONE KEY RUNS ON TWO HOSTS: SECURITY INCIDENT"}

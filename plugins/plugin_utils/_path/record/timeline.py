@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import cut, number, tidy
+from ..render.layout import cut, number, tidy
 
 Entry = dict[str, t.Any]
 Data = dict[str, t.Any]

@@ -9,8 +9,8 @@ import html as _html
 import itertools
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import chart, content
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
+from . import chart, content
+from .plan import Item
 
 _STYLE = """
 body{font:15px/1.45 sans-serif;color:#111;background:#fff;max-width:1080px;margin:1.5em auto;padding:0 1em}

@@ -8,24 +8,10 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import refuses, refuses_block
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    NO_HOST,
-    Halt,
-    Unclear,
-    current,
-    quoted,
-    reason_is,
-    with_set,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.reading.state import refuses, refuses_block
+from ...._chain.reading.types import DOWN, Node
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
+from .context import NO_HOST, Halt, Unclear, current, quoted, reason_is, with_set
 
 # What has no cause of its own: the journal's words are all there is.
 _OTHER_REASONS = ("handshake_failed", "too_many_open_files", "invalid_block", "conflicting_vote", "panic")

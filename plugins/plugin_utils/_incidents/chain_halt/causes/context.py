@@ -10,25 +10,14 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import HINDERING
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    DOWN,
-    Node,
-    Reading,
-    ValidatorRow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain import power as _power
+from ...._chain.halted import standing
+from ...._chain.node import Mark, NodeEvidence
+from ...._chain.reading.state import HINDERING
+from ...._chain.reading.trust import SUPPORT
+from ...._chain.reading.types import DOWN, Node, Reading, ValidatorRow
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
 
 Rows = list[ValidatorRow]
 

@@ -7,29 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    Unclear,
-    current,
-    open_on,
-    quoted,
-    reason_is,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.hashes import (
-    Sides,
-    comparable,
-    compare,
-    contradicted,
-    powers,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.reading.types import DOWN, Node
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
+from .context import Halt, Unclear, current, open_on, quoted, reason_is
+from .hashes import Sides, comparable, compare, contradicted, powers
 
 _WRONG_HASH = "Block.Header.AppHash"
 

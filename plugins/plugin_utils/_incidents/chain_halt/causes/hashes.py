@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Rpc
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ...._chain.node import Rpc
+from ...._chain.reading.trust import SUPPORT
+from ...._chain.reading.types import Reading
+from ...._path.evidence import values
 
 
 @dataclass(frozen=True)

@@ -7,34 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import (
-    backing_off,
-    dial_words,
-    missing_peers,
-    peerless,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
-    CLOCK_SKEW_S,
-    VOTE_TIME_TOLERANCE_S,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import PRECOMMIT, PREVOTE, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    Unclear,
-    current,
-    names,
-    of_hosts,
-    with_set,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.peers import backing_off, dial_words, missing_peers, peerless
+from ...._chain.reading.blocks import CLOCK_SKEW_S, VOTE_TIME_TOLERANCE_S
+from ...._chain.reading.types import PRECOMMIT, PREVOTE, Node
+from ...._path.evidence import values
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
+from .context import Halt, Unclear, current, names, of_hosts, with_set
 
 # The server's time in an answer has whole seconds, and the answer took its time.
 SERVER_TIME_S = 3.0

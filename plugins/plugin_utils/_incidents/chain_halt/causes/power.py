@@ -5,28 +5,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    DOWN,
-    PRECOMMIT,
-    Reading,
-    ValidatorRow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    name_of,
-    names,
-    sum_of,
-    with_set,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.reading.types import DOWN, PRECOMMIT, Reading, ValidatorRow
+from ...._path.evidence import values
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
+from .context import Halt, name_of, names, sum_of, with_set
 
 # So many of the newest commits are part of the evidence.
 NEWEST = 5

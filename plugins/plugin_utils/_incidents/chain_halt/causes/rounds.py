@@ -8,31 +8,13 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, Part
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    Node,
-    Reading,
-    ValidatorRow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    current,
-    journal_read,
-    missing_power_holds,
-    names,
-    sum_of,
-    with_set,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.hashes import compare
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain import power as _power
+from ...._chain.node import Mark, Part
+from ...._chain.reading.types import Node, Reading, ValidatorRow
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
+from .context import Halt, current, journal_read, missing_power_holds, names, sum_of, with_set
+from .hashes import compare
 
 # A block takes timeout_commit and about a second of rounds; a chain that needs three times that is slow.
 SLOW_TIMES = 3

@@ -7,26 +7,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import IMPOSSIBLE_RATE
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import runs
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node, Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.signer import signed_for
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    NO_HOST,
-    Halt,
-    Unclear,
-    reason_is,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.node import NodeEvidence
+from ...._chain.reading.blocks import IMPOSSIBLE_RATE
+from ...._chain.reading.state import runs
+from ...._chain.reading.types import DOWN, Node, Reading
+from ...._chain.signer import signed_for
+from ...._chain.stated import stated
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
+from .context import NO_HOST, Halt, Unclear, reason_is
 
 # A signing state is one height ahead while its vote is not yet in a block; beyond this it belongs to another chain, or to
 # an earlier state of this one.

@@ -5,21 +5,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import LAG_BLOCKS
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    lives_outside,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.reading.state import LAG_BLOCKS
+from ...._chain.reading.trust import SUPPORT
+from ...._chain.reading.types import Reading
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
+from .context import Halt, lives_outside
 
 
 def _not_halted(halt: Halt) -> Finding:

@@ -8,18 +8,13 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import halted_by, stated
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    Unclear,
-    current,
-    reason_is,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
+from ...._chain.node import NodeEvidence
+from ...._chain.reading.types import DOWN, Node
+from ...._chain.stated import halted_by, stated
+from ...._path.evidence import values
+from ...._path.text import clean
+from ...._path.verdict.cause import Cause
+from .context import Halt, Unclear, current, reason_is
 
 # x/upgrade, keeper/abci.go: the panic of a node whose binary has no handler for the plan that is due.
 # In a logged error its quotation marks are escaped.

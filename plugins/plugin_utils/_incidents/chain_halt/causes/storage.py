@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.disk import full_disk
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.wal import log_is_gone
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    SILENT,
-    Halt,
-    Unclear,
-    current,
-    reason_is,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
+from ...._chain.disk import full_disk
+from ...._chain.reading.types import DOWN, Node
+from ...._chain.stated import stated
+from ...._chain.wal import log_is_gone
+from ...._path.text import clean
+from ...._path.verdict.cause import Cause
+from .context import SILENT, Halt, Unclear, current, reason_is
 
 
 def _disk_full(_halt: Halt, node: Node) -> t.Optional[str]:
