@@ -75,10 +75,9 @@ def _lost(source: str, host: str, number: int) -> Data:
 
 def locks_seen(state: RunState) -> dict[str, Data]:
     """Of each host, what its newest answer about locks was, as of ``locks_of``."""
-    number = current(state)["number"]
     answers_of: dict[str, Data] = {}
-    for look in range(1, number + 1):
-        answers_of.update({host: answers[-1] for host, answers in state.noted(f"locks{look}").items()})
+    for look in range(1, current(state)["number"] + 1):
+        answers_of.update(locks_of_look(state, look))
     return answers_of
 
 
