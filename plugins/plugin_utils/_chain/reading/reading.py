@@ -17,10 +17,8 @@ from .blocks import Chain, Looks, Source, believable, gather, read_chain, set_as
 from .rows import ABSENT, UNKNOWN, VOTING, rows
 from .state import LAG_BLOCKS, Situation, State, alive_state, down_or_held, runs, unreachable_state
 from .trust import SUPPORT, corroborated_age, trusted
-from .types import PRECOMMIT, PREVOTE, Node, Reading, ValidatorRow, View, Vote, Witness
+from .types import Node, Reading, View, Witness
 from .votes import VoteBook, agreed_set, outside_peers, read_votes, references
-
-__all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "View", "Vote", "Witness", "read"]
 
 # Kinds of the problem of a host that only declares an address (it is neither seen nor sought), and of one of which the
 # bundle holds nothing: neither says that it cannot be reached.

@@ -317,7 +317,7 @@ def _lag(node: NodeEvidence, known: Situation) -> t.Optional[str]:
 def _member(node: NodeEvidence, before: t.Optional[NodeEvidence], address: str, known: Situation) -> State:
     book = known.book
     lag = _lag(node, known)
-    refused = refuses_block(node) and before is not None and refuses_block(before)
+    refused = refuses_block(node.rpc) and before is not None and refuses_block(before.rpc)
     if refused and before is not None and before.rpc.status.integer("height") == node.rpc.status.integer("height"):
         height = node.rpc.status.integer("height")
         return State("not_voting", None, f"it stored block {height}, but its application does not execute it")
@@ -370,13 +370,8 @@ def _why_silent(node: NodeEvidence, vote: t.Optional[Vote], book: VoteBook) -> s
     return f"without a vote at height {book.height}" if book.height is not None else "in none of the newest blocks"
 
 
-def refuses_block(node: NodeEvidence) -> bool:
+def refuses_block(rpc: Rpc) -> bool:
     """Block stored, not executed: for a moment normal, in two looks at one height the sign of a refusal."""
-    return refuses(node.rpc)
-
-
-def refuses(rpc: Rpc) -> bool:
-    """The same of an RPC."""
     stored, executed = rpc.status.integer("height"), rpc.abci_info.integer("height")
     return stored is not None and executed == stored - 1 and rpc.consensus.integer("step") == 8
 

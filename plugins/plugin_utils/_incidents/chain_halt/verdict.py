@@ -10,9 +10,9 @@ import typing as t
 from ..._chain import by_hand, privilege
 from ..._chain import power as _power
 from ..._chain.node import NodeEvidence
-from ..._chain.reading.reading import Reading, ValidatorRow, read
+from ..._chain.reading.reading import read
 from ..._chain.reading.state import LAG_BLOCKS, runs
-from ..._chain.reading.types import DOWN
+from ..._chain.reading.types import DOWN, Reading, ValidatorRow
 from ..._path.evidence.bundle import Bundle
 from ..._path.evidence.values import stamp
 from ..._path.text import clean

@@ -30,6 +30,13 @@ NO_HOST = "the evidence of a host: its journal, unit, disk and configuration"
 SILENT = ("not_voting", "busy")
 
 
+@dataclass(frozen=True)
+class HaltCause(Cause):
+    """A cause of a halt, which is SEV-1 unless it says otherwise."""
+
+    severity: t.Optional[str] = "SEV-1"
+
+
 class Unclear(str):
     """What ``detect`` of a cause gives where a host neither shows the cause nor that it is not there: why not."""
 
