@@ -113,7 +113,7 @@ def main() -> None:
     try:
         unit = systemd.unit_name(params["unit"])
         result = halt_height.clear(unit, params["home"], params["digest"], expected, module.check_mode)
-    except (halt_height.Refused, service.Refused, PartError, ValueError, OSError) as error:
+    except (service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     lines = result.pop("lines")
     if module._diff:

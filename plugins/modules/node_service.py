@@ -66,23 +66,10 @@ EXAMPLES = r"""
 RETURN = r"""
 before:
   description:
-    - The unit and its processes as they were found. C(before.process) is the node's process; C(before.frozen_pids)
+    - The unit and its processes as they were found, in the form of RV(after). C(before.process) is the node's process; C(before.frozen_pids)
       are the processes of the unit that are stopped or held by the freezer.
   returned: success
   type: dict
-  sample:
-    active_state: inactive
-    exit_kind: exited
-    exit_status: 0
-    frozen_pids: []
-    load_state: loaded
-    main_pid: null
-    process: null
-    restarts: 0
-    result: success
-    started_at: "2026-11-24T20:33:32.649863Z"
-    sub_state: dead
-    unit_file_state: enabled
 after:
   description:
     - The same after the change. In check mode, what the change would bring.

@@ -109,7 +109,7 @@ def main() -> None:
     try:
         unit = systemd.unit_name(params["unit"])
         result = wal_copy.put_back(unit, params["home"], params["digest"], params["height"], module.check_mode)
-    except (wal_copy.Refused, service.Refused, PartError, ValueError, OSError) as error:
+    except (service.Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

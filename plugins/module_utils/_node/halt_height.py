@@ -18,6 +18,7 @@ from .._host.parts import part_error
 from . import config as _config
 from . import places as _node_places
 from . import service
+from .service import Refused
 
 FILE = "app.toml"
 NAMES = ("halt_height", "halt_time")
@@ -27,10 +28,6 @@ UNFINISHED = ".app.toml.incident-new"
 _PAIR = re.compile(r"""(\s*([A-Za-z0-9_-]+)\s*=\s*)("[^"\\]*"|'[^']*'|[+-]?\d+)(\s*(?:\#.*)?)\Z""", re.DOTALL)
 
 
-class Refused(Exception):
-    """The values were not taken away; the text says why."""
-
-
 def clear(
     unit: str, home: t.Optional[str], digest: str, expected: t.Mapping[str, int], check: bool
 ) -> dict[str, t.Any]:
@@ -38,7 +35,7 @@ def clear(
 
     ``expected``: what the file must name, by the names of NAMES; the values that the plan was made for. Returns
     ``changed``, ``file``, ``backup`` (None where nothing changes), ``before`` and ``after`` (value by name), ``lines``
-    (each changed line before and after) and ``actions``. Raises Refused, service.Refused, PartError, ValueError, OSError.
+    (each changed line before and after) and ``actions``. Raises Refused, PartError, ValueError, OSError.
     """
     backup = kept_name(FILE, digest)
     places = _node_places.find(service.unit_stopped(unit), None, home, None, None)
