@@ -136,6 +136,14 @@ def _stands_still(chain: Chain, idle: bool) -> t.Optional[bool]:
     return False if chain.moved and not old and chain.age_s is not None else None
 
 
+def standing(reading: Reading) -> t.Optional[bool]:
+    """Whether the chain is halted: True also after one look that shows it clearly, None where nobody can tell."""
+    if reading.stands_still is not None:
+        return reading.stands_still
+    old = reading.age_s is not None and reading.age_s > reading.threshold_s
+    return True if old and not (reading.moved or reading.idle or reading.split) else None
+
+
 def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:
     chain, book, notes = sight.known.chain, sight.known.book, sight.notes
     outside = _outside(sight)

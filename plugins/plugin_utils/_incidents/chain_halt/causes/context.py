@@ -11,8 +11,8 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ...._chain import power as _power
-from ...._chain.halted import standing
 from ...._chain.node import Mark, NodeEvidence
+from ...._chain.reading.reading import standing
 from ...._chain.reading.state import HINDERING
 from ...._chain.reading.trust import SUPPORT
 from ...._chain.reading.types import DOWN, Node, Reading, ValidatorRow

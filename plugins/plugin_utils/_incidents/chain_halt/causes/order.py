@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ...._chain.halted import standing
+from ...._chain.reading.reading import standing
 from ...._chain.reading.types import Reading
 from ...._path.text import clean
 from ...._path.verdict.cause import CANNOT_TELL, HOLDS, Finding, refuted

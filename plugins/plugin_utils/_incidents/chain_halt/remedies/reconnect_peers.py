@@ -13,8 +13,8 @@ import typing as t
 
 from ...._chain import peers
 from ...._chain.guards.case import Case
-from ...._chain.halted import standing
 from ...._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
+from ...._chain.reading.reading import standing
 from ...._chain.reading.types import DOWN
 from ...._chain.stated import is_dead
 from ...._path.plan.guard import Guard, clear, refused

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ...._chain.guards.case import Case
-from ...._chain.halted import standing
+from ...._chain.reading.reading import standing
 from ...._chain.reading.types import DOWN
 from ...._chain.stated import is_dead
 from ...._path.plan.guard import CLEAR, Guard, clear, refused
