@@ -8,14 +8,10 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import fan_out
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import looks
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
-    ControllerAction,
-    Refusal,
-    plain,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
+from ..plugin_utils._chain.probe import fan_out
+from ..plugin_utils._controller import looks
+from ..plugin_utils._controller.base import ControllerAction, Refusal, plain
+from ..plugin_utils._controller.state import RunState
 
 SOURCE = "cometbft_info"
 MOST_ENDPOINTS = 5000

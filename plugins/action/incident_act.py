@@ -9,12 +9,13 @@ import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal, now, plain
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.deadline import bounded
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import call_of
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+
+from ..plugin_utils._controller.base import Refusal, now, plain
+from ..plugin_utils._controller.deadline import bounded
+from ..plugin_utils._controller.state import RunState
+from ..plugin_utils._incidents import registry
+from ..plugin_utils._path.plan.action import call_of
+from ..plugin_utils._path.text import clean
 
 LOCK = "virtengine.incident.incident_lock"
 

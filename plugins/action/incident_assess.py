@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import looks
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import ControllerAction
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import screen
+from ..plugin_utils._controller import looks
+from ..plugin_utils._controller.base import ControllerAction
+from ..plugin_utils._controller.state import RunState
+from ..plugin_utils._incidents import registry
+from ..plugin_utils._path.render import screen
 
 
 class ActionModule(ControllerAction):

@@ -8,19 +8,15 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import looks
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
-    ControllerAction,
-    Refusal,
-    plain,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as bundles
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import timeline
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import plan as plan_view
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..plugin_utils._controller import looks
+from ..plugin_utils._controller.base import ControllerAction, Refusal, plain
+from ..plugin_utils._controller.state import RunState
+from ..plugin_utils._incidents import registry
+from ..plugin_utils._path.evidence import bundle as bundles
+from ..plugin_utils._path.incident import Incident
+from ..plugin_utils._path.record import timeline
+from ..plugin_utils._path.render import plan as plan_view
+from ..plugin_utils._path.text import clean
 
 Data = dict[str, t.Any]
 

@@ -10,16 +10,12 @@ import os
 import sys
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
-    SCREEN_LAST,
-    ControllerAction,
-    Refusal,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import command, html, markdown, screen
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.screen import Ended
+from ..plugin_utils._controller.base import SCREEN_LAST, ControllerAction, Refusal
+from ..plugin_utils._controller.state import RunState
+from ..plugin_utils._incidents import registry
+from ..plugin_utils._path.record import hash_chain
+from ..plugin_utils._path.render import command, html, markdown, screen
+from ..plugin_utils._path.render.screen import Ended
 
 Data = dict[str, t.Any]
 

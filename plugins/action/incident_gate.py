@@ -10,24 +10,14 @@ import os
 import secrets
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import looks
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
-    ControllerAction,
-    Refusal,
-    now,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import (
-    Record,
-    Recorded,
-    find_plan,
-    open_record,
-    record_name,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as bundles
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as plans
+from ..plugin_utils._controller import looks
+from ..plugin_utils._controller.base import ControllerAction, Refusal, now
+from ..plugin_utils._controller.record import Record, Recorded, find_plan, open_record, record_name
+from ..plugin_utils._controller.state import RunState
+from ..plugin_utils._incidents import registry
+from ..plugin_utils._path.evidence import bundle as bundles
+from ..plugin_utils._path.incident import Incident
+from ..plugin_utils._path.plan import plan as plans
 
 # A killed run is resumed by the people who saw it die, in the same incident. Later its approval no longer counts.
 RESUME_S = 3600

@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.deadline import bounded
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+
+from ..plugin_utils._controller.deadline import bounded
+from ..plugin_utils._path.text import clean
 
 
 class ActionModule(ActionBase):

@@ -10,11 +10,12 @@ import time
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller import looks
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import now, plain
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.deadline import REFUSED_RIGHTS, bounded
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+
+from ..plugin_utils._controller import looks
+from ..plugin_utils._controller.base import now, plain
+from ..plugin_utils._controller.deadline import REFUSED_RIGHTS, bounded
+from ..plugin_utils._controller.state import RunState
+from ..plugin_utils._path.text import clean
 
 # What a host has beyond its own deadline: login, sending the module, starting Python.
 GRACE_S = 5

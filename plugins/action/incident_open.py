@@ -15,17 +15,13 @@ import typing as t
 
 from ansible import context
 from ansible.utils.vars import load_extra_vars
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import (
-    ControllerAction,
-    Refusal,
-    now,
-    plain,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as bundles
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident, Misuse
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import contacts
+
+from ..plugin_utils._controller.base import ControllerAction, Refusal, now, plain
+from ..plugin_utils._controller.state import RunState
+from ..plugin_utils._incidents import registry
+from ..plugin_utils._path.evidence import bundle as bundles
+from ..plugin_utils._path.incident import Incident, Misuse
+from ..plugin_utils._path.render import contacts
 
 # Variables that every incident takes.
 SHARED_VARIABLES = frozenset(

@@ -58,4 +58,20 @@ attributes:
   action:
     description: Runs on the controller as an action plugin.
     support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+"""
+
+    ACTS = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Makes the same refusals and says what would be done.
+    support: full
+  idempotent:
+    support: full
+notes:
+  - Needs root on the host.
 """

@@ -131,44 +131,6 @@ observations:
   returned: success
   type: list
   elements: dict
-  sample:
-    - source: cometbft_info
-      host: http://192.0.2.7:26657
-      look: 1
-      at: '2026-11-24T19:50:21.402913Z'
-      ok: true
-      data:
-        status:
-          ok: true
-          data:
-            chain_id: rig-1
-            node_id: fb298171698249523ccd998a41b5d622f7e8bec2
-            moniker: node2
-            version: 0.38.19
-            height: 340
-            block_hash: C36328B05897DAEA37DE65FCBA820F2D27374262E46957817DB324C0D5536D9D
-            app_hash: 927C192E8E0850C7B0968DC66DB5122A0138A507A23296D711624AEA4EE8DB1C
-            block_time: '2026-11-24T19:49:03.373285133Z'
-            catching_up: false
-            address: 0AAA349FFCAA0AE18BA2684C4654C4A300F38ACD
-            power: 30
-            earliest_height: 1
-            server_time: '2026-11-24T19:50:21Z'
-        abci_info:
-          ok: true
-          data:
-            height: 340
-            app_hash: CFFC508611B12F41AE6D6498C47B40A20FC91E5B9A636F422C2A3AF690E81D64
-            version: v0.1.0
-            app_version: 0
-    - source: cometbft_info
-      host: http://192.0.2.8:26657
-      look: 1
-      at: '2026-11-24T19:50:21.377102Z'
-      ok: false
-      error:
-        kind: refused
-        text: 'status of http://192.0.2.8:26657: connection refused; the node does not run, has not opened its RPC yet, or listens elsewhere'
 asked:
   description: How many endpoints were asked.
   returned: success

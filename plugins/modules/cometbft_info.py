@@ -186,21 +186,11 @@ rpc:
             rpc_address: tcp://127.88.0.3:26657
           count: 1
     validators:
-      description: All validators at one height, in the order of the chain. C(total) is their number.
+      description:
+        - C(validators) are all validators at C(height), in the order of the chain and of the form of those of C(consensus).
+          C(total) is their number.
       returned: when asked for
       type: dict
-      sample:
-        ok: true
-        data:
-          height: 341
-          total: 3
-          validators:
-          - address: F6D9025EFAE31226638661B9CD238B3A1ED004CE
-            power: 50
-          - address: 0AAA349FFCAA0AE18BA2684C4654C4A300F38ACD
-            power: 30
-          - address: E234827A02D39FE51529731DE1C3DE7B6C4731D1
-            power: 20
     blocks:
       description:
         - Median of the seconds between the newest 20 blocks, and their headers, the newest first.
@@ -237,14 +227,9 @@ rpc:
             nil: []
             absent: []
     mempool:
-      description: Number of transactions that wait, and their bytes.
+      description: C(txs) is the number of transactions that wait, and C(bytes) is how many bytes they have.
       returned: when asked for
       type: dict
-      sample:
-        ok: true
-        data:
-          txs: 0
-          bytes: 0
     jailed:
       description:
         - Who is tombstoned, or jailed until a time after the newest block, by consensus address. C(total) is the number

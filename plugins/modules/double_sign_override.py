@@ -29,17 +29,12 @@ options:
     choices: [present, absent]
     required: true
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: full
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
   - virtengine.incident.unit
-notes:
-  - Needs root on the host.
 seealso:
   - module: virtengine.incident.node_service
 """

@@ -40,20 +40,14 @@ options:
     type: int
     default: 0
 attributes:
-  check_mode:
-    support: full
-    description: Makes the same refusals and says what would be done.
   diff_mode:
     support: full
     description: Shows the changed lines only. The rest of the file may hold passwords.
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
   - virtengine.incident.unit
   - virtengine.incident.unit.home
-notes:
-  - Needs root on the host.
 seealso:
   - module: virtengine.incident.node_service
 """
@@ -98,9 +92,8 @@ actions:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import Refused
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
-from ansible_collections.virtengine.incident.plugins.module_utils._node import halt_height, service
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, Refused
+from ansible_collections.virtengine.incident.plugins.module_utils._node import halt_height
 
 
 def main() -> None:
@@ -120,7 +113,7 @@ def main() -> None:
     try:
         unit = systemd.unit_name(params["unit"])
         result = halt_height.clear(unit, params["home"], params["digest"], expected, module.check_mode)
-    except (Refused, service.Refused, PartError, ValueError, OSError) as error:
+    except (Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     lines = result.pop("lines")
     if module._diff:

@@ -41,10 +41,6 @@ attributes:
     support: full
     details:
       - The module it runs decides; the gate issues no token in check mode.
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
   - virtengine.incident.attributes.run

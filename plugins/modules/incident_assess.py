@@ -20,10 +20,6 @@ attributes:
     support: full
     details:
       - In check mode no record is written.
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
   - virtengine.incident.attributes.run

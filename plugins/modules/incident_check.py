@@ -35,10 +35,6 @@ attributes:
     support: full
     details:
       - It is never reached in check mode, where the gate lets nothing act.
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
   - virtengine.incident.attributes.run

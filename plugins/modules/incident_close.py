@@ -33,10 +33,6 @@ attributes:
     support: full
     details:
       - In check mode the screen is printed and no record or report is written.
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
   - virtengine.incident.attributes.run

@@ -30,10 +30,6 @@ attributes:
     support: full
     details:
       - In check mode the plan is made and the token is never issued.
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
   - virtengine.incident.attributes.run

@@ -40,10 +40,6 @@ options:
 attributes:
   check_mode:
     support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
 extends_documentation_fragment:
   - virtengine.incident.attributes
   - virtengine.incident.attributes.run

@@ -35,19 +35,13 @@ options:
     type: int
     default: 20
 attributes:
-  check_mode:
-    support: full
-    description: Makes the same refusals and says what would be done.
   diff_mode:
     support: none
     description: RV(before) and RV(after) are always returned.
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
   - virtengine.incident.unit
-notes:
-  - Needs root on the host.
 seealso:
   - module: virtengine.incident.node_evidence
   - module: virtengine.incident.double_sign_override
@@ -72,23 +66,10 @@ EXAMPLES = r"""
 RETURN = r"""
 before:
   description:
-    - The unit and its processes as they were found. C(before.process) is the node's process; C(before.frozen_pids)
+    - The unit and its processes as they were found, in the form of RV(after). C(before.process) is the node's process; C(before.frozen_pids)
       are the processes of the unit that are stopped or held by the freezer.
   returned: success
   type: dict
-  sample:
-    active_state: inactive
-    exit_kind: exited
-    exit_status: 0
-    frozen_pids: []
-    load_state: loaded
-    main_pid: null
-    process: null
-    restarts: 0
-    result: success
-    started_at: "2026-11-24T20:33:32.649863Z"
-    sub_state: dead
-    unit_file_state: enabled
 after:
   description:
     - The same after the change. In check mode, what the change would bring.
@@ -131,7 +112,7 @@ running:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service
 
 
@@ -151,7 +132,7 @@ def main() -> None:
     act = {"started": service.start, "stopped": service.stop, "thawed": service.thaw}[params["state"]]
     try:
         outcome = act(systemd.unit_name(params["unit"]), params["wait"], module.check_mode)
-    except service.Refused as refused:
+    except Refused as refused:
         module.fail_json(msg=str(refused), changed=bool(refused.actions), actions=refused.actions)
     except (PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))

@@ -30,18 +30,15 @@ options:
     required: true
 attributes:
   check_mode:
-    support: full
     description: Makes the same refusals and names all files that may be compressed. How small they get is not known.
   diff_mode:
     support: none
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
   - virtengine.incident.unit
   - virtengine.incident.unit.home
 notes:
-  - Needs root on the host.
   - "The undo: C(find /var/log HOME/log HOME/logs -name '*.incident-DIGEST.gz' -exec gzip -dN {} +). C(gzip -S) takes no
     suffix of that length, so the name is in the copy."
   - A copy needs free space beside its log, so a disk without any is not helped. Free a few MB by hand first.
@@ -75,9 +72,8 @@ left:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, Refused, clean
 from ansible_collections.virtengine.incident.plugins.module_utils._logs import compress
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service
 
 
 def main() -> None:
@@ -93,7 +89,7 @@ def main() -> None:
     unit, home, digest = (module.params[name] for name in ("unit", "home", "digest"))
     try:
         result = compress.compress(systemd.unit_name(unit), home, digest, module.check_mode)
-    except (service.Refused, PartError, ValueError, OSError) as error:
+    except (Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=clean(error))
     if not result["changed"] and result["free_bytes"] < compress.ENOUGH_BYTES:
         why = "; ".join(result["left"][:3]) or "there are no old logs"

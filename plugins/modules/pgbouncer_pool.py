@@ -113,8 +113,7 @@ after:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import Refused
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import login, pool
 
 

@@ -36,20 +36,14 @@ options:
     type: int
     required: true
 attributes:
-  check_mode:
-    support: full
-    description: Makes the same refusals and says what would be done.
   diff_mode:
     support: none
     description: RV(actions) says what is renamed.
-  idempotent:
-    support: full
 extends_documentation_fragment:
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
   - virtengine.incident.unit
   - virtengine.incident.unit.home
-notes:
-  - Needs root on the host.
 seealso:
   - module: virtengine.incident.node_service
 """
@@ -94,8 +88,8 @@ actions:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal_copy
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, Refused
+from ansible_collections.virtengine.incident.plugins.module_utils._node import wal_copy
 
 
 def main() -> None:
@@ -115,7 +109,7 @@ def main() -> None:
     try:
         unit = systemd.unit_name(params["unit"])
         result = wal_copy.put_back(unit, params["home"], params["digest"], params["height"], module.check_mode)
-    except (wal_copy.Refused, service.Refused, PartError, ValueError, OSError) as error:
+    except (Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

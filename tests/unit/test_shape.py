@@ -73,13 +73,16 @@ def load(path: Path) -> t.Any:
 
 
 def imported(path: Path) -> set[str]:
-    """Full names of all modules that a file imports, wherever in the file."""
+    """Full names of all modules that a file imports, wherever in the file; relative ones are resolved."""
     names: set[str] = set()
+    package = [*PACKAGE.split("."), *path.relative_to(REPO).parent.parts]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names.update(f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            names.update(f"{module}.{alias.name}" for alias in node.names)
     return names
 
 

@@ -14,16 +14,8 @@ import statistics
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft.fields import (
-    ADDRESS,
-    HASH,
-    INT64,
-    NODE_ID,
-    Obj,
-    nanoseconds,
-    wrong,
-)
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from .._host.parts import PartError
+from .fields import ADDRESS, HASH, INT64, NODE_ID, Obj, nanoseconds, wrong
 
 BLOCKS = 20  # what /blockchain gives at most (rpc/core/blocks.go)
 SET_CAP = 10000  # types/vote_set.go: MaxVotesCount

@@ -12,17 +12,11 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import votes
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft.answers import validator_rows
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft.fields import (
-    ADDRESS,
-    INT64,
-    NODE_ID,
-    Obj,
-    wrong,
-)
-from ansible_collections.virtengine.incident.plugins.module_utils._host.json import SCALAR, Items
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import clean
+from .._host.json import SCALAR, Items
+from .._host.parts import clean
+from . import votes
+from .answers import validator_rows
+from .fields import ADDRESS, INT64, NODE_ID, Obj, wrong
 
 _INT32 = 2**31 - 1
 _STEP = 8  # RoundStepCommit, the last (consensus/types/round_state.go)

@@ -15,7 +15,7 @@ import datetime
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
+from .._host.parts import PartError, clean
 
 INT64 = 2**63 - 1
 ADDRESS = re.compile(r"[0-9A-F]{40}")

@@ -13,8 +13,8 @@ import json
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.journal import Marks
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import clean
+from .._host.journal import Marks
+from .._host.parts import clean
 
 # kind: texts of which one must be there; a tuple means all of them.
 TEXTS: dict[str, tuple[str | tuple[str, ...], ...]] = {

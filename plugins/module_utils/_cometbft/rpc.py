@@ -13,11 +13,11 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import answers, consensus, slashing
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft.fields import INT64, nanoseconds, whole
-from ansible_collections.virtengine.incident.plugins.module_utils._host import http_one as _http
-from ansible_collections.virtengine.incident.plugins.module_utils._host import json as _rpc_json
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, failed, stamp
+from .._host import http_one as _http
+from .._host import json as _rpc_json
+from .._host.parts import PartError, clean, failed, stamp
+from . import answers, consensus, slashing
+from .fields import INT64, nanoseconds, whole
 
 PARTS = ("status", "abci_info", "consensus", "net_info", "validators", "blocks", "commits", "mempool", "jailed")
 

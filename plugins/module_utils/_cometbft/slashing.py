@@ -18,8 +18,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft.fields import INT64, Obj, wrong
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from .._host.parts import PartError
+from .fields import INT64, Obj, wrong
 
 CAP = 2000  # signing infos that are read; as protobuf in base64 they take some 240 kB
 # An application that gives its default of 100 for a page, whatever is asked for (types/query/pagination.go), fills the

@@ -13,7 +13,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft.fields import INT64, Obj, nanoseconds, wrong
+from .fields import INT64, Obj, nanoseconds, wrong
 
 NO_VOTE = "nil-Vote"
 NIL = "nil"

@@ -10,15 +10,11 @@ import errno
 import os
 import stat
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.files import keep_attributes
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
+from .files import keep_attributes
+from .parts import Refused, part_error
 
 # Far above a configuration file that people write.
 CAP = 1024 * 1024
-
-
-class Refused(Exception):
-    """The file was not changed; the text says why."""
 
 
 class ConfigFile:

@@ -25,8 +25,8 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host import http_one as _http
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from . import http_one as _http
+from .parts import PartError
 
 CONNECT_S = 3.0  # what one address may take to accept a connection, or a third of the time that is left
 _HEAD_CAP = 16 * 1024

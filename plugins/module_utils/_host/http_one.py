@@ -21,7 +21,7 @@ import typing as t
 import urllib.parse
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
+from .parts import PartError, clean
 
 CHUNK = 64 * 1024
 _LATE = "no answer in time; the node may be busy or hang"
@@ -102,7 +102,7 @@ def _server_time(response: http.client.HTTPResponse) -> t.Optional[int]:
 def stored(data: Bytes) -> Answer:
     """The answer in bytes that have all come already. Raises PartError (malformed, failed)."""
     with translated():
-        response = http.client.HTTPResponse(t.cast(socket.socket, _Stored(data)), method="GET")
+        response = http.client.HTTPResponse(t.cast(socket.socket, _File(io.BytesIO(data))), method="GET")
         response.begin()
     return Answer(response)
 
@@ -164,8 +164,8 @@ def get(where: Target, query: str, until: float) -> t.Iterator[Answer]:
             stack.callback(sock.close)
             sock.settimeout(_left(until))
             sock.sendall(request(where, query))
-            # HTTPResponse asks of its socket nothing but a file to read from.
-            response = http.client.HTTPResponse(t.cast(socket.socket, _Reader(sock, until)), method="GET")
+            stream = io.BufferedReader(_Raw(sock, until))
+            response = http.client.HTTPResponse(t.cast(socket.socket, _File(stream)), method="GET")
             stack.callback(response.close)
             response.begin()
         yield Answer(response)
@@ -213,24 +213,14 @@ def _left(until: float) -> float:
     return left
 
 
-class _Reader:
-    """Stands where HTTPResponse expects a socket."""
+class _File:
+    """Stands where HTTPResponse expects a socket, of which it asks nothing but a file to read from."""
 
-    def __init__(self, sock: socket.socket, until: float) -> None:
-        self._raw = _Raw(sock, until)
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file = file
 
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._raw)
-
-
-class _Stored:
-    """Stands where HTTPResponse expects a socket, with everything it will ever give."""
-
-    def __init__(self, data: Bytes) -> None:
-        self._data = data
-
-    def makefile(self, mode: str) -> io.BytesIO:
-        return io.BytesIO(self._data)
+    def makefile(self, mode: str) -> io.BufferedIOBase:
+        return self._file
 
 
 class _Raw(io.RawIOBase):

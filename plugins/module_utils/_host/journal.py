@@ -15,12 +15,7 @@ import subprocess
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import (
-    PartError,
-    clean,
-    environment,
-    stamp,
-)
+from .parts import PartError, clean, environment, stamp
 
 # A chatty program at ten lines a second: these bounds hold several hours of it.
 LINES_CAP = 400_000
@@ -174,10 +169,7 @@ def read(unit: str, since: float, reader: Reader, until: float) -> dict[str, t.A
     if process.stdout is None or process.stderr is None:
         raise PartError("failed", "journalctl: no output")
     with process.stdout as stream:
-        while True:
-            raw = stream.readline(LINE_CAP)
-            if not raw:
-                break
+        for raw in iter(lambda: stream.readline(LINE_CAP), b""):
             size += len(raw)
             reader.line(raw)
             if reader.lines >= LINES_CAP or size >= BYTES_CAP or time.monotonic() >= until:

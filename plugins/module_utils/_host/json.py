@@ -15,7 +15,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from .parts import PartError
 
 # Measured with CPython 3.11 (VmHWM): the worst text, "[{},{},...", costs 27 times its size as a tree. With twelve such
 # answers at once, one of them a tree at a time, a module stays below 80 MB.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import clean
+from .parts import clean
 
 DIGEST = "[a-z][a-z0-9_]{0,40}-[0-9a-f]{16}"
 

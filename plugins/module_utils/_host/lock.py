@@ -20,8 +20,8 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.files import sync_folder
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, stamp
+from .files import sync_folder
+from .parts import PartError, clean, stamp
 
 LOCKS = "/run/lock/virtengine-incident"
 USED = "/var/lib/virtengine-incident"
@@ -167,13 +167,14 @@ def _holder(path: str) -> dict[str, t.Any] | None:
     except FileNotFoundError:
         return None
     try:
-        content = _content(path)
+        content = json.loads(_plain(path, 0, _FILE_CAP))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError):
         content = {}
     stem = os.path.basename(path)[: -len(".json")]
-    texts = {name: value for name, value in content.items() if isinstance(value, str)}
+    known = content if isinstance(content, dict) else {}
+    texts = {name: value for name, value in known.items() if isinstance(value, str)}
     scope = texts.get("scope", "")
     return {
         "scope": clean(scope if safe_name(scope) == stem else stem),
@@ -181,14 +182,6 @@ def _holder(path: str) -> dict[str, t.Any] | None:
         "age_s": max(int(age), 0),
         "digest": clean(texts.get("digest", "")),
     }
-
-
-def _content(path: str) -> dict[str, t.Any]:
-    """The object that a lock file holds. Raises OSError, ValueError, RecursionError."""
-    content = json.loads(_plain(path, 0, _FILE_CAP))
-    if not isinstance(content, dict):
-        raise ValueError("no object")
-    return content
 
 
 def _digests(path: str, cap: int) -> list[str]:

@@ -37,6 +37,14 @@ class PartError(Exception):
         return failed(self.kind, self.text)
 
 
+class Refused(Exception):
+    """The change was not made, or did not help; the text says why and what to do. ``actions`` is what was done."""
+
+    def __init__(self, text: str, actions: t.Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.actions = list(actions)
+
+
 def failed(kind: str, text: str) -> dict[str, t.Any]:
     """A part that failed."""
     return {"ok": False, "error": {"kind": kind, "text": clean(text)}}

@@ -9,7 +9,7 @@ import os
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, stamp
+from .parts import PartError, clean, stamp
 
 # Names the node's program goes by: what its makers build, and what some of their documents call it.
 NODE_NAMES = frozenset({"virtengine", "virtengined"})

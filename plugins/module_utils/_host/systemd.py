@@ -10,7 +10,7 @@ import re
 import shlex
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, command, stamp
+from .parts import PartError, clean, command, stamp
 
 UNIT_NAME = re.compile(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]*\.service\Z")
 

@@ -18,11 +18,11 @@ import time
 import typing as t
 import zlib
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
-from ansible_collections.virtengine.incident.plugins.module_utils._logs import find as _find
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _places
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service
+from .._host.kept import kept_name
+from .._host.parts import PartError, clean
+from .._node import places as _places
+from .._node import service
+from . import find as _find
 
 # Five times what chain_halt asks for before it starts a node.
 ENOUGH_BYTES = 500_000_000
@@ -47,7 +47,7 @@ class Stopped(Kept):
 def compress(unit: str, home: t.Optional[str], digest: str, check: bool) -> dict[str, t.Any]:
     """Compress old logs, smallest first, until ENOUGH_BYTES are free for the node.
 
-    Returns what the module documents. Raises service.Refused, PartError, ValueError, OSError.
+    Returns what the module documents. Raises Refused, PartError, ValueError, OSError.
     """
     suffix = kept_name("", digest) + ".gz"
     until = time.monotonic() + TIME_S

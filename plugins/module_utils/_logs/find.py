@@ -11,7 +11,7 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from .._host.parts import PartError
 
 VAR_LOG, PROC = "/var/log", "/proc"
 DEPTH, ENTRIES, MIN_BYTES = 5, 20_000, 64 * 1024

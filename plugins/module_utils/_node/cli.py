@@ -21,9 +21,9 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft.fields import INT64, whole
-from ansible_collections.virtengine.incident.plugins.module_utils._host import json as _rpc_json
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, environment
+from .._cometbft.fields import INT64, whole
+from .._host import json as _rpc_json
+from .._host.parts import PartError, clean, environment
 
 # By first words: does the command ask a node, read a home, or neither; and what it prints.
 _ASKS, _READS, _KNOWS = "asks a node", "reads a home", "knows by itself"

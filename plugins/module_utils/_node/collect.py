@@ -10,25 +10,19 @@ import os
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import marks
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import rpc as _cometbft
-from ansible_collections.virtengine.incident.plugins.module_utils._host import journal as _journal
-from ansible_collections.virtengine.incident.plugins.module_utils._host import lock as _host_lock
-from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
-from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import (
-    PartError,
-    failed,
-    gather,
-    part_error,
-    stamp,
-)
-from ansible_collections.virtengine.incident.plugins.module_utils._logs import find as _old_logs
-from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
-from ansible_collections.virtengine.incident.plugins.module_utils._node import files, upgrade, wal
-from ansible_collections.virtengine.incident.plugins.module_utils._node import p2p as _node_p2p
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
-from ansible_collections.virtengine.incident.plugins.module_utils._node import signer as _signer
+from .._cometbft import marks
+from .._cometbft import rpc as _cometbft
+from .._host import journal as _journal
+from .._host import lock as _host_lock
+from .._host import process as _process
+from .._host import systemd
+from .._host.parts import PartError, failed, gather, part_error, stamp
+from .._logs import find as _old_logs
+from . import config as _config
+from . import files, upgrade, wal
+from . import p2p as _node_p2p
+from . import places as _node_places
+from . import signer as _signer
 
 # Kept back from the deadline to put the answer together and send it.
 RESERVE_S = 0.5

@@ -13,7 +13,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import TEXT_LIMIT, clean, part_error
+from .._host.parts import TEXT_LIMIT, clean, part_error
 
 FILE_CAP = 1024 * 1024
 # Of the list of peers as it is taken apart; what is shown of it is cut like every text.

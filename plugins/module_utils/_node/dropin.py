@@ -13,10 +13,10 @@ import os
 import tempfile
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, command
-from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places
+from .._host import systemd
+from .._host.parts import PartError, command
+from . import config as _config
+from . import places
 
 KEY = _config.KEYS["double_sign_check_height"]
 NAME = "90-virtengine-incident.conf"

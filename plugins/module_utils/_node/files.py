@@ -14,7 +14,7 @@ import stat
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
+from .._host.parts import PartError, clean
 
 _CHUNK = 1024 * 1024
 # How much of a genesis is searched for its chain id: genesis files that were written by the node have it in the first
@@ -30,11 +30,9 @@ def sha256(path: str) -> str:
     """SHA-256 of a file as hex, read in pieces. Raises OSError."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
-        while True:
-            chunk = stream.read(_CHUNK)
-            if not chunk:
-                return digest.hexdigest()
+        for chunk in iter(lambda: stream.read(_CHUNK), b""):
             digest.update(chunk)
+    return digest.hexdigest()
 
 
 def binary(places: dict[str, t.Any], process: dict[str, t.Any] | None) -> dict[str, t.Any]:
@@ -78,10 +76,7 @@ def genesis(path: str | None, until: float) -> dict[str, t.Any]:
     search = TopLevel()
     size = 0
     with open(path, "rb") as stream:
-        while True:
-            chunk = stream.read(_CHUNK)
-            if not chunk:
-                break
+        for chunk in iter(lambda: stream.read(_CHUNK), b""):
             digest.update(chunk)
             size += len(chunk)
             if size <= _SEARCH_CAP and len(search.texts) < len(_KEYS) and time.monotonic() < until - 1:

@@ -9,11 +9,12 @@ import os
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import ConfigFile, Refused
-from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
-from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service
+from .._host.config_file import ConfigFile
+from .._host.kept import kept_name
+from .._host.parts import Refused
+from . import config as _config
+from . import places as _node_places
+from . import service
 
 FILE = "app.toml"
 NAMES = ("halt_height", "halt_time")
@@ -28,7 +29,7 @@ def clear(
 
     ``expected``: what the file must name, by the names of NAMES; the values that the plan was made for. Returns
     ``changed``, ``file``, ``backup`` (None where nothing changes), ``before`` and ``after`` (value by name), ``lines``
-    (each changed line before and after) and ``actions``. Raises Refused, service.Refused, PartError, ValueError, OSError.
+    (each changed line before and after) and ``actions``. Raises Refused, PartError, ValueError, OSError.
     """
     backup = kept_name(FILE, digest)
     places = _node_places.find(service.unit_stopped(unit), None, home, None, None)

@@ -13,7 +13,7 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
+from .._host.parts import PartError, clean
 
 PEERS = 20
 DIAL_S = 1.0

@@ -11,9 +11,9 @@ import pwd
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, part_error
-from ansible_collections.virtengine.incident.plugins.module_utils._host.systemd import Unit
-from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
+from .._host.parts import PartError, clean, part_error
+from .._host.systemd import Unit
+from . import config as _config
 
 # Programs that start another program: their words are not the node's.
 LAUNCHERS = frozenset({"cosmovisor", "sh", "bash", "dash", "ash", "env", "nice", "ionice", "numactl", "taskset"})

@@ -10,10 +10,10 @@ import signal
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
-from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, command
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places
+from .._host import process as _process
+from .._host import systemd
+from .._host.parts import PartError, Refused, command
+from . import places
 
 # A node that refuses to start (signature found, replay fails) lives for one to three seconds.
 STEADY_S = 5.0
@@ -31,14 +31,6 @@ _SHOWN = (
     "main_pid",
     "started_at",
 )
-
-
-class Refused(Exception):
-    """The change was not made, or did not help; the text says why and what to do. ``actions`` is what was done."""
-
-    def __init__(self, text: str, actions: t.Sequence[str] = ()) -> None:
-        super().__init__(text)
-        self.actions = list(actions)
 
 
 class Outcome(t.NamedTuple):
@@ -71,11 +63,6 @@ class Node:
     def gone(self) -> bool:
         """Whether the unit is down for good, with no process left: systemd is not about to start it again either."""
         return self.seen.facts["active_state"] in _AT_REST and self.main is None and not self.members
-
-    @property
-    def up(self) -> bool:
-        """Whether the unit is up with a process that can run."""
-        return self.seen.facts["active_state"] in ("active", "reloading") and self.main is not None and not self.frozen
 
     def shown(self) -> dict[str, t.Any]:
         """The part of it that a result carries."""

@@ -10,8 +10,8 @@ import os
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, part_error
-from ansible_collections.virtengine.incident.plugins.module_utils._node.config import INT64_MAX
+from .._host.parts import PartError, part_error
+from .config import INT64_MAX
 
 FILE_CAP = 64 * 1024
 _ADDRESS = re.compile(rb'"address"\s*:\s*"([0-9A-Fa-f]{40})"')

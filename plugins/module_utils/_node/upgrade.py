@@ -12,8 +12,8 @@ import stat
 import typing as t
 import urllib.parse
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
-from ansible_collections.virtengine.incident.plugins.module_utils._node.config import INT64_MAX
+from .._host.parts import PartError, clean
+from .config import INT64_MAX
 
 # The plan's free text may hold links and checksums of programs for every platform.
 FILE_CAP = 1024 * 1024

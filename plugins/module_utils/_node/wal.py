@@ -14,8 +14,8 @@ import struct
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, stamp
-from ansible_collections.virtengine.incident.plugins.module_utils._node.config import INT64_MAX
+from .._host.parts import PartError, clean, stamp
+from .config import INT64_MAX
 
 COPIES = 8
 # A file of the log is rotated at 10 MB; a height ends every few seconds, so that two files hold the newest marker.

@@ -11,18 +11,14 @@ import stat
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.files import mounts, sync_folder
-from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import part_error
-from ansible_collections.virtengine.incident.plugins.module_utils._node import places as _node_places
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal
+from .._host.files import mounts, sync_folder
+from .._host.kept import kept_name
+from .._host.parts import Refused, part_error
+from . import places as _node_places
+from . import service, wal
 
 # Reading up to nine logs of two files each; on the disks of validators a second is enough.
 READ_S = 20.0
-
-
-class Refused(Exception):
-    """The log was not exchanged; the text says why."""
 
 
 class Log(t.NamedTuple):
@@ -40,7 +36,7 @@ def put_back(unit: str, home: t.Optional[str], digest: str, height: int, check: 
     Two renames. Where the second fails the first is taken back. A run that was killed between them is finished by the
     next one: the log's place is empty then. Returns
     ``changed``, ``path``, ``copy`` and ``aside`` (names; None where there was nothing), ``last_end_height`` and
-    ``actions``. Raises Refused, service.Refused, PartError, ValueError, OSError.
+    ``actions``. Raises Refused, PartError, ValueError, OSError.
     """
     aside = kept_name("", digest)
     places = _node_places.find(service.unit_stopped(unit), None, home, None, None)

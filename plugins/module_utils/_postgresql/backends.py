@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
-from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import login
+from .._host.parts import PartError
+from . import login
 
 # What names a session: a process number alone is given to another session as soon as this one is gone.
 NAMED = {"pid": "int", "started_at": "str", "query_at": "str", "state": "str"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host import lock, parts
-from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import host, pooler, server
+from .._host import lock, parts
+from . import host, pooler, server
 
 Parameters = dict[str, t.Any]
 

@@ -12,8 +12,8 @@ import os
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, stamp
+from .._host import systemd
+from .._host.parts import PartError, clean, stamp
 
 # Where Debian, and Red Hat, let the server write its log.
 LOGS = ("/var/log/postgresql/*.log", "/var/lib/pgsql/*/data/log/*.log", "/var/lib/pgsql/data/log/*.log")

@@ -12,7 +12,8 @@ import sys
 import typing as t
 
 from ansible_collections.community.postgresql.plugins.module_utils import postgres
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
+
+from .._host.parts import PartError, clean
 
 Rows = list[dict[str, t.Any]]
 

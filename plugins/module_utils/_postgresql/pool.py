@@ -10,11 +10,11 @@ import re
 import time
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host import parts
-from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import ConfigFile, Refused
-from ansible_collections.virtengine.incident.plugins.module_utils._host.kept import kept_name
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
-from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import login
+from .._host import parts
+from .._host.config_file import ConfigFile
+from .._host.kept import kept_name
+from .._host.parts import PartError, Refused
+from . import login
 
 # PAUSE waits for every transaction to end; a pool with one that never ends would hold the command.
 CONSOLE_S = 15

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import clean
-from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import login
+from .._host.parts import clean
+from . import login
 
 MOST_ROWS = 5_000
 SETTINGS = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean
-from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import login
+from .._host.parts import PartError, clean
+from . import login
 
 OLDEST = 120000
 # Above what a server has that still answers; what is cut off is said.

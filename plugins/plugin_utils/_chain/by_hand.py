@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
+from .node import NodeEvidence
 
 HOME = "~virtengine/.virtengine"
 UNIT = "virtengine.service"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
+from .node import NodeEvidence
 
 # What a start needs: the head file of the consensus WAL alone grows to 10 MB before it is turned over (CometBFT
 # libs/autofile/group.go), and the stores write their logs and new tables beside it.

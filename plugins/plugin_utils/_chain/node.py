@@ -9,9 +9,11 @@ import re
 import typing as t
 from dataclasses import dataclass, fields
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from .._path.evidence import values
+from .._path.text import clean
 
+# Those of a node's parts that are nothing but a part.
+_PARTS = ("unit", "process", "binary", "config", "genesis", "signer", "disk", "old_logs", "upgrade", "wal", "p2p")
 _ADDRESS = re.compile(r"[0-9A-F]{40}")
 
 
@@ -171,21 +173,11 @@ def evidence_of(observation: dict[str, t.Any]) -> NodeEvidence:
         boot_at=clock.time("boot_at"),
         boot_id=clock.text("boot_id"),
         privileged=access.flag("privileged"),
-        unit=part(raw.get("unit")),
-        process=part(raw.get("process")),
         paths=paths,
-        binary=part(raw.get("binary")),
-        config=part(raw.get("config")),
-        genesis=part(raw.get("genesis")),
-        signer=part(raw.get("signer")),
-        disk=part(raw.get("disk")),
-        old_logs=part(raw.get("old_logs")),
-        upgrade=part(raw.get("upgrade")),
-        wal=part(raw.get("wal")),
-        p2p=part(raw.get("p2p")),
         journal=journal,
         marks=tuple(_mark(entry) for entry in journal.mappings("marks")),
         rpc=rpc_of(raw.get("rpc")),
+        **{name: part(raw.get(name)) for name in _PARTS},
     )
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence, Part
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node, Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.signer import is_remote
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from .._path.evidence.values import stamp
+from .._path.text import clean
+from .node import Mark, NodeEvidence, Part
+from .reading.types import Node, Reading
+from .signer import is_remote
 
 BACKOFF = "peers_backoff"
 GIVEN_UP = "peers_given_up"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import Gauge
+from .._path.verdict.verdict import Gauge
 
 
 def quorum(total: int) -> int:

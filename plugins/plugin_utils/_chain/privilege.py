@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from .._path.text import clean
+from .node import NodeEvidence
+from .reading.types import Node
 
 # Parts without which a node that does not vote cannot be told from one that must not be started.
 _PARTS = {

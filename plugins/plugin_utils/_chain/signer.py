@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
+from .node import NodeEvidence
 
 
 def is_remote(data: NodeEvidence) -> t.Optional[bool]:
@@ -17,6 +17,15 @@ def is_remote(data: NodeEvidence) -> t.Optional[bool]:
     if remote is True or (isinstance(listens, str) and listens):
         return True
     return False if remote is False or listens == "" else None
+
+
+def signed_for(data: NodeEvidence) -> t.Optional[tuple[int, int, int]]:
+    """Height, round and step of the signing state on the host; None where it is not known."""
+    state = data.signer.inner("state")
+    if state is None:
+        return None
+    height, round_, step = state.integer("height"), state.integer("round"), state.integer("step")
+    return None if height is None or round_ is None or step is None else (height, round_, step)
 
 
 def signed_height(data: NodeEvidence) -> t.Optional[int]:

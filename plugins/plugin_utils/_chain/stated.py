@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node, Reading
+from .node import Mark, NodeEvidence
+from .reading.blocks import VOTE_TIME_TOLERANCE_S
+from .reading.types import Node, Reading
 
 # What a node may have written and voted on, and that still forbids its start.
 _NOT_OUTLIVED = ("conflicting_vote", "evidence")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Data, Misuse, Values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from .._path.incident import Data, Misuse, Values
+from .._path.text import clean
 
 CHAIN_ID = "incident_chain_id"
 ADDRESS = "incident_validator_address"

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence, Part
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node, Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.signer import signed_height
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
+from .node import NodeEvidence, Part
+from .reading.types import Node, Reading
+from .signer import signed_height
+from .stated import stated
 
 _LOST = re.compile(r"#ENDHEIGHT for (\d{1,19})")
 

@@ -13,7 +13,8 @@ import types
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+
+from .._path.text import clean
 
 REFUSED_RIGHTS = re.compile(
     r"(?i)\b(?:sudo|su|doas|pbrun|pfexec|dzdo|runas|ksu|machinectl): |(?:missing|incorrect) \S+ password|"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import now
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.state import RunState
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import bundle as bundles
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import integer, seconds
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
+from .._path.evidence import bundle as bundles
+from .._path.evidence.values import integer, seconds
+from .._path.incident import Incident
+from .base import now
+from .state import RunState
 
 Data = dict[str, t.Any]
 
@@ -75,10 +75,9 @@ def _lost(source: str, host: str, number: int) -> Data:
 
 def locks_seen(state: RunState) -> dict[str, Data]:
     """Of each host, what its newest answer about locks was, as of ``locks_of``."""
-    number = current(state)["number"]
     answers_of: dict[str, Data] = {}
-    for look in range(1, number + 1):
-        answers_of.update({host: answers[-1] for host, answers in state.noted(f"locks{look}").items()})
+    for look in range(1, current(state)["number"] + 1):
+        answers_of.update(locks_of_look(state, look))
     return answers_of
 
 

@@ -15,10 +15,10 @@ import secrets
 import tempfile
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal, now
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds, stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as _plan
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import hash_chain
+from .._path.evidence.values import seconds, stamp
+from .._path.plan import plan as _plan
+from .._path.record import hash_chain
+from .base import Refusal, now
 
 JOURNAL = "journal.jsonl"
 # What a reader of an entry relies on.

@@ -11,8 +11,8 @@ import os
 import tempfile
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.base import Refusal
-from ansible_collections.virtengine.incident.plugins.plugin_utils._controller.record import Record, write_whole
+from .base import Refusal
+from .record import Record, write_whole
 
 
 class RunState:

@@ -7,15 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.incident import (
-    CHAIN_HALT,
-    CHAIN_PROBE,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.incident import (
-    DATABASE_CONNECTIONS,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle, check
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
+from .._path.evidence.bundle import Bundle, check
+from .._path.incident import Incident
+from .chain_halt.incident import CHAIN_HALT, CHAIN_PROBE
+from .database_connections.incident import DATABASE_CONNECTIONS
 
 _KNOWN = {one.name: one for one in (CHAIN_HALT, CHAIN_PROBE, DATABASE_CONNECTIONS)}
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import Action
+from .plan.action import Action
 
 Data = dict[str, t.Any]
 Values = t.Mapping[str, t.Any]

@@ -8,14 +8,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    Node,
-    Reading,
-    ValidatorRow,
-    Vote,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
+from ..node import Mark, NodeEvidence
+from ..reading.types import Node, Reading, ValidatorRow, Vote
+from ..stated import stated
 
 NONE: frozenset[str] = frozenset()
 

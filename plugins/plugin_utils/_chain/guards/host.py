@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.disk import LEAST_FREE_BYTES, LEAST_FREE_INODES
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    Guard,
-    clear,
-    refused,
-    undecided,
-)
+from ..._path.plan.guard import Guard, clear, refused, undecided
+from ..disk import LEAST_FREE_BYTES, LEAST_FREE_INODES
+from ..node import Mark
+from ..reading.types import Node
+from .case import Case
 
 # Journal lines that name no reason why a node would not run: a unit that ended (also by SIGKILL), peers that went away,
 # a block that somebody else proposed and the application refused, and a signer that refused to go back: a node that is

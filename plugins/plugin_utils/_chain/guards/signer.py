@@ -11,19 +11,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node, Reading, Vote
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.signer import is_remote
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import is_dead
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    Guard,
-    clear,
-    refused,
-    undecided,
-)
+from ..._path.evidence.values import stamp
+from ..._path.plan.guard import Guard, clear, refused, undecided
+from ..node import NodeEvidence
+from ..reading.blocks import VOTE_TIME_TOLERANCE_S
+from ..reading.types import Node, Reading, Vote
+from ..signer import is_remote, signed_for
+from ..stated import is_dead
+from .case import Case
 
 _STEP_NAMES = {1: "propose", 2: "prevote", 3: "precommit"}
 
@@ -160,7 +155,7 @@ def _unseen_vote(case: Case) -> t.Optional[str]:
     height = reading.votes_height
     if any(vote.height == height for vote in reading.votes.get(address, ())):
         return None
-    own = _signed_for(case.data)
+    own = signed_for(case.data)
     heard = [vote for vote in reading.heard.get(address, ()) if vote.height == height]
     if any(own is None or vote.hrs > own for vote in heard):
         return "An RPC outside the inventory"
@@ -168,15 +163,6 @@ def _unseen_vote(case: Case) -> t.Optional[str]:
     # shows nothing else is no evidence of another signer.
     outside = [one for one in reading.outside if not (heard and one.kind == "reference")]
     return next((witness.name for witness in outside if address in witness.votes_of), None)
-
-
-def _signed_for(data: NodeEvidence) -> t.Optional[tuple[int, int, int]]:
-    """Height, round and step of the signing state, or None."""
-    state = data.signer.inner("state")
-    if state is None:
-        return None
-    height, round_, step = state.integer("height"), state.integer("round"), state.integer("step")
-    return None if height is None or round_ is None or step is None else (height, round_, step)
 
 
 _NO_VOTES = (
@@ -235,7 +221,7 @@ def signing_state(case: Case) -> Guard:
     name, reading = "signing_state", case.reading
     if case.data.signer.inner("state") is None:
         return _no_signing_state(name, case)
-    signed = _signed_for(case.data)
+    signed = signed_for(case.data)
     if signed is None or min(signed) < 0:
         return refused(name, f"The signing state on {case.host} cannot be read.")
     if case.node.address is None:

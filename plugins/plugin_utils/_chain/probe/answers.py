@@ -14,16 +14,12 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, part
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading import chain_id as chain_ids
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
-    HALT_SECONDS,
-    ValidatorSet,
-    set_in,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.evidence import values
+from ..._path.text import clean
+from .. import power as _power
+from ..node import Part, part
+from ..reading import chain_id as chain_ids
+from ..reading.blocks import HALT_SECONDS, ValidatorSet, set_in
 
 # With a connection to most of its peers, a node hears every vote within seconds: sixteen views, spread over the
 # network, show what all would. Each costs some ten questions, and 1 MB of memory where there are 200 validators.
@@ -227,15 +223,11 @@ def _voted(view: View, members: ValidatorSet, top: int) -> set[str]:
     height = consensus.integer("height")
     if height is None or height < top:
         return set()
-    rows = [row for entry in consensus.mappings("rounds") for row in _rows(entry.raw)]
+    rows = [
+        row for entry in consensus.mappings("rounds") for row in [*entry.items("prevotes"), *entry.items("precommits")]
+    ]
     places = {row[0] for row in rows if isinstance(row, list) and row and values.integer(row[0]) is not None}
     return {members[place][0] for place in places if 0 <= place < len(members)}
-
-
-def _rows(entry: dict[str, t.Any]) -> t.Iterator[t.Any]:
-    for key in ("prevotes", "precommits"):
-        rows = entry.get(key)
-        yield from rows if isinstance(rows, list) else ()
 
 
 def _signed(view: View, top: int) -> set[str]:

@@ -19,13 +19,13 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import answers as cometbft_answers
-from ansible_collections.virtengine.incident.plugins.module_utils._cometbft import dialable, rpc
-from ansible_collections.virtengine.incident.plugins.module_utils._host import http_one as _http
-from ansible_collections.virtengine.incident.plugins.module_utils._host import json as _rpc_json
-from ansible_collections.virtengine.incident.plugins.module_utils._host.http_many import Many, Question, Reply
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, clean, failed, stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import answers, screen
+from ....module_utils._cometbft import answers as cometbft_answers
+from ....module_utils._cometbft import dialable, rpc
+from ....module_utils._host import http_one as _http
+from ....module_utils._host import json as _rpc_json
+from ....module_utils._host.http_many import Many, Question, Reply
+from ....module_utils._host.parts import PartError, clean, failed, stamp
+from . import answers, screen
 
 LIGHT = ("status", "abci_info")
 WHOLE = tuple(name for name in rpc.PARTS if name not in LIGHT)

@@ -8,18 +8,11 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.power import gauge
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe import answers
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.probe.answers import Observation, View
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
-    cut,
-    fitted,
-    pad,
-    tidy,
-    wrap,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import Gauge
+from ..._path.evidence import values
+from ..._path.render.layout import cut, fitted, gauge_bar, pad, tidy, wrap
+from ..power import gauge
+from . import answers
+from .answers import Observation, View
 
 LINES = 40
 NAMED = 6  # endpoints named of one kind
@@ -29,7 +22,6 @@ NEAR_BLOCKS = 5
 CLOCK_S = 3.0
 _WIDE = 14
 _URL = 44
-_CELLS = 50
 
 
 def lines(
@@ -106,17 +98,8 @@ def _votes(observations: t.Sequence[Observation], chain: t.Optional[str]) -> lis
     shown = gauge(votes.total, votes.voting)
     return [
         *_line("Voting power", f"{stands[votes.halted]} at {votes.height}; {shown.words} ({seen})"),
-        *([" " * _WIDE + _bar(shown)] if shown.total > 0 else []),
+        *([" " * _WIDE + gauge_bar({**vars(shown), "words": ""}).rstrip()] if shown.total > 0 else []),
     ]
-
-
-def _bar(shown: Gauge) -> str:
-    """``[####...|......]``: what is drawn as voting never reaches the line that the power does not reach."""
-    line = min(_CELLS, -(-_CELLS * shown.needed // shown.total))
-    full = _CELLS * shown.value // shown.total
-    full = max(full, line) if shown.value >= shown.needed else min(full, line - 1)
-    cells = "#" * full + "." * (_CELLS - full)
-    return f"[{cells[:line]}|{cells[line:]}]"
 
 
 def _versions(views: list[View]) -> list[str]:

@@ -9,20 +9,13 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import (
-    NodeEvidence,
-    Part,
-    Rpc,
-    consensus_address,
-    evidence_of,
-    rpc_of,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading import chain_id
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import CHAIN_ID
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.evidence import values
+from ..._path.evidence.bundle import Bundle
+from ..._path.text import clean
+from .. import power as _power
+from ..node import NodeEvidence, Part, Rpc, consensus_address, evidence_of, rpc_of
+from ..variables import CHAIN_ID
+from . import chain_id
 
 # The runbook calls a chain halted after 30 s without a block; a chain with long blocks needs longer to be missed.
 HALT_SECONDS = 30

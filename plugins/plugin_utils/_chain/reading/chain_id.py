@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, part
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.text import clean
+from ..node import Part, part
 
 Observation = dict[str, t.Any]
 

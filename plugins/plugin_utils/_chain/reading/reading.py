@@ -8,60 +8,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence, Problem
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
-    Chain,
-    Looks,
-    Source,
-    believable,
-    gather,
-    read_chain,
-    set_aside,
-    sources,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.rows import (
-    ABSENT,
-    UNKNOWN,
-    VOTING,
-    rows,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import (
-    LAG_BLOCKS,
-    Situation,
-    State,
-    alive_state,
-    down_or_held,
-    runs,
-    unreachable_state,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import (
-    SUPPORT,
-    corroborated_age,
-    trusted,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    PRECOMMIT,
-    PREVOTE,
-    Node,
-    Reading,
-    ValidatorRow,
-    View,
-    Vote,
-    Witness,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.votes import (
-    VoteBook,
-    agreed_set,
-    outside_peers,
-    read_votes,
-    references,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.variables import ADDRESS
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-
-__all__ = ["PRECOMMIT", "PREVOTE", "Node", "Reading", "ValidatorRow", "View", "Vote", "Witness", "read"]
+from ..._path.evidence.bundle import Bundle
+from ..._path.text import clean
+from .. import power as _power
+from ..node import NodeEvidence, Problem
+from ..variables import ADDRESS
+from .blocks import Chain, Looks, Source, believable, gather, read_chain, set_aside, sources
+from .rows import ABSENT, UNKNOWN, VOTING, rows
+from .state import LAG_BLOCKS, Situation, State, alive_state, down_or_held, runs, unreachable_state
+from .trust import SUPPORT, corroborated_age, trusted
+from .types import Node, Reading, View, Witness
+from .votes import VoteBook, agreed_set, outside_peers, read_votes, references
 
 # Kinds of the problem of a host that only declares an address (it is neither seen nor sought), and of one of which the
 # bundle holds nothing: neither says that it cannot be reached.
@@ -177,6 +134,14 @@ def _stands_still(chain: Chain, idle: bool) -> t.Optional[bool]:
     if old and chain.same_height and not idle:
         return True
     return False if chain.moved and not old and chain.age_s is not None else None
+
+
+def standing(reading: Reading) -> t.Optional[bool]:
+    """Whether the chain is halted: True also after one look that shows it clearly, None where nobody can tell."""
+    if reading.stands_still is not None:
+        return reading.stands_still
+    old = reading.age_s is not None and reading.age_s > reading.threshold_s
+    return True if old and not (reading.moved or reading.idle or reading.split) else None
 
 
 def _reading(sight: _Sight, nodes: dict[str, Node]) -> Reading:

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import Situation, State
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    Node,
-    ValidatorRow,
-    Witness,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
+from ..._path.evidence.values import stamp
+from .. import power as _power
+from .state import Situation, State
+from .types import Node, ValidatorRow, Witness
 
 # Of several hosts of ours with one address, the row shows the one that is most alive; a host that is down comes after
 # one that cannot be seen, for the key may be running there.

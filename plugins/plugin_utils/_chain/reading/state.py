@@ -8,15 +8,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence, Part, Rpc
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
-    VOTE_TIME_TOLERANCE_S,
-    Chain,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Vote
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.votes import VoteBook
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.evidence import values
+from ..._path.text import clean
+from ..node import Mark, NodeEvidence, Part, Rpc
+from .blocks import VOTE_TIME_TOLERANCE_S, Chain
+from .types import Vote
+from .votes import VoteBook
 
 # Journal reasons that a start would run into again, the most telling first.
 FATAL_KINDS = (
@@ -320,7 +317,7 @@ def _lag(node: NodeEvidence, known: Situation) -> t.Optional[str]:
 def _member(node: NodeEvidence, before: t.Optional[NodeEvidence], address: str, known: Situation) -> State:
     book = known.book
     lag = _lag(node, known)
-    refused = refuses_block(node) and before is not None and refuses_block(before)
+    refused = refuses_block(node.rpc) and before is not None and refuses_block(before.rpc)
     if refused and before is not None and before.rpc.status.integer("height") == node.rpc.status.integer("height"):
         height = node.rpc.status.integer("height")
         return State("not_voting", None, f"it stored block {height}, but its application does not execute it")
@@ -373,13 +370,8 @@ def _why_silent(node: NodeEvidence, vote: t.Optional[Vote], book: VoteBook) -> s
     return f"without a vote at height {book.height}" if book.height is not None else "in none of the newest blocks"
 
 
-def refuses_block(node: NodeEvidence) -> bool:
+def refuses_block(rpc: Rpc) -> bool:
     """Block stored, not executed: for a moment normal, in two looks at one height the sign of a refusal."""
-    return refuses(node.rpc)
-
-
-def refuses(rpc: Rpc) -> bool:
-    """The same of an RPC."""
     stored, executed = rpc.status.integer("height"), rpc.abci_info.integer("height")
     return stored is not None and executed == stored - 1 and rpc.consensus.integer("step") == 8
 

@@ -14,7 +14,7 @@ import typing as t
 from collections import Counter
 from dataclasses import replace
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import Source
+from .blocks import Source
 
 # How many nodes outside the inventory have to agree.
 SUPPORT = 2

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence, Problem, Rpc
+from ..node import Mark, NodeEvidence, Problem, Rpc
 
 PREVOTE = 2
 PRECOMMIT = 3

@@ -10,16 +10,11 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Part, Rpc, consensus_address
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import Source, ValidatorSet
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    PRECOMMIT,
-    PREVOTE,
-    Vote,
-    Witness,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.evidence import values
+from ..._path.text import clean
+from ..node import Part, Rpc, consensus_address
+from .blocks import Source, ValidatorSet
+from .types import PRECOMMIT, PREVOTE, Vote, Witness
 
 # CometBFT p2p/conn/connection.go: a connection is pinged every 60 s and given up 45 s later. Until then a node shows
 # peers that may be cut off, so what it knows of them is no witness of a shorter halt.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import Action, Actions, Call
+from ..._path.plan.action import Action, Actions, Call
 
 START = "start_node"
 THAW = "thaw_node"

@@ -8,29 +8,15 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import was_backing_off
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node, Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import (
-    ACTIONS,
-    RELAX,
-    RESTORE,
-    START,
-    STOP,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.guards import RESTORES_POWER
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
-    double_sign_check,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import Texts
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    REFUSED,
-    Guard,
-    blocking,
-    refused,
-    undecided,
-)
+from ..._chain.guards.case import Case
+from ..._chain.peers import was_backing_off
+from ..._chain.reading.types import Node, Reading
+from ..._path.plan import plan
+from ..._path.plan.guard import REFUSED, Guard, blocking, refused, undecided
+from .actions import ACTIONS, RELAX, RESTORE, START, STOP
+from .guards import RESTORES_POWER
+from .remedies import double_sign_check
+from .remedies.remedy import Texts
 
 # Causes that a start may take away, for a node that is started dials its peers at once.
 _ABOUT_PEERS = ("few_peers", "network_split")

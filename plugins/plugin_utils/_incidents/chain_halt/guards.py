@@ -13,39 +13,18 @@ import functools
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards import host, signer
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import NONE, Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import peerless
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import read
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node, Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import consensus_failed
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import (
-    RELAX,
-    RESTORE,
-    START,
-    STOP,
-    THAW,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import signing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
-    disk_space,
-    double_sign_check,
-    reconnect_peers,
-    stop,
-    table,
-    write_ahead_log,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.simulate_stop import stopped_now
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.verdict import of_reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    OPEN,
-    REFUSED,
-    Check,
-    Guard,
-    blocking,
-    check,
-    refused,
-)
+from ..._chain.guards import host, signer
+from ..._chain.guards.case import NONE, Case
+from ..._chain.peers import peerless
+from ..._chain.reading.reading import read
+from ..._chain.reading.types import DOWN, Node, Reading
+from ..._chain.stated import consensus_failed
+from ..._path.plan.guard import OPEN, REFUSED, Check, Guard, blocking, check, refused
+from .actions import RELAX, RESTORE, START, STOP, THAW
+from .causes import signing
+from .remedies import disk_space, double_sign_check, reconnect_peers, stop, table, write_ahead_log
+from .simulate_stop import stopped_now
+from .verdict import of_reading
 
 # What has to be so before each action. What a remedy changes is asked for beside the start that follows; a stop by what
 # proves that the node takes no part, which depends on the reason (``stop_guards`` of each remedy).

@@ -5,16 +5,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import variables as chain_variables
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import (
-    guards,
-    plan,
-    recovery,
-    variables,
-    verdict,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import ACTIONS
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Data, Incident, Source, Values
+from ..._chain import variables as chain_variables
+from ..._path.incident import Data, Incident, Source, Values
+from . import guards, plan, recovery, variables, verdict
+from .actions import ACTIONS
 
 # RPC endpoints outside of the inventory, asked from the controller.
 REFERENCES = "cometbft_info"

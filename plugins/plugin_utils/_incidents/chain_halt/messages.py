@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading, ValidatorRow
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import CAUSES
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict import judge
+from ..._chain.reading.types import Reading, ValidatorRow
+from ..._path.evidence.values import stamp
+from ..._path.text import clean
+from ..._path.verdict import judge
+from .causes.order import CAUSES
 
 _KEEP_SAFE = (
     "Please do it on the same host as before, with the same data folder, the same WAL and the same signing state. "

@@ -14,31 +14,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case, row_of
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import reachable_peers
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import read
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    Node,
-    Reading,
-    ValidatorRow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import builder, guards
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import START, STOP, THAW
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import signing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.messages import messages
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
-    halt_height,
-    reconnect_peers,
-    stop,
-    table,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
-    Remedy,
-    Texts,
-    start_texts,
-    what,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import CLEAR, Guard
+from ..._chain.guards.case import Case, row_of
+from ..._chain.peers import reachable_peers
+from ..._chain.reading.reading import read
+from ..._chain.reading.types import Node, Reading, ValidatorRow
+from ..._path.plan.guard import CLEAR, Guard
+from . import builder, guards
+from .actions import START, STOP, THAW
+from .causes import signing
+from .messages import messages
+from .remedies import halt_height, reconnect_peers, stop, table
+from .remedies.remedy import Remedy, Texts, start_texts, what
 
 Data = dict[str, t.Any]
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import read
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading, ValidatorRow
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import START
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.guards import (
-    RESTORES_POWER,
-    scope,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.verdict import witnesses_wanted
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds
+from ..._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
+from ..._chain.reading.reading import read
+from ..._chain.reading.types import Reading, ValidatorRow
+from ..._path.evidence.values import seconds
+from .actions import START
+from .guards import RESTORES_POWER, scope
+from .verdict import witnesses_wanted
 
 # A validator that joins late misses a commit or two; one that signs three of five takes part.
 COMMITS_LOOKED_AT = 5

@@ -7,20 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.privilege import Missing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Node, Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import (
-    LASTING,
-    missing_power_holds,
-    standing,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.judge import duration
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import (
-    DEGRADED,
-    HEALTHY,
-    INCIDENT,
-    UNKNOWN,
-)
+from ..._chain.privilege import Missing
+from ..._chain.reading.types import Node, Reading
+from ..._path.verdict.judge import duration
+from ..._path.verdict.verdict import DEGRADED, HEALTHY, INCIDENT, UNKNOWN
+from .causes.order import LASTING, missing_power_holds, standing
 
 # Nodes of ours that do not take part as they should, with what is wrong.
 Troubles = list[tuple[Node, str]]

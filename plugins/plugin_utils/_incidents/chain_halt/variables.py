@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import variables
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Data, Misuse, Values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._chain import variables
+from ..._path.incident import Data, Misuse, Values
+from ..._path.text import clean
 
 IS_OVER = "incident_halt_is_over"
 IS_OVER_REASON = "incident_halt_is_over_reason"

@@ -7,39 +7,21 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import by_hand, privilege
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.reading import (
-    Reading,
-    ValidatorRow,
-    read,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import LAG_BLOCKS, runs
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import summary, view
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    lives_outside,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.order import (
-    CAUSES,
-    LASTING,
-    halt_of,
-    standing,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.summary import Troubles
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.bundle import Bundle
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict import judge
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import (
-    DEGRADED,
-    HEALTHY,
-    INCIDENT,
-    UNKNOWN,
-    Verdict,
-    made,
-)
+from ..._chain import by_hand, privilege
+from ..._chain import power as _power
+from ..._chain.node import NodeEvidence
+from ..._chain.reading.reading import read
+from ..._chain.reading.state import LAG_BLOCKS, runs
+from ..._chain.reading.types import DOWN, Reading, ValidatorRow
+from ..._path.evidence.bundle import Bundle
+from ..._path.evidence.values import stamp
+from ..._path.text import clean
+from ..._path.verdict import judge
+from ..._path.verdict.verdict import DEGRADED, HEALTHY, INCIDENT, UNKNOWN, Verdict, made
+from . import summary, view
+from .causes.context import lives_outside
+from .causes.order import CAUSES, LASTING, halt_of, standing
+from .summary import Troubles
 
 # A host on which nobody can tell what happens makes the whole unknown, not degraded.
 _UNSEEN = ("unknown",)

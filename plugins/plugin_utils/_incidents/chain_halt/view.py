@@ -7,26 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.privilege import Missing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    Node,
-    Reading,
-    ValidatorRow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.summary import nothing_read
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import (
-    DEGRADED,
-    HEALTHY,
-    INCIDENT,
-    UNKNOWN,
-    Column,
-    Row,
-    Table,
-    View,
-)
+from ..._chain import power as _power
+from ..._chain.privilege import Missing
+from ..._chain.reading.types import Node, Reading, ValidatorRow
+from ..._path.evidence.values import stamp
+from ..._path.text import clean
+from ..._path.verdict.verdict import DEGRADED, HEALTHY, INCIDENT, UNKNOWN, Column, Row, Table, View
+from .summary import nothing_read
 
 # What stands above everything else, whether the chain runs or not.
 _ALARMS = {"key_on_two_hosts": "ONE KEY RUNS ON TWO HOSTS: SECURITY INCIDENT"}
@@ -117,11 +104,7 @@ def subject(row: ValidatorRow) -> str:
 
 def _state_words(row: ValidatorRow) -> str:
     """The state of a validator; of a node that is not ours nobody knows whether it runs."""
-    return "not voting" if row.state == "not_voting" and row.owner != "ours" else _words(row.state)
-
-
-def _words(state: str) -> str:
-    return _STATES[state][1]
+    return "not voting" if row.state == "not_voting" and row.owner != "ours" else _STATES[row.state][1]
 
 
 def _what_it_does(row: ValidatorRow, since: t.Optional[str], day: t.Optional[str]) -> str:
@@ -182,7 +165,7 @@ def _others(nodes: list[Node], title: str) -> tuple[str, ...]:
     if not nodes:
         return ()
     running = [node for node in nodes if node.state == "running"]
-    words = [f"{clean(node.host, 20)} {_words(node.state)}" for node in nodes if node not in running]
+    words = [f"{clean(node.host, 20)} {_STATES[node.state][1]}" for node in nodes if node not in running]
     if running:
         names = ", ".join(clean(node.host, 20) for node in running[:_MOST_RUNNING])
         words.append(f"{len(running)} running ({names}{', ...' if len(running) > _MOST_RUNNING else ''})")

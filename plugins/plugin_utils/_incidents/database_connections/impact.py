@@ -5,12 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
-    LOCK_WAIT_S,
-    POOL_WAIT_S,
-    Database,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.judge import duration
+from ..._path.verdict.judge import duration
+from .reading import LOCK_WAIT_S, POOL_WAIT_S, Database
 
 FULL, LIMITED, BLOCKED, WAITING, POOLER, DOWN, READ_ONLY, NO_SPACE = (
     *("full", "limited", "blocked", "waiting", "pooler", "down", "read_only", "no_space"),

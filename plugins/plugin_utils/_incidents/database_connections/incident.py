@@ -7,17 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections import plan, verdict
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import SOURCE
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import (
-    Data,
-    Incident,
-    Misuse,
-    Source,
-    Timing,
-    Values,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.incident import Data, Incident, Misuse, Source, Timing, Values
+from ..._path.text import clean
+from . import plan, verdict
+from .reading import SOURCE
 
 PROTECTED = ("database_connections_protected_roles", "database_connections_protected_applications")
 LOGINS = ("database_connections_login", "database_connections_pooler")

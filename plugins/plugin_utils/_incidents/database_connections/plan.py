@@ -7,26 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections import impact
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes import (
-    locks,
-    pooler,
-    sessions,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
-    Database,
-    Reading,
-    Session,
-    read,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.verdict import (
-    RESERVE,
-    basis,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import guard
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import Action, Actions, Call
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.plan import DIGEST_MARK, step
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.judge import duration
+from ..._path.plan import guard
+from ..._path.plan.action import Action, Actions, Call
+from ..._path.plan.plan import DIGEST_MARK, step
+from ..._path.verdict.judge import duration
+from . import impact
+from .causes import locks, pooler, sessions
+from .reading import Database, Reading, Session, read
+from .verdict import RESERVE, basis
 
 Data = dict[str, t.Any]
 

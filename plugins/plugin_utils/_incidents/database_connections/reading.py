@@ -10,8 +10,8 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import integer, number, seconds
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..._path.evidence.values import integer, number, seconds
+from ..._path.text import clean
 
 Data = dict[str, t.Any]
 

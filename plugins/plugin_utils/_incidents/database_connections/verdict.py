@@ -7,37 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections import impact
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes import (
-    locks,
-    pooler,
-    server,
-    sessions,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.asked import (
-    needs_server,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
-    Database,
-    Reading,
-    Root,
-    Session,
-    read,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds, stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict import verdict as verdicts
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.judge import duration, filled, judge
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.verdict import (
-    DEGRADED,
-    HEALTHY,
-    INCIDENT,
-    UNKNOWN,
-    Column,
-    Gauge,
-    Row,
-    Table,
-    View,
-)
+from ..._path.evidence.values import seconds, stamp
+from ..._path.verdict import verdict as verdicts
+from ..._path.verdict.judge import duration, filled, judge
+from ..._path.verdict.verdict import DEGRADED, HEALTHY, INCIDENT, UNKNOWN, Column, Gauge, Row, Table, View
+from . import impact
+from .causes import locks, pooler, server, sessions
+from .causes.asked import needs_server
+from .reading import Database, Reading, Root, Session, read
 
 Data = dict[str, t.Any]
 

@@ -8,13 +8,9 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import (
-    integer,
-    number,
-    seconds,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident, Misuse, Source
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..incident import Incident, Misuse, Source
+from ..text import clean
+from .values import integer, number, seconds
 
 SCHEMA = "virtengine.incident.evidence/2"
 

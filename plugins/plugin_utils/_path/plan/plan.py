@@ -17,9 +17,9 @@ import math
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds, stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Incident
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.action import Actions, undoes
+from ..evidence.values import seconds, stamp
+from ..incident import Incident
+from .action import Actions, undoes
 
 SCHEMA = "virtengine.incident.plan/2"
 

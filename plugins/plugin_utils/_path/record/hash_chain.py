@@ -15,7 +15,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.plan import canonical
+from ..plan.plan import canonical
 
 FIELDS = ("seq", "at", "run", "kind", "data", "prev", "hash")
 

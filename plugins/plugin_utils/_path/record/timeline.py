@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import cut, number, tidy
+from ..render.layout import cut, number, tidy
 
 Entry = dict[str, t.Any]
 Data = dict[str, t.Any]
@@ -123,14 +123,6 @@ def _run_started(data: Data) -> str:
     return f"Run started by {cut(data.get('who'), 80)}{target}."
 
 
-def _evidence(data: Data) -> str:
-    return f"Evidence kept in {cut(data.get('file'), 80)}."
-
-
-def _verdict(data: Data) -> str:
-    return f"Verdict: {cut(data.get('status'), 20)}. {tidy(data.get('summary'), 500)}"
-
-
 def _plan(data: Data) -> str:
     steps, withheld = _list(data.get("steps")), _list(data.get("withheld"))
     return f"Plan {cut(data.get('digest'), 60)}: {len(steps)} steps, {len(withheld)} withheld."
@@ -158,10 +150,6 @@ def _guard(data: Data) -> str:
         return f"Step {number(data.get('step'))}, {what(data)}: not needed any more."
     word = "guards clear" if data.get("ok") is True else "REFUSED by a guard"
     return f"Step {number(data.get('step'))}, {what(data)}: {word}. {tidy(data.get('because'))}"
-
-
-def _action_started(data: Data) -> str:
-    return f"Step {number(data.get('step'))}, {what(data)}: begun."
 
 
 def _action_finished(data: Data) -> str:
@@ -195,13 +183,13 @@ def _note(data: Data) -> str:
 
 _WORDS: dict[str, t.Callable[[Data], str]] = {
     "run_started": _run_started,
-    "evidence": _evidence,
-    "verdict": _verdict,
+    "evidence": lambda data: f"Evidence kept in {cut(data.get('file'), 80)}.",
+    "verdict": lambda data: f"Verdict: {cut(data.get('status'), 20)}. {tidy(data.get('summary'), 500)}",
     "plan": _plan,
     "approved": _approved,
     "lock": _lock,
     "guard": _guard,
-    "action_started": _action_started,
+    "action_started": lambda data: f"Step {number(data.get('step'))}, {what(data)}: begun.",
     "action_finished": _action_finished,
     "verified": _verified,
     "run_finished": _run_finished,

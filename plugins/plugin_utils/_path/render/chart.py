@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import cut, number, tidy, width
+from .layout import cut, number, tidy, width
 
 WIDTH = 1000
 BAR_TOP = 58

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Misuse
+from ..incident import Misuse
 
 # A link of a report is followed by a click, so it must be a plain web address.
 _WEB = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!&'()*+,;=%-]{1,500}")

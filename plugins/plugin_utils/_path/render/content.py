@@ -11,21 +11,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.record import timeline
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import contacts, runbook, why
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import plan as plan_view
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
-    gauge_bar,
-    moment,
-    number,
-    tidy,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.table import (
-    own_gauges,
-    split,
-    with_gauges,
-)
+from ..record import timeline
+from . import contacts, runbook, why
+from . import plan as plan_view
+from .layout import gauge_bar, moment, number, tidy
+from .plan import Item
+from .table import own_gauges, split, with_gauges
 
 Record = dict[str, t.Any]
 

@@ -9,8 +9,8 @@ import html as _html
 import itertools
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import chart, content
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
+from . import chart, content
+from .plan import Item
 
 _STYLE = """
 body{font:15px/1.45 sans-serif;color:#111;background:#fff;max-width:1080px;margin:1.5em auto;padding:0 1em}
@@ -37,12 +37,12 @@ def page(record: content.Record) -> str:
 
     ``record``: see ``content.blocks``.
     """
-    name = _escaped(content.title(record))
+    name = _html.escape(content.title(record))
     parts = [f"{_HEAD}<title>{name}</title><style>{_STYLE}</style></head>\n<body><h1>{name}</h1>"]
     lead = True
     for block in content.blocks(record):
         if lead and isinstance(block, content.Paragraph):
-            parts.append(f'<p class="lead">{_escaped(block.text)}</p>')
+            parts.append(f'<p class="lead">{_html.escape(block.text)}</p>')
             lead = False
         else:
             parts.append(_block(block))
@@ -50,42 +50,39 @@ def page(record: content.Record) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _escaped(text: str) -> str:
-    return _html.escape(text, quote=True)
-
-
 def _block(block: content.Block) -> str:
     if isinstance(block, content.Heading):
-        return f"<h2>{_escaped(block.text)}</h2>"
+        return f"<h2>{_html.escape(block.text)}</h2>"
     if isinstance(block, content.Items):
         return "<ul>" + "".join(f"<li>{_item(item)}</li>" for item in block.items) + "</ul>"
     if isinstance(block, content.Table):
         return _table(block)
     if isinstance(block, content.Verbatim):
-        return f"<pre>{_escaped(block.text)}</pre>"
+        return f"<pre>{_html.escape(block.text)}</pre>"
     if isinstance(block, content.Picture):
         return chart.svg(block.gauge, block.rows)
     if isinstance(block, content.Links):
         links = (
-            f'<li><a href="{_escaped(url)}">{_escaped(name)}</a> {_escaped(url)}</li>' for name, url in block.links
+            f'<li><a href="{_html.escape(url)}">{_html.escape(name)}</a> {_html.escape(url)}</li>'
+            for name, url in block.links
         )
         return "<ul>" + "".join(links) + "</ul>"
-    return f"<p>{_escaped(block.text)}</p>"
+    return f"<p>{_html.escape(block.text)}</p>"
 
 
 def _item(item: Item) -> str:
-    lead = f"<b>{_escaped(item.lead)}:</b> " if item.lead else ""
-    return lead + _escaped(item.text)
+    lead = f"<b>{_html.escape(item.lead)}:</b> " if item.lead else ""
+    return lead + _html.escape(item.text)
 
 
 def _table(block: content.Table) -> str:
-    head = "".join(f"<th>{_escaped(name)}</th>" for name in block.header)
+    head = "".join(f"<th>{_html.escape(name)}</th>" for name in block.header)
     rows = "\n".join("<tr>" + "".join(_cells(block.kinds, row)) + "</tr>" for row in block.rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
-    return f"<details><summary>{_escaped(block.folded)}</summary>{table}</details>" if block.folded else table
+    return f"<details><summary>{_html.escape(block.folded)}</summary>{table}</details>" if block.folded else table
 
 
 def _cells(kinds: tuple[str, ...], row: tuple[str, ...]) -> t.Iterator[str]:
     for kind, text in itertools.zip_longest(kinds, row, fillvalue=""):
         css = f' class="{_KINDS[kind]}"' if kind in _KINDS else ""
-        yield f"<td{css}>{_escaped(text)}</td>"
+        yield f"<td{css}>{_html.escape(text)}</td>"

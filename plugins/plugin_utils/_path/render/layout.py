@@ -14,7 +14,7 @@ import shlex
 import typing as t
 import unicodedata
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
+from ..text import clean
 
 COLUMNS = 100
 INDENT = "  "

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import content
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
+from . import content
+from .plan import Item
 
 # Everything that starts something inside a line, in CommonMark and in what forges add to it: emphasis, code, links,
 # tables, strikes, mentions, numbers of issues, formulas, templates.

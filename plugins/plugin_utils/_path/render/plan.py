@@ -12,7 +12,7 @@ import itertools
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import COLUMNS, cut, number, tidy
+from .layout import COLUMNS, cut, number, tidy
 
 Data = dict[str, t.Any]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import seconds as seconds_of
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import clock, moment
+from ..evidence.values import seconds as seconds_of
+from ..evidence.values import stamp
+from .layout import clock, moment
 
 MINUTE = 60
 HOUR = 3600

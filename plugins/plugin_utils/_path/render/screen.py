@@ -12,21 +12,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import plan as plan_view
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import table, why
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
-    COLUMNS,
-    INDENT,
-    command,
-    cut,
-    fitted,
-    gauge_bar,
-    tidy,
-    typed,
-    width,
-    wrap,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
+from . import plan as plan_view
+from . import table, why
+from .layout import COLUMNS, INDENT, command, cut, fitted, gauge_bar, tidy, typed, width, wrap
+from .plan import Item
 
 Verdict = dict[str, t.Any]
 Plan = dict[str, t.Any]

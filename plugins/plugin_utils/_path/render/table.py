@@ -7,15 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import (
-    COLUMNS,
-    INDENT,
-    cut,
-    number,
-    pad,
-    width,
-    wrap,
-)
+from .layout import COLUMNS, INDENT, cut, number, pad, width, wrap
 
 Row = dict[str, t.Any]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.layout import sentence, tidy
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render.plan import Item
+from .layout import sentence, tidy
+from .plan import Item
 
 Data = dict[str, t.Any]
 

@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    REFUTED,
-    Cause,
-    Finding,
-)
+from ..text import clean
+from .cause import HOLDS, REFUTED, Cause, Finding
 
 # A reason may quote several hosts and journal lines; beyond this nobody reads it.
 BECAUSE_LIMIT = 600

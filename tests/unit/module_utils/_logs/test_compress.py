@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._logs import compress, find
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,7 +69,7 @@ def test_a_node_that_runs_or_is_not_known_and_what_is_no_digest_are_refused(host
     with pytest.raises(ValueError, match="not the digest of a plan"):
         host.compress("run-5f0c2b9a")
     host.systemd.facts.update(active_state="active", main_pid=7)
-    with pytest.raises(service.Refused):
+    with pytest.raises(Refused):
         host.compress()
     host.systemd.facts.update(active_state="inactive", main_pid=None)
     host.systemd.argv = ["/usr/local/bin/run.sh"]

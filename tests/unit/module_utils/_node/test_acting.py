@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd as _systemd
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._node import dropin, service
 
 
@@ -90,14 +91,14 @@ def test_start_and_start_again(systemd: Systemd) -> None:
 )
 def test_units_that_are_not_started(systemd: Systemd, change: dict[str, Any], why: str) -> None:
     systemd.facts.update(change)
-    with pytest.raises(service.Refused, match=why):
+    with pytest.raises(Refused, match=why):
         service.start("virtengine.service", 5, False)
     assert systemd.commands == []
 
 
 def test_a_node_that_runs_outside_its_unit_is_not_started_twice(systemd: Systemd) -> None:
     systemd.others = [{"pid": 99}]
-    with pytest.raises(service.Refused, match="pid 99"):
+    with pytest.raises(Refused, match="pid 99"):
         service.start("virtengine.service", 5, True)
 
 
@@ -112,7 +113,7 @@ def test_a_node_that_does_not_stay_up_is_a_failure_with_what_was_done(
         return answer
 
     monkeypatch.setattr(service, "command", dies)
-    with pytest.raises(service.Refused, match="did not stay up") as caught:
+    with pytest.raises(Refused, match="did not stay up") as caught:
         service.start("virtengine.service", 1, False)
     assert caught.value.actions == ["systemctl start virtengine.service"]
 
@@ -137,5 +138,5 @@ def test_thaw_that_does_not_help_says_so(systemd: Systemd, monkeypatch: pytest.M
     monkeypatch.setattr(service.os, "kill", lambda pid, number: None)
     systemd.facts.update(active_state="active", main_pid=7)
     systemd.process["state"] = "T"
-    with pytest.raises(service.Refused, match="still frozen"):
+    with pytest.raises(Refused, match="still frozen"):
         service.thaw("virtengine.service", 0.3, False)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import ConfigFile, Refused
+from ansible_collections.virtengine.incident.plugins.module_utils._host.config_file import ConfigFile
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._node import config as _config
-from ansible_collections.virtengine.incident.plugins.module_utils._node import halt_height, service
+from ansible_collections.virtengine.incident.plugins.module_utils._node import halt_height
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,7 +159,7 @@ def test_flags_and_variables_overrule_the_file_and_are_named(host: Host, tmp_pat
 
 def test_a_node_that_runs_keeps_its_file(host: Host) -> None:
     host.systemd.facts.update(active_state="active", main_pid=7)
-    with pytest.raises(service.Refused, match="Stop it first"):
+    with pytest.raises(Refused, match="Stop it first"):
         host.clear()
     assert host.text() == TEXT
 

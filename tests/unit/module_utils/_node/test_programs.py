@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.virtengine.incident.plugins.module_utils._host import process as _process
 from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd as _systemd
-from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError, Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._node import collect, places, service
 
 from tests.unit.module_utils._node.test_acting import Systemd
@@ -87,9 +87,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
 )
 def test_the_node_run_by_hand_is_seen_by_whoever_acts(host: Systemd, tmp_path: Path, line: str) -> None:
     fake_proc(tmp_path / "proc", 99, line, "/user.slice")
-    with pytest.raises(service.Refused, match="pid 99"):
+    with pytest.raises(Refused, match="pid 99"):
         service.unit_stopped(UNIT)
-    with pytest.raises(service.Refused, match=r"outside virtengine\.service \(pid 99\)"):
+    with pytest.raises(Refused, match=r"outside virtengine\.service \(pid 99\)"):
         service.start(UNIT, 5, True)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import Refused
 from ansible_collections.virtengine.incident.plugins.module_utils._node import service
 
 from tests.unit.module_utils._node.test_acting import Systemd
@@ -76,14 +77,14 @@ def test_a_unit_that_is_down_with_a_process_left_is_not_gone(systemd: Systemd, m
 
 def test_a_stop_that_takes_too_long_says_what_is_left(systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
     stops(systemd, monkeypatch, after=10**6)
-    with pytest.raises(service.Refused, match=r"still deactivating after 0 s \(processes: 7\)") as caught:
+    with pytest.raises(Refused, match=r"still deactivating after 0 s \(processes: 7\)") as caught:
         service.stop(UNIT, 0.3, False)
     assert caught.value.actions == [f"systemctl stop {UNIT}"]
 
 
 def test_a_frozen_node_is_not_stopped(systemd: Systemd) -> None:
     systemd.process["state"] = "T"
-    with pytest.raises(service.Refused, match="Thaw it first"):
+    with pytest.raises(Refused, match="Thaw it first"):
         service.stop(UNIT, 5, False)
     assert systemd.commands == []
 
@@ -103,7 +104,7 @@ def test_files_of_a_node_that_runs_are_not_changed(
 ) -> None:
     systemd.facts.update(facts)
     systemd.others = others
-    with pytest.raises(service.Refused, match=why):
+    with pytest.raises(Refused, match=why):
         service.unit_stopped(UNIT)
 
 

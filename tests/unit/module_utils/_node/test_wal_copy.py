@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.virtengine.incident.plugins.module_utils._host import files as _host_files
-from ansible_collections.virtengine.incident.plugins.module_utils._node import service, wal, wal_copy
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import Refused
+from ansible_collections.virtengine.incident.plugins.module_utils._node import wal, wal_copy
 
 from tests.unit.module_utils._host.killing import killed_before_each_call
 from tests.unit.module_utils._node.test_acting import Systemd
@@ -135,11 +136,11 @@ def test_a_node_that_runs_keeps_its_log(host: Host) -> None:
     before = host.logs()
     for change in ({"active_state": "active", "main_pid": 7}, {"active_state": "activating", "main_pid": None}):
         host.systemd.facts.update(change)
-        with pytest.raises(service.Refused):
+        with pytest.raises(Refused):
             host.back()
     host.systemd.facts.update(active_state="inactive")
     host.systemd.others = [{"pid": 99}]
-    with pytest.raises(service.Refused, match="pid 99"):
+    with pytest.raises(Refused, match="pid 99"):
         host.back()
     assert host.logs() == before
 
@@ -266,7 +267,7 @@ def test_a_node_that_starts_while_the_logs_are_read_keeps_its_log(host: Host, mo
 
     monkeypatch.setattr(wal, "read", slow)
     before = host.logs()
-    with pytest.raises(service.Refused):
+    with pytest.raises(Refused):
         host.back()
     assert host.logs() == before
 

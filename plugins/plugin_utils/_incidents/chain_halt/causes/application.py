@@ -8,24 +8,10 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import refuses, refuses_block
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    NO_HOST,
-    Halt,
-    Unclear,
-    current,
-    quoted,
-    reason_is,
-    with_set,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.reading.state import refuses_block
+from ...._chain.reading.types import DOWN, Node
+from ...._path.verdict.cause import HOLDS, Finding, cannot_tell, refuted
+from .context import NO_HOST, Halt, HaltCause, Unclear, current, quoted, reason_is, with_set
 
 # What has no cause of its own: the journal's words are all there is.
 _OTHER_REASONS = ("handshake_failed", "too_many_open_files", "invalid_block", "conflicting_vote", "panic")
@@ -86,7 +72,7 @@ def _panics(halt: Halt, node: Node) -> t.Optional[str]:
     if node.reason.kind != "consensus_failure":
         return None
     height = node.data.rpc.status.integer("height")
-    refused = f"block {height} is stored and not executed" if refuses_block(node.data) else None
+    refused = f"block {height} is stored and not executed" if refuses_block(node.data.rpc) else None
     return f"{refused}: {quoted(node.reason.text, 140)}" if refused else None
 
 
@@ -94,7 +80,9 @@ def _block_not_executed(halt: Halt) -> Finding:
     """What every refusal of a block looks like from outside, whatever its reason: upgrade, halt height, panic, disk."""
     reading = halt.reading
     refusing = [
-        view for view in reading.views if view.rpc.status.integer("height") == reading.height and refuses(view.rpc)
+        view
+        for view in reading.views
+        if view.rpc.status.integer("height") == reading.height and refuses_block(view.rpc)
     ]
     if halt.standing is False:
         return refuted("new blocks come")
@@ -147,13 +135,12 @@ def _other_reason(_halt: Halt, node: Node) -> t.Optional[str]:
     return f"{node.reason.kind.replace('_', ' ')}: {words}" if words else None
 
 
-CONSENSUS_FAILURE = Cause(
+CONSENSUS_FAILURE = HaltCause(
     "consensus_failure",
     "alive, and its consensus is dead",
     "Nodes of ours run and answer, and their consensus has ended: they do not vote until they are started again",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
-    _consensus_failure,
+    predicate=_consensus_failure,
     detect=_detect_consensus_failure,
     forbids=("start_node", "thaw_node"),
     signs="The journal has CONSENSUS FAILURE!!! of the present run; the process lives and answers, its height "
@@ -167,12 +154,11 @@ CONSENSUS_FAILURE = Cause(
     decide="The reason has to be found and removed on each node first: restarted with it still there, nodes that answered "
     "everything answer nothing. Many are restarted at once only where all consensus is dead and the reason is gone on each.",
 )
-APPLICATION_PANICS = Cause(
+APPLICATION_PANICS = HaltCause(
     "application_panics",
     "the application fails at a block",
     "The application of nodes of ours fails when it executes a block, and does so again at every start",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_panics,
     forbids=("start_node", "thaw_node"),
     signs="The newest block is stored and not executed (/status is one above /abci_info, step 8) on a node that "
@@ -190,13 +176,12 @@ APPLICATION_PANICS = Cause(
     message="The application fails at block {height} on our nodes. Does yours? Please do not restart or roll back; "
     "tell us the last lines of your log.",
 )
-BLOCK_NOT_EXECUTED = Cause(
+BLOCK_NOT_EXECUTED = HaltCause(
     "block_not_executed",
     "a block is stored and not executed",
     "The newest block is decided and stored, and applications do not execute it",
     "1. Chain Halted, Quick Diagnosis 1",
-    "SEV-1",
-    with_set(_block_not_executed),
+    predicate=with_set(_block_not_executed),
     forbids=("start_node", "thaw_node"),
     signs="The chain stands, and /status is one block above /abci_info at step 8: what every refused block looks like "
     "from outside. A symptom where the journals of these hosts say why; from RPC alone it is all that can "
@@ -212,12 +197,11 @@ BLOCK_NOT_EXECUTED = Cause(
     message="Block {height} is stored and not executed on nodes that we see. Please tell us the CONSENSUS FAILURE "
     "line of your log, and do not restart or roll back.",
 )
-APPLICATION_STUCK = Cause(
+APPLICATION_STUCK = HaltCause(
     "application_stuck",
     "the application does not come back",
     "The application of nodes of ours works on a call and does not come back: a long block, a migration or a deadlock",
     "1. Chain Halted, Quick Diagnosis 2",
-    "SEV-1",
     detect=_stuck,
     forbids=("start_node", "thaw_node"),
     signs="/status answers, /abci_info comes too late, often /consensus_state as well; the journal states no reason.",
@@ -229,12 +213,11 @@ APPLICATION_STUCK = Cause(
     next="Take a goroutine dump of {hosts} and look whether it works or waits. Do not kill a migration.",
     decide="Operator decision: a long block ends by itself. Restart one node to try, only where the dump shows a deadlock.",
 )
-NODE_DEAD_FOR_REASON = Cause(
+NODE_DEAD_FOR_REASON = HaltCause(
     "node_dead_for_reason",
     "nodes of ours fail for a stated reason",
     "Nodes of ours are dead, crash-looping or unable to vote for a reason that their journal states",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_other_reason,
     forbids=("start_node", "thaw_node"),
     signs="The rest: a handshake that failed, too many open files, a block that is called invalid, a "

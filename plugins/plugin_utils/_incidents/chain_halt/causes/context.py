@@ -10,25 +10,14 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import HINDERING
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    DOWN,
-    Node,
-    Reading,
-    ValidatorRow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain import power as _power
+from ...._chain.node import Mark, NodeEvidence
+from ...._chain.reading.reading import standing
+from ...._chain.reading.state import HINDERING
+from ...._chain.reading.trust import SUPPORT
+from ...._chain.reading.types import DOWN, Node, Reading, ValidatorRow
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
 
 Rows = list[ValidatorRow]
 
@@ -39,6 +28,13 @@ _FAILURE = re.compile(r'CONSENSUS FAILURE!!! err="((?:[^"\\]|\\.)*)')
 NO_HOST = "the evidence of a host: its journal, unit, disk and configuration"
 
 SILENT = ("not_voting", "busy")
+
+
+@dataclass(frozen=True)
+class HaltCause(Cause):
+    """A cause of a halt, which is SEV-1 unless it says otherwise."""
+
+    severity: t.Optional[str] = "SEV-1"
 
 
 class Unclear(str):

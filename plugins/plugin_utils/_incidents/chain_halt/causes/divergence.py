@@ -7,29 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    Unclear,
-    current,
-    open_on,
-    quoted,
-    reason_is,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.hashes import (
-    Sides,
-    comparable,
-    compare,
-    contradicted,
-    powers,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.reading.types import DOWN, Node
+from ...._path.verdict.cause import HOLDS, Finding, cannot_tell, refuted
+from .context import Halt, HaltCause, Unclear, current, open_on, quoted, reason_is
+from .hashes import Sides, comparable, compare, contradicted, powers
 
 _WRONG_HASH = "Block.Header.AppHash"
 
@@ -128,13 +109,12 @@ def _diverged_and_restarted(_halt: Halt, node: Node) -> t.Optional[str]:
     return words if catching_up else None
 
 
-APP_HASH_DIVERGENCE = Cause(
+APP_HASH_DIVERGENCE = HaltCause(
     "app_hash_divergence",
     "application hashes diverge",
     "Nodes computed different application states from the same blocks",
     "1. Chain Halted, Resolution Step 3",
-    "SEV-1",
-    _app_hash,
+    predicate=_app_hash,
     detect=lambda _halt, node: _diverged(node),
     forbids=("start_node", "thaw_node"),
     signs="Nodes at one application height have other hashes in /abci_info, or one has another than the next "
@@ -155,12 +135,11 @@ APP_HASH_DIVERGENCE = Cause(
     "Tell us what your node says: curl -s http://127.0.0.1:26657/abci_info, the SHA-256 of your binary, and the line with "
     "wrong Block.Header.AppHash in its log, if there is one.",
 )
-DIVERGED_AND_RESTARTED = Cause(
+DIVERGED_AND_RESTARTED = HaltCause(
     "diverged_and_restarted",
     "diverged, and looks like catching up",
     "Nodes of ours diverged and were restarted: they look as if they catch up, and never will",
     "1. Chain Halted, Resolution Step 3",
-    "SEV-1",
     detect=_diverged_and_restarted,
     forbids=("start_node", "thaw_node"),
     signs='catching_up is true and does not end: block sync logs "Error in validation" with "wrong '

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Rpc
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
+from ...._chain.node import Rpc
+from ...._chain.reading.trust import SUPPORT
+from ...._chain.reading.types import Reading
+from ...._path.evidence import values
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,7 @@ def comparable(reading: Reading) -> bool:
 
 def contradicted(reading: Reading) -> bool:
     """Whether headers differ about the application hash at a height at which a node of ours stands."""
-    digests: dict[int, set[str]] = {}
-    for view in reading.views:
-        for height, digest in _headers(view.rpc):
-            digests.setdefault(height - 1, set()).add(digest)
+    digests = _shown(reading)
     return any(len(digests.get(height, ())) > 1 for height, _digest in _own(reading).values())
 
 
@@ -74,15 +71,21 @@ def _committed(reading: Reading) -> dict[int, str]:
 
     Of nodes outside the inventory SUPPORT have to show it.
     """
+    least = SUPPORT if reading.rpc_only else 1
+    agreed = {
+        height: [d for d, names in digests.items() if len(names) >= least]
+        for height, digests in _shown(reading).items()
+    }
+    return {height: digests[0] for height, digests in agreed.items() if len(digests) == 1}
+
+
+def _shown(reading: Reading) -> dict[int, dict[str, set[str]]]:
+    """By height: the application hashes that headers show, each with the views that do."""
     by_height: dict[int, dict[str, set[str]]] = {}
     for view in reading.views:
         for height, digest in _headers(view.rpc):
             by_height.setdefault(height - 1, {}).setdefault(digest, set()).add(view.name)
-    least = SUPPORT if reading.rpc_only else 1
-    agreed = {
-        height: [d for d, names in digests.items() if len(names) >= least] for height, digests in by_height.items()
-    }
-    return {height: digests[0] for height, digests in agreed.items() if len(digests) == 1}
+    return by_height
 
 
 def _headers(rpc: Rpc) -> list[tuple[int, str]]:

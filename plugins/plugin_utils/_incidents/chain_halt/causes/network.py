@@ -7,34 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.peers import (
-    backing_off,
-    dial_words,
-    missing_peers,
-    peerless,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import (
-    CLOCK_SKEW_S,
-    VOTE_TIME_TOLERANCE_S,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import PRECOMMIT, PREVOTE, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    Unclear,
-    current,
-    names,
-    of_hosts,
-    with_set,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.peers import backing_off, dial_words, missing_peers, peerless
+from ...._chain.reading.blocks import CLOCK_SKEW_S, VOTE_TIME_TOLERANCE_S
+from ...._chain.reading.types import PRECOMMIT, PREVOTE, Node
+from ...._path.evidence import values
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Finding, cannot_tell, refuted
+from .context import Halt, HaltCause, Unclear, current, names, of_hosts, with_set
 
 # The server's time in an answer has whole seconds, and the answer took its time.
 SERVER_TIME_S = 3.0
@@ -237,13 +216,12 @@ def _clock_skew(halt: Halt) -> Finding:
     return refuted("the clocks of the hosts that answer agree with the controller's")
 
 
-NETWORK_SPLIT = Cause(
+NETWORK_SPLIT = HaltCause(
     "network_split",
     "the network is split",
     "The network is split into parts that do not reach each other, and none of them has more than two thirds of the power",
     "1. Chain Halted, Quick Diagnosis 3",
-    "SEV-1",
-    with_set(_network_split),
+    predicate=with_set(_network_split),
     forbids=("start_node", "thaw_node"),
     signs="Nodes hold votes of disjoint groups at one height, and no group has a quorum. Views with one vote in "
     "common are one group: one that only lacks late votes is no part of its own. Dials to missing peers are quoted. "
@@ -262,13 +240,12 @@ NETWORK_SPLIT = Cause(
     "node has peers on both sides, and which of them it can "
     "reach on port 26656. Do not restart a node that votes.",
 )
-FEW_PEERS = Cause(
+FEW_PEERS = HaltCause(
     "few_peers",
     "nodes of ours have no peers",
     "Nodes of ours run without a single peer, so no other node receives their votes",
     "1. Chain Halted, Quick Diagnosis 3",
-    "SEV-1",
-    _nobody_hears,
+    predicate=_nobody_hears,
     detect=_few_peers,
     justifies=_RECONNECT,
     signs="net_info of a node that runs without a vote, or in a halt of any that runs, counts 0 peers. Whether it has "
@@ -284,7 +261,7 @@ FEW_PEERS = Cause(
     "more. Only where the network is proven open both ways does a restart help, for a node that is started dials at once: the "
     "plan names it, sentries and full nodes first, a validator alone and last. Else wait for the dial that is due.",
 )
-CLOCK_SKEW = Cause(
+CLOCK_SKEW = HaltCause(
     "clock_skew",
     "clocks are apart",
     "The clocks of hosts of ours are apart: their votes carry wrong times, and blocks may be refused for theirs",

@@ -5,35 +5,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import (
-    application,
-    divergence,
-    network,
-    rounds,
-    signing,
-    stated,
-    storage,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes import (
-    standing as _standing,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    SILENT,
-    Halt,
-    missing_power_holds,
-    name_of,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    CANNOT_TELL,
-    HOLDS,
-    Cause,
-    Finding,
-    refuted,
-)
+from ...._chain.reading.reading import standing
+from ...._chain.reading.types import Reading
+from ...._path.text import clean
+from ...._path.verdict.cause import CANNOT_TELL, HOLDS, Finding, refuted
+from . import application, divergence, network, rounds, signing, stated, storage
+from . import power as _power
+from . import standing as _standing
+from .context import SILENT, Halt, HaltCause, missing_power_holds, name_of
 
 __all__ = ["CAUSES", "LASTING", "halt_of", "missing_power_holds", "standing"]
 
@@ -83,13 +62,12 @@ def _open_points(halt: Halt) -> list[str]:
     return points + [f"{name_of(row)} ({row.power}): {clean(row.detail, 120)}" for row in silent[:3]]
 
 
-NOTHING_EXPLAINS = Cause(
+NOTHING_EXPLAINS = HaltCause(
     "cannot_tell",
     "the cause is not shown",
     "The evidence does not show the cause",
     "1. Chain Halted, Quick Diagnosis 2",
-    "SEV-1",
-    _nothing_explains,
+    predicate=_nothing_explains,
     signs="It holds when it cannot be told whether the chain stands, or when it stands and no cause is "
     "established as a root. Its text lists what is open, the most telling first.",
     by_hand=(

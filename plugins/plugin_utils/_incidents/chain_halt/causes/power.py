@@ -5,28 +5,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    DOWN,
-    PRECOMMIT,
-    Reading,
-    ValidatorRow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    name_of,
-    names,
-    sum_of,
-    with_set,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.reading.types import DOWN, PRECOMMIT, Reading, ValidatorRow
+from ...._path.evidence import values
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Finding, cannot_tell, refuted
+from .context import Halt, HaltCause, name_of, names, sum_of, with_set
 
 # So many of the newest commits are part of the evidence.
 NEWEST = 5
@@ -146,13 +129,12 @@ def _removed_from_set(halt: Halt) -> Finding:
     return refuted("every validator that the inventory declares is in the set")
 
 
-PROCESSES_DOWN = Cause(
+PROCESSES_DOWN = HaltCause(
     "processes_down",
     "processes of ours are down",
     "Voting power is missing because node processes on our hosts are stopped, crashed or frozen",
     "1. Chain Halted, Resolution Step 2",
-    "SEV-1",
-    with_set(_processes_down),
+    predicate=with_set(_processes_down),
     justifies=("start_node", "thaw_node"),
     signs="State of the unit, process and its state letter, freezer of the cgroup, restarts that grow between "
     "the looks; the journal states no reason. Down for a reason that another cause names, it is a "
@@ -165,13 +147,12 @@ PROCESSES_DOWN = Cause(
     next="Stopped, crashed or frozen on {hosts}: the plan says what is done there; while blocks come, start it by hand, "
     "one host at a time.",
 )
-HOSTS_UNREACHABLE = Cause(
+HOSTS_UNREACHABLE = HaltCause(
     "hosts_unreachable",
     "hosts of ours are unreachable",
     "Voting power is missing because hosts of ours are off or cannot be reached",
     "1. Chain Halted, Resolution Step 2",
-    "SEV-1",
-    with_set(_hosts_unreachable),
+    predicate=with_set(_hosts_unreachable),
     signs="A host gives no evidence, and its address (inventory, or the look before) is not among the votes "
     "that others show. A silent host whose votes are seen is refuted; where nothing shows whether it "
     "votes, it cannot be told.",
@@ -184,13 +165,12 @@ HOSTS_UNREACHABLE = Cause(
     "is not off.",
     decide="Not automatable: a dead host looks like one that is cut off, so nothing is started in its place.",
 )
-OTHERS_MISSING = Cause(
+OTHERS_MISSING = HaltCause(
     "others_missing",
     "other operators do not vote",
     "Voting power is missing because validators of other operators do not vote",
     "1. Chain Halted, Resolution Step 2",
-    "SEV-1",
-    with_set(_others_missing),
+    predicate=with_set(_others_missing),
     signs="Validators that no host of the inventory holds, declares or runs, whose vote a node outside lacks as "
     "well. Missing in our views only it cannot be told: our being cut off looks the same. "
     "incident_reference_rpcs settles it.",
@@ -202,7 +182,7 @@ OTHERS_MISSING = Cause(
     ),
     next="Send the operators of the missing validators the message of the plan.",
 )
-REMOVED_FROM_SET = Cause(
+REMOVED_FROM_SET = HaltCause(
     "removed_from_set",
     "validators of ours left the set",
     "Validators of ours are jailed, tombstoned or unbonded: the set has shrunk, and the rest needs more of itself",

@@ -8,31 +8,13 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import power as _power
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import Mark, Part
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import (
-    Node,
-    Reading,
-    ValidatorRow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    current,
-    journal_read,
-    missing_power_holds,
-    names,
-    sum_of,
-    with_set,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.hashes import compare
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain import power as _power
+from ...._chain.node import Mark, Part
+from ...._chain.reading.types import Node, Reading, ValidatorRow
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Finding, cannot_tell, refuted
+from .context import Halt, HaltCause, current, journal_read, missing_power_holds, names, sum_of, with_set
+from .hashes import compare
 
 # A block takes timeout_commit and about a second of rounds; a chain that needs three times that is slow.
 SLOW_TIMES = 3
@@ -261,13 +243,12 @@ def _expected(halt: Halt) -> list[float]:
     return sorted(expected)
 
 
-PROPOSALS_LATE = Cause(
+PROPOSALS_LATE = HaltCause(
     "proposals_late",
     "proposals do not arrive in time",
     "Enough power votes, and rounds pass with votes for nil because proposals do not arrive in time",
     "1. Chain Halted, Quick Diagnosis 2",
-    "SEV-1",
-    with_set(_proposals_late),
+    predicate=with_set(_proposals_late),
     forbids=("start_node", "thaw_node"),
     signs="Rounds grow; more than a third of the power prevoted nil in one; the nodes that prevoted have no "
     "proposal, or not all its parts; or it is there now, and no journal has anything against it: it came "
@@ -284,13 +265,12 @@ PROPOSALS_LATE = Cause(
     message="Enough validators vote, and rounds pass because proposals do not arrive in time. Please look at your "
     "bandwidth and timeout_propose, and do not restart a node that votes.",
 )
-PROPOSALS_REFUSED = Cause(
+PROPOSALS_REFUSED = HaltCause(
     "proposals_refused",
     "proposals are rejected",
     "The application of validators rejects the proposals, so every round ends with votes for nil",
     "1. Chain Halted, Quick Diagnosis 2",
-    "SEV-1",
-    with_set(_proposals_refused),
+    predicate=with_set(_proposals_refused),
     forbids=("start_node", "thaw_node"),
     signs='Journals of validators have "prevote step: state machine rejected a proposed block" since the last '
     "block. A root where they are more than a third with all that is absent, and rounds pass.",
@@ -303,7 +283,7 @@ PROPOSALS_REFUSED = Cause(
     message="Our applications reject the proposals above height {height}. Please tell us the version and SHA-256 of "
     "your binary, and whether yours rejects them too. Do not restart a node that votes.",
 )
-PROPOSER_SILENT = Cause(
+PROPOSER_SILENT = HaltCause(
     "proposer_silent",
     "rounds are lost with one proposer",
     "Rounds are lost whenever it is the turn of a validator that does not propose",
@@ -318,7 +298,7 @@ PROPOSER_SILENT = Cause(
     ),
     next="Bring {hosts} back; until then each of its turns costs some seconds.",
 )
-SLOW_CHAIN = Cause(
+SLOW_CHAIN = HaltCause(
     "slow_chain",
     "blocks come slowly",
     "Blocks come, and more slowly than they should",

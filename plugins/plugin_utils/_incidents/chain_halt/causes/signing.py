@@ -7,25 +7,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import IMPOSSIBLE_RATE
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import runs
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node, Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    NO_HOST,
-    Halt,
-    Unclear,
-    reason_is,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.node import NodeEvidence
+from ...._chain.reading.blocks import IMPOSSIBLE_RATE
+from ...._chain.reading.state import runs
+from ...._chain.reading.types import DOWN, Node, Reading
+from ...._chain.signer import signed_for
+from ...._chain.stated import stated
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Finding, cannot_tell, refuted
+from .context import NO_HOST, Halt, HaltCause, Unclear, reason_is
 
 # A signing state is one height ahead while its vote is not yet in a block; beyond this it belongs to another chain, or to
 # an earlier state of this one.
@@ -34,11 +24,7 @@ AHEAD_HEIGHTS = 2
 
 def _state(data: NodeEvidence) -> t.Optional[tuple[int, int, int]]:
     """Height, round and step of the signing state on the host; None where it is not known or a remote signer's counts."""
-    shown = data.signer.inner("state")
-    if shown is None or data.signer.flag("remote") is not False:
-        return None
-    parts = (shown.integer("height"), shown.integer("round"), shown.integer("step"))
-    return None if None in parts else t.cast("tuple[int, int, int]", parts)
+    return signed_for(data) if data.signer.flag("remote") is False else None
 
 
 def _signing_state_missing(_halt: Halt, node: Node) -> t.Optional[str]:
@@ -150,12 +136,11 @@ def runs_for_another(reading: Reading) -> t.Optional[str]:
     return None
 
 
-SIGNING_STATE_MISSING = Cause(
+SIGNING_STATE_MISSING = HaltCause(
     "signing_state_missing",
     "the signing state is missing",
     "The signing state of nodes of ours is missing or cannot be read, so they do not start",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_signing_state_missing,
     forbids=("start_node", "thaw_node"),
     signs="A node that is down whose journal names the file, or whose host has a local key file and no readable "
@@ -168,12 +153,11 @@ SIGNING_STATE_MISSING = Cause(
     decide="A new, empty signing state lets the key sign again what it has signed. Operator decision: find the file, "
     "or wait until the chain is past every height the key may have signed.",
 )
-SIGNING_STATE_AHEAD = Cause(
+SIGNING_STATE_AHEAD = HaltCause(
     "signing_state_ahead",
     "the signing state is ahead of the chain",
     "The signing state of nodes of ours is ahead of the chain: they refuse to sign what is due",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_signing_state_ahead,
     forbids=("start_node", "thaw_node"),
     signs="Height in priv_validator_state.json is more than 2 above the newest block, on a node that is down or "
@@ -185,12 +169,11 @@ SIGNING_STATE_AHEAD = Cause(
     next="On {hosts}: find out which chain, or which earlier state of it, that signing state is of. Do not edit it.",
     decide="Not automatable: a signing state is set back only with proof that the key never signed anything in between.",
 )
-SIGNING_STATE_BEHIND = Cause(
+SIGNING_STATE_BEHIND = HaltCause(
     "signing_state_behind",
     "the signing state is behind its votes",
     "The signing state of nodes of ours is older than their own signatures on the chain: their next vote may sign twice",
     "1. Chain Halted, Resolution Step 2",
-    "SEV-1",
     detect=_signing_state_behind,
     forbids=("start_node", "thaw_node"),
     signs="priv_validator_state.json of a node that is down is behind a vote of its key that any node shows "
@@ -204,12 +187,11 @@ SIGNING_STATE_BEHIND = Cause(
     decide="A start would be allowed to sign a second time what the chain has seen. Operator decision: find the "
     "newest signing state of this key, or keep the node down until the chain is past it.",
 )
-REMOTE_SIGNER = Cause(
+REMOTE_SIGNER = HaltCause(
     "remote_signer",
     "the remote signer is silent or refuses",
     "Nodes of ours wait for a remote signer that does not answer or refuses",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_remote_signer,
     forbids=("start_node", "thaw_node"),
     signs="The journal's reason is the connection to the signer: ping timeouts, no connection accepted, an "
@@ -221,13 +203,12 @@ REMOTE_SIGNER = Cause(
     next="Bring back the signer of {hosts}: its host, its network, its own state. Do not switch to a key file.",
     decide="The key and its signing state are with the signer. Switching to a file key, or a second signer, signs twice.",
 )
-KEY_ON_TWO_HOSTS = Cause(
+KEY_ON_TWO_HOSTS = HaltCause(
     "key_on_two_hosts",
     "one consensus key runs on two hosts",
     "One consensus key runs on two hosts: the validator may sign twice at any moment, and is punished for good",
     "1. Chain Halted, Resolution Step 2",
-    "SEV-1",
-    _key_on_two_hosts,
+    predicate=_key_on_two_hosts,
     forbids=(
         "start_node",
         "thaw_node",

@@ -5,21 +5,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.state import LAG_BLOCKS
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.trust import SUPPORT
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import Reading
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    lives_outside,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._chain.reading.state import LAG_BLOCKS
+from ...._chain.reading.trust import SUPPORT
+from ...._chain.reading.types import Reading
+from ...._path.text import clean
+from ...._path.verdict.cause import HOLDS, Finding, cannot_tell, refuted
+from .context import Halt, HaltCause, lives_outside
 
 
 def _not_halted(halt: Halt) -> Finding:
@@ -105,7 +96,7 @@ def _node_behind(halt: Halt) -> Finding:
     return refuted("all nodes of ours that answer have the newest blocks")
 
 
-NOT_HALTED = Cause(
+NOT_HALTED = HaltCause(
     "not_halted",
     "not halted",
     "The chain is not halted",
@@ -122,7 +113,7 @@ NOT_HALTED = Cause(
         "date -u",
     ),
 )
-IDLE_CHAIN = Cause(
+IDLE_CHAIN = HaltCause(
     "idle_chain",
     "idle, waiting for transactions",
     "The chain makes no empty blocks and waits for transactions",
@@ -139,7 +130,7 @@ IDLE_CHAIN = Cause(
     ),
     next="Send a transaction of your own to prove that the chain works: a block has to come within seconds.",
 )
-NODE_BEHIND = Cause(
+NODE_BEHIND = HaltCause(
     "node_behind",
     "only nodes of ours are behind",
     "The network makes blocks, and nodes of ours do not have the newest ones: nodes out of sync, not a halt",

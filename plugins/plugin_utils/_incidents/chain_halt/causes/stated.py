@@ -8,18 +8,12 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.node import NodeEvidence
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import halted_by, stated
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    Halt,
-    Unclear,
-    current,
-    reason_is,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence import values
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
+from ...._chain.node import NodeEvidence
+from ...._chain.reading.types import DOWN, Node
+from ...._chain.stated import halted_by, stated
+from ...._path.evidence import values
+from ...._path.text import clean
+from .context import Halt, HaltCause, Unclear, current, reason_is
 
 # x/upgrade, keeper/abci.go: the panic of a node whose binary has no handler for the plan that is due.
 # In a logged error its quotation marks are escaped.
@@ -129,12 +123,11 @@ def _genesis_in_future(_halt: Halt, node: Node) -> t.Optional[str]:
     return Unclear("it slept until the genesis time, which cannot be seen") if slept else None
 
 
-UPGRADE_NEEDED = Cause(
+UPGRADE_NEEDED = HaltCause(
     "upgrade_needed",
     "a planned upgrade waits for its binary",
     "The height of a planned upgrade is reached, and nodes of ours run without its binary",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_upgrade_needed,
     forbids=("start_node", "thaw_node"),
     signs='The journal has UPGRADE "name" NEEDED at height; data/upgrade-info.json names the plan. /status is '
@@ -153,12 +146,11 @@ UPGRADE_NEEDED = Cause(
     "thirds of the power run the released binary. Please install it, compare its checksum, start your node on the same "
     "host with the same data, and do not roll back or reset anything.",
 )
-WRONG_BINARY = Cause(
+WRONG_BINARY = HaltCause(
     "wrong_binary",
     "the binary does not fit this height",
     "Nodes of ours run a binary that is older or newer than the state of the chain",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_wrong_binary,
     forbids=("start_node", "thaw_node"),
     signs='The journal has "upgrade handler is missing for ... upgrade plan" (too old) or "BINARY UPDATED '
@@ -170,12 +162,11 @@ WRONG_BINARY = Cause(
     next="Put the binary that the others run on {hosts}, compare the checksum, then start the unit.",
     decide="Operator decision: install the right binary. Too old needs the upgrade's, too new the one before it.",
 )
-HALT_HEIGHT = Cause(
+HALT_HEIGHT = HaltCause(
     "halt_height",
     "a halt height or halt time is set",
     "Nodes of ours stopped at a halt height or halt time that their configuration sets",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_halt_height,
     justifies=("stop_node", "clear_halt_height", "start_node"),
     signs='The journal has "halt per configuration height"; app.toml, a flag or a variable of the unit sets '
@@ -190,12 +181,11 @@ HALT_HEIGHT = Cause(
     message="Nodes of ours stand at a halt height, at {height}. Is this a halt that was agreed on, and is it over? Please "
     "tell us before you change yours.",
 )
-DOUBLE_SIGN_CHECK = Cause(
+DOUBLE_SIGN_CHECK = HaltCause(
     "double_sign_check",
     "double_sign_check_height stops the start",
     "Nodes of ours refuse to start beside their own recent votes, which on a halted chain stay recent for ever",
     "1. Chain Halted, Resolution Step 2",
-    "SEV-1",
     detect=_double_sign_check,
     justifies=_REMEDY_OF_DOUBLE_SIGN_CHECK,
     signs='The journal has "found signature from the same key" and the unit restarts again and again: on a '
@@ -206,12 +196,11 @@ DOUBLE_SIGN_CHECK = Cause(
     ),
     next="The plan sets double_sign_check_height to 0 for one start on {hosts} and restores it afterwards: read it and approve it.",
 )
-OTHER_GENESIS = Cause(
+OTHER_GENESIS = HaltCause(
     "other_genesis",
     "another genesis on one node",
     "Nodes of ours have another genesis file or chain id than the rest",
     "1. Chain Halted, Quick Diagnosis 1",
-    "SEV-1",
     detect=_other_genesis,
     forbids=("start_node", "thaw_node"),
     signs="Chain id or SHA-256 of config/genesis.json differ from those that most of the answering hosts have. "
@@ -224,7 +213,7 @@ OTHER_GENESIS = Cause(
     decide="The right genesis is the one of the chain's release. A node that executed blocks under another one has diverged: "
     "after the file is back, its last block has to be rolled back once (a fleet action), not on more nodes than these.",
 )
-GENESIS_IN_FUTURE = Cause(
+GENESIS_IN_FUTURE = HaltCause(
     "genesis_in_future",
     "the genesis time is in the future",
     "Nodes of ours sleep until the genesis time",

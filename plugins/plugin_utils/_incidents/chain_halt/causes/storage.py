@@ -7,19 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.disk import full_disk
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN, Node
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import stated
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.wal import log_is_gone
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.causes.context import (
-    SILENT,
-    Halt,
-    Unclear,
-    current,
-    reason_is,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.text import clean
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
+from ...._chain.disk import full_disk
+from ...._chain.reading.types import DOWN, Node
+from ...._chain.stated import stated
+from ...._chain.wal import log_is_gone
+from ...._path.text import clean
+from .context import SILENT, Halt, HaltCause, Unclear, current, reason_is
 
 
 def _disk_full(_halt: Halt, node: Node) -> t.Optional[str]:
@@ -68,12 +61,11 @@ def _wal_damaged(_halt: Halt, node: Node) -> t.Optional[str]:
     return reason_is(node, ("wal_damaged",))
 
 
-DISK_FULL = Cause(
+DISK_FULL = HaltCause(
     "disk_full",
     "the disk is full",
     "No space or no inode is left where nodes of ours keep their data",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_disk_full,
     justifies=("stop_node", "free_space", "start_node"),
     forbids=("thaw_node",),
@@ -88,12 +80,11 @@ DISK_FULL = Cause(
     "data or its write-ahead log. Where old log files free enough, the plan compresses them and deletes nothing; what "
     "may be deleted is an operator decision.",
 )
-DISK_UNWRITABLE = Cause(
+DISK_UNWRITABLE = HaltCause(
     "disk_unwritable",
     "the disk is read-only or fails",
     "The file system of nodes of ours is read-only, or reading and writing fail",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_disk_unwritable,
     forbids=("start_node", "thaw_node"),
     signs='The file system of the data is mounted read-only, or the journal\'s reason is "read-only file system" '
@@ -105,12 +96,11 @@ DISK_UNWRITABLE = Cause(
     next="Look at the disk of {hosts} (kernel log, hardware, hypervisor) before anything is mounted writable again.",
     decide="Operator decision: a file system that the kernel set read-only may be damaged. Check it first.",
 )
-DATABASE_DAMAGED = Cause(
+DATABASE_DAMAGED = HaltCause(
     "database_damaged",
     "a database of the node is damaged",
     "A database of nodes of ours is damaged, so they cannot start",
     "1. Chain Halted, Resolution Step 3",
-    "SEV-1",
     detect=_database_damaged,
     forbids=("start_node", "thaw_node"),
     signs="The journal's reason is a corrupt table or manifest of leveldb, or a store whose version does not exist.",
@@ -122,12 +112,11 @@ DATABASE_DAMAGED = Cause(
     decide="The data has to be replaced as one set by a snapshot or by state sync, while priv_validator_state.json of this "
     "host stays. On a halted chain a snapshot below the halt's height loses nothing; state sync needs blocks.",
 )
-WAL_LOST = Cause(
+WAL_LOST = HaltCause(
     "wal_lost",
     "the write-ahead log is lost",
     "Nodes of ours lost their write-ahead log: they begin at round 0, and their signing state refuses to go back",
     "1. Chain Halted, Quick Diagnosis 2",
-    "SEV-1",
     detect=_wal_lost,
     justifies=("stop_node", "put_wal_back", "start_node"),
     signs='The journal has "WAL does not contain #ENDHEIGHT"; a node that runs has also "round regression" from '
@@ -143,12 +132,11 @@ WAL_LOST = Cause(
     message="Nodes of ours lost their write-ahead log at height {height} and cannot vote below the round they had reached. "
     "Please keep your node running: rounds have to rise with the rest of the power.",
 )
-WAL_DAMAGED = Cause(
+WAL_DAMAGED = HaltCause(
     "wal_damaged",
     "the write-ahead log is damaged",
     "Nodes of ours cannot start because their write-ahead log is damaged, or cannot be opened or written",
     "1. Chain Halted, Quick Diagnosis 4",
-    "SEV-1",
     detect=_wal_damaged,
     forbids=("start_node", "thaw_node"),
     signs="The journal's reason is a corrupt entry of the write-ahead log, or that it cannot be opened or written. "

@@ -7,25 +7,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import by_hand
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.disk import (
-    LEAST_FREE_BYTES,
-    LEAST_FREE_INODES,
-    full_disk,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards import host as host_guards
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import NONE, Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import is_dead
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import FREE
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import stop
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
-    Change,
-    Remedy,
-    Texts,
-    what,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import CLEAR, Guard, clear, refused
+from ...._chain import by_hand
+from ...._chain.disk import LEAST_FREE_BYTES, LEAST_FREE_INODES, full_disk
+from ...._chain.guards import host as host_guards
+from ...._chain.guards.case import NONE, Case
+from ...._chain.reading.types import DOWN
+from ...._chain.stated import is_dead
+from ...._path.plan.guard import CLEAR, Guard, clear, refused
+from ..actions import FREE
+from . import stop
+from .remedy import Change, Remedy, Texts, what
 
 NO_SPACE = "no_space"
 

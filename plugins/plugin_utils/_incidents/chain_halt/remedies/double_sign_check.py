@@ -8,13 +8,9 @@ A node finds its own last signature in the newest blocks, and takes it for that 
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import RELAX
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
-    Change,
-    Remedy,
-    Texts,
-)
+from ...._chain.guards.case import Case
+from ..actions import RELAX
+from .remedy import Change, Remedy, Texts
 
 _SETTING = "double_sign_check_height"
 

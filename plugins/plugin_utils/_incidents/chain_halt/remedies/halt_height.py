@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import halted_by, is_dead
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt import variables
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import CLEAR_HALT
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import stop
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
-    Change,
-    Remedy,
-    Texts,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import integer
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import CLEAR, Guard, clear, refused
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.plan import DIGEST_MARK
+from ...._chain.guards.case import Case
+from ...._chain.reading.types import DOWN
+from ...._chain.stated import halted_by, is_dead
+from ...._path.evidence.values import integer
+from ...._path.plan.guard import CLEAR, Guard, clear, refused
+from ...._path.plan.plan import DIGEST_MARK
+from .. import variables
+from ..actions import CLEAR_HALT
+from . import stop
+from .remedy import Change, Remedy, Texts
 
 HEIGHT, TIME = "halt_height", "halt_time"
 

@@ -11,20 +11,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import peers
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import is_dead
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
-    Remedy,
-    Texts,
-    unit,
-    what,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.stop import halted
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import Guard, clear, refused
+from ...._chain import peers
+from ...._chain.guards.case import Case
+from ...._chain.reading.blocks import VOTE_TIME_TOLERANCE_S
+from ...._chain.reading.reading import standing
+from ...._chain.reading.types import DOWN
+from ...._chain.stated import is_dead
+from ...._path.plan.guard import Guard, clear, refused
+from .remedy import Remedy, Texts, unit, what
+from .stop import halted
 
 MISSING_PEERS = "missing_peers"
 

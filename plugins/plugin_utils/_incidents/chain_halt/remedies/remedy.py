@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import stop
+from ...._chain.guards.case import Case
+from . import stop
 
 
 class Texts(t.NamedTuple):

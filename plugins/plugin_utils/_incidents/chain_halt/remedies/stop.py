@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.halted import standing
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.reading.types import DOWN
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import is_dead
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import CLEAR, Guard, clear, refused
+from ...._chain.guards.case import Case
+from ...._chain.reading.reading import standing
+from ...._chain.reading.types import DOWN
+from ...._chain.stated import is_dead
+from ...._path.plan.guard import CLEAR, Guard, clear, refused
 
 Guards = tuple[t.Callable[[Case], Guard], ...]
 

@@ -7,18 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import (
-    disk_space,
-    double_sign_check,
-    halt_height,
-    reconnect_peers,
-    write_ahead_log,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
-    Change,
-    Remedy,
-)
+from ...._chain.guards.case import Case
+from . import disk_space, double_sign_check, halt_height, reconnect_peers, write_ahead_log
+from .remedy import Change, Remedy
 
 # Of several blockers of one node the first counts.
 BLOCKERS = (

@@ -5,25 +5,16 @@
 
 from __future__ import annotations
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain import wal
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.guards.case import Case
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.signer import signed_height
-from ansible_collections.virtengine.incident.plugins.plugin_utils._chain.stated import is_dead
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.actions import PUT_WAL
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies import stop
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.chain_halt.remedies.remedy import (
-    Change,
-    Remedy,
-    Texts,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import stamp
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.guard import (
-    Guard,
-    clear,
-    refused,
-    undecided,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan.plan import DIGEST_MARK
+from ...._chain import wal
+from ...._chain.guards.case import Case
+from ...._chain.signer import signed_height
+from ...._chain.stated import is_dead
+from ...._path.evidence.values import stamp
+from ...._path.plan.guard import Guard, clear, refused, undecided
+from ...._path.plan.plan import DIGEST_MARK
+from ..actions import PUT_WAL
+from . import stop
+from .remedy import Change, Remedy, Texts
 
 MISSING = "wal_missing"
 

@@ -7,16 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
-    Database,
-    Reading,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._path.verdict.cause import HOLDS, Finding, cannot_tell, refuted
+from ..reading import Database, Reading
 
 NO_POOLER = "no pooler answers here, and no unit of one is there"
 

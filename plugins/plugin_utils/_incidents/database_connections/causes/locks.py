@@ -8,21 +8,10 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.asked import (
-    Hit,
-    asked,
-    needs_server,
-    needs_waits,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
-    IN_TRANSACTION,
-    LOCK_WAIT_S,
-    Database,
-    Root,
-    Session,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.judge import duration
+from ...._path.verdict.cause import Cause
+from ...._path.verdict.judge import duration
+from ..reading import IN_TRANSACTION, LOCK_WAIT_S, Database, Root, Session
+from .asked import Hit, asked, needs_server, needs_waits
 
 # Statements that want a table for themselves: what comes after them in the queue waits as well (PostgreSQL 13.3).
 _DDL = re.compile(

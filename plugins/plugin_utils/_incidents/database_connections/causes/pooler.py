@@ -7,27 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections import impact
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.asked import (
-    NO_POOLER,
-    Hit,
-    asked,
-    needs_pooler,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.locks import (
-    blocking,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.sessions import (
-    is_near,
-    slow,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
-    POOL_WAIT_S,
-    Database,
-    Pool,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.judge import duration
+from ...._path.verdict.cause import Cause
+from ...._path.verdict.judge import duration
+from .. import impact
+from ..reading import POOL_WAIT_S, Database, Pool
+from .asked import NO_POOLER, Hit, asked, needs_pooler
+from .locks import blocking
+from .sessions import is_near, slow
 
 SHOW_POOLS = "sudo -u postgres psql -p 6432 -U pgbouncer pgbouncer -c 'SHOW POOLS'"
 

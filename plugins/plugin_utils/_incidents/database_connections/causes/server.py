@@ -7,25 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections import impact
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.asked import (
-    Hit,
-    asked,
-    needs_host,
-    needs_server,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
-    Database,
-    Reading,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.evidence.values import integer
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import (
-    HOLDS,
-    Cause,
-    Finding,
-    cannot_tell,
-    refuted,
-)
+from ...._path.evidence.values import integer
+from ...._path.verdict.cause import HOLDS, Cause, Finding, cannot_tell, refuted
+from .. import impact
+from ..reading import Database, Reading
+from .asked import Hit, asked, needs_host, needs_server
 
 # An age of a database from which the server forces vacuum, and is two thirds of the way to refusing writes (2^31).
 WRAPAROUND_AGE = 1_500_000_000

@@ -8,22 +8,12 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections import impact
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.asked import (
-    Hit,
-    asked,
-    needs_server,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.causes.locks import (
-    blocking,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
-    IN_TRANSACTION,
-    Database,
-    Session,
-)
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.cause import Cause
-from ansible_collections.virtengine.incident.plugins.plugin_utils._path.verdict.judge import duration
+from ...._path.verdict.cause import Cause
+from ...._path.verdict.judge import duration
+from .. import impact
+from ..reading import IN_TRANSACTION, Database, Session
+from .asked import Hit, asked, needs_server
+from .locks import blocking
 
 # From this share of what applications may have it is near enough to the limit to name who holds them.
 NEAR = 0.8

@@ -49,8 +49,9 @@ def imports(module: str) -> set[str]:
     """The modules of this collection that a module imports, by name."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(file_of(module).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
-            name = str(node.module).removeprefix(PACKAGE)
+        if isinstance(node, ast.ImportFrom) and (node.level or str(node.module).startswith(PACKAGE)):
+            above = module.split(".")[: -node.level] if node.level else []
+            name = ".".join([*above, *([node.module] if node.module else [])]).removeprefix(PACKAGE)
             found |= {name} if file_of(name).is_file() else {f"{name}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             assert not any(alias.name.startswith(PACKAGE) for alias in node.names), "written as from ... import"
