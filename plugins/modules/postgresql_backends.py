@@ -41,7 +41,7 @@ options:
         type: str
         required: true
       query_at:
-        description: When its newest statement began.
+        description: When its newest statement began. Empty for a session that has run none.
         type: str
         required: true
       state:

@@ -31,7 +31,7 @@ options:
       - How to log in to the console of PgBouncer, with the same options as for the server (C(login_host), C(login_port),
         C(login_unix_socket), C(login_user), C(login_password)). By default its socket beside the server's, port 6432, user
         C(pgbouncer). A user of C(stats_users) is enough to look.
-      - An empty dictionary and no PgBouncer at that place is said once and is not an error.
+      - Of a server on another host, such as a managed one, its pooler is asked only where this is set.
     type: dict
     default: {}
   units:
@@ -159,14 +159,16 @@ def main() -> None:
     if params["delay"] < 0 or not 3 <= params["deadline"] - params["delay"] <= 3600:
         module.fail_json(msg="delay must not be negative, and deadline must leave 3 seconds to an hour after it")
     server = login.parameters(module, params)
-    pooler = login.parameters(module, login.of_console(params, params["pooler"]))
     local = str(server.get("host", "/")).startswith("/") or server.get("host") in ("localhost", "127.0.0.1", "::1")
+    on_host = local if params["on_host"] is None else params["on_host"]
+    asked = on_host or params["pooler"]
+    pooler = login.parameters(module, login.of_console(params, params["pooler"])) if asked else None
     time.sleep(params["delay"])
     evidence = collect.collect(
         collect.Options(
             server=server,
             pooler=pooler,
-            on_host=local if params["on_host"] is None else params["on_host"],
+            on_host=on_host,
             units=tuple(params["units"]),
             server_log=params["server_log"],
             log_since_s=params["log_since_s"],

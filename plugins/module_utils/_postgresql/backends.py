@@ -24,7 +24,7 @@ _ACTS = {
 }
 _WHO = """FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
     WHERE a.pid = %(pid)s AND a.backend_start = %(started_at)s::timestamptz
-    AND a.query_start = %(query_at)s::timestamptz AND a.state = %(state)s"""
+    AND a.query_start IS NOT DISTINCT FROM nullif(%(query_at)s, '')::timestamptz AND a.state = %(state)s"""
 _MAY = """(a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND NOT r.rolsuper AND NOT r.rolreplication
     AND NOT (a.usename = ANY(%(roles)s))
     AND NOT EXISTS (SELECT FROM unnest(%(applications)s) AS name WHERE starts_with(lower(a.application_name), lower(name))))"""

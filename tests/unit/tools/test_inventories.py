@@ -27,7 +27,7 @@ EXAMPLE, LOCAL = FOLDER / "example", FOLDER / "local"
 RIG = "rig"
 BY_SSH = {"validators", "sentries", "databases", "slurm", "inference", "provider_daemons"}
 APIS = {"kubernetes", "prometheus", "loki"}
-BUILT = {"validators", "sentries"}
+BUILT = {group for incident in registry.known() for group in incident.groups}
 # A variable that is set, or shown in a comment.
 _VARIABLE = re.compile(r"^ *(?:# )?(incident_\w+):", re.MULTILINE)
 _SETTING = re.compile(r"^(?:# )?\w+:")

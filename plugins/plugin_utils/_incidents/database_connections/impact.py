@@ -38,7 +38,8 @@ def impacts(database: Database) -> dict[str, str]:
         database.identity.get("in_recovery") is True or database.setting_is_on("default_transaction_read_only")
     ):
         found[READ_ONLY] = f"applications write to a server that only reads ({read_only['number']} refusals in its log)"
-    if min(database.free_share() or 1, database.free_share("inodes") or 1) < LEAST_FREE or "no_space" in database.marks:
+    shares = [share for share in (database.free_share(), database.free_share("inodes")) if share is not None]
+    if any(share < LEAST_FREE for share in shares) or "no_space" in database.marks:
         found[NO_SPACE] = "the file system of the data directory is full"
     return found
 

@@ -43,12 +43,14 @@ def needs_waits(database: Database) -> str:
 
 
 def needs_pooler(database: Database) -> str:
-    """The same, for the pooler's console. Where there is no pooler nothing is missing."""
+    """The same, for the pooler's console. Where there is no pooler, or none was named, nothing is missing."""
     kind, text = database.problem("pooler")
     if database.error:
         return database.error[1]
-    absent = kind in ("refused", "absent") and database.part("units") is not None and database.unit("pgbouncer") is None
-    return "" if database.part("pooler") is not None or absent else text or "the pooler was not asked"
+    units = database.part("units")
+    absent = kind in ("refused", "absent") and units is not None and database.unit("pgbouncer") is None
+    asked_for = database.parts.get("pooler") is not None
+    return "" if not asked_for or database.part("pooler") is not None or absent else text or "the pooler shows nothing"
 
 
 def needs_host(*names: str) -> Needs:

@@ -167,7 +167,7 @@ CAUSES = (
     ),
     Cause(
         id="too_many_replicas",
-        title="more replicas x pool than the server takes",
+        title="more replicas x pool than there is room",
         statement="One application runs in so many copies that their pools together are larger than the server's limit",
         runbook_step="6",
         severity="SEV-2",
