@@ -200,6 +200,9 @@ class Box:
                 start_new_session=True,
             )
         (self.directory / "supervisor.pid").write_text(str(started.pid), encoding="utf-8")
+        # While the kernel still loads the program, the process has no arguments to know it by.
+        while self._pid("supervisor.pid") is None and started.poll() is None:
+            time.sleep(0.01)
 
     def power_cut(self, seconds: float = PATIENCE_S) -> None:
         """Kill PID 1, as if the plug were pulled."""

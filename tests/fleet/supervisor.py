@@ -33,7 +33,10 @@ def main(boot: Path) -> int:
     found = json.loads(boot.read_text(encoding="utf-8"))
     for directory in found["cgroups"]:
         enter(Path(directory))
-    (boot.parent / "supervisor.pid").write_text(str(os.getpid()), encoding="utf-8")
+    # Whole at every moment: who reads an empty file takes the power for off.
+    part = boot.parent / "supervisor.pid.part"
+    part.write_text(str(os.getpid()), encoding="utf-8")
+    part.replace(boot.parent / "supervisor.pid")
     environment = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
     with (boot.parent / "console.log").open("ab", buffering=0) as console:
         while True:
