@@ -26,7 +26,7 @@ options:
     choices: [resumed, paused, resized]
     required: true
   database:
-    description: The database of the pooler to pause or resume.
+    description: The database of the pooler to pause or resume. By default all.
     type: str
   pool_size:
     description: The new C(default_pool_size).
@@ -130,8 +130,6 @@ def main() -> None:
             digest={"type": "str"},
         ),
         required_if=[
-            ("state", "resumed", ["database"]),
-            ("state", "paused", ["database"]),
             ("state", "resized", ["pool_size", "expected_size", "digest"]),
         ],
         supports_check_mode=True,

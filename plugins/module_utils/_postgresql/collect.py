@@ -43,6 +43,7 @@ def collect(options: Options) -> dict[str, t.Any]:
             disk=lambda: host.disk(None),
             memory=host.memory,
             units=lambda: host.units(options.units, 5),
+            pooler_log=host.pooler_log,
             log=lambda: host.log(options.server_log, since),
         )
     return parts.gather(work, until)

@@ -17,6 +17,7 @@ from .._host.parts import PartError, clean, stamp
 
 # Where Debian, and Red Hat, let the server write its log.
 LOGS = ("/var/log/postgresql/*.log", "/var/lib/pgsql/*/data/log/*.log", "/var/lib/pgsql/data/log/*.log")
+POOLER_LOGS = ("/var/log/postgresql/pgbouncer.log", "/var/log/pgbouncer/pgbouncer.log")
 LOG_TAIL = 2 * 1024 * 1024
 # What the server's lines mean (PostgreSQL's messages in English, as with lc_messages=C).
 MARKS = (
@@ -36,6 +37,7 @@ MARKS = (
     ("wraparound", "not accepting commands to avoid wraparound"),
 )
 _LINE_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) (UTC|GMT|Etc/UTC)\b")
+_ORDER = re.compile(r"\[(\d{1,9})\] LOG (PAUSE|RESUME) command issued")
 # "postgres: 15/main: app orders 10.0.0.7(41234) idle in transaction", the cluster's name being Debian's.
 _TITLE = re.compile(r"postgres: (?:\S+: )?(\S+) (\S+) (\S+?)(?:\(\d+\)) (.+)")
 
@@ -113,15 +115,12 @@ def log(path: t.Optional[str], since: float) -> dict[str, t.Any]:
 
     ``since``: seconds since 1970; older lines are left out where their time can be read. Raises PartError.
     """
-    files = [path] if path else [name for pattern in LOGS for name in glob.glob(pattern)]
+    files = [path] if path else [name for pattern in LOGS for name in glob.glob(pattern) if name not in POOLER_LOGS]
     if not files:
         raise PartError("absent", f"no log of the server at {', '.join(LOGS)}; name it with server_log")
     newest = max(files, key=os.path.getmtime)
-    with open(newest, "rb") as stream:
-        stream.seek(max(0, os.path.getsize(newest) - LOG_TAIL))
-        lines = stream.read(LOG_TAIL).decode("utf-8", "replace").splitlines()
     marks: dict[str, dict[str, t.Any]] = {}
-    for line in lines:
+    for line in _tail(newest):
         kind = next((kind for kind, words in MARKS if words in line), None)
         at = _line_time(line) if kind else None
         # Only what the server itself says counts: a statement that is quoted could hold any words.
@@ -130,6 +129,30 @@ def log(path: t.Optional[str], since: float) -> dict[str, t.Any]:
         mark = marks.setdefault(kind, {"kind": kind, "number": 0, "first_at": at and stamp(at)})
         mark.update(number=mark["number"] + 1, last_at=at and stamp(at), text=clean(line))
     return {"path": newest, "marks": list(marks.values())}
+
+
+def pooler_log() -> dict[str, t.Any]:
+    """The pooler's newest PAUSE or RESUME of all databases, and its failed logins: its console has no word for them.
+
+    ``pid``: of the pooler that wrote the line, to compare with the one that runs. Raises PartError where it has no log.
+    """
+    path = next((name for name in POOLER_LOGS if os.path.exists(name)), None)
+    if path is None:
+        raise PartError("absent", f"no log of the pooler at {', '.join(POOLER_LOGS)}")
+    order: t.Optional[dict[str, t.Any]] = None
+    failed = 0
+    for line in _tail(path):
+        found = _ORDER.search(line)
+        if found:
+            order = {"word": found[2], "pid": int(found[1]), "at": stamp(_line_time(line) or 0)}
+        failed += "server login failed" in line
+    return {"path": path, "order": order, "failed_logins": failed}
+
+
+def _tail(path: str) -> list[str]:
+    with open(path, "rb") as stream:
+        stream.seek(max(0, os.path.getsize(path) - LOG_TAIL))
+        return stream.read(LOG_TAIL).decode("utf-8", "replace").splitlines()
 
 
 def _line_time(line: str) -> t.Optional[float]:

@@ -114,6 +114,7 @@ def session(found: dict[str, t.Any], what: str) -> t.Iterator[t.Callable[..., Ro
 
 def refusal(error: BaseException, what: str) -> PartError:
     """Why there is no connection."""
-    text = clean(error) or type(error).__name__
+    # What libpq asks behind the reason is no observation.
+    text = clean(error).partition(" Is the server running")[0] or type(error).__name__
     kind = next((kind for kind, words in _REFUSALS if words in text), "failed")
     return PartError(kind, f"{what}: {text}")

@@ -36,26 +36,33 @@ def console(found: dict[str, t.Any], work: t.Callable[[t.Callable[..., login.Row
     return part["data"]
 
 
-def pause(found: dict[str, t.Any], database: str, wanted: bool, check: bool) -> dict[str, t.Any]:
-    """Pause or resume the pools of one database. Raises PartError; Refused where the pooler has no such database."""
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", database):
-        raise Refused(
-            f"the pooler's console takes no such name of a database: {parts.clean(database, 64)!r}. Nothing was done."
-        )
+def pause(found: dict[str, t.Any], database: t.Optional[str], wanted: bool, check: bool) -> dict[str, t.Any]:
+    """Pause or resume the pools of one database, or of all. Raises PartError; Refused where there is no such database."""
+    if database is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", database):
+        raise Refused(f"the console takes no such name of a database: {parts.clean(database, 64)!r}. Nothing was done.")
+    word = "PAUSE" if wanted else "RESUME"
+    what = f'{word} "{database}"' if database is not None else word
 
-    def paused(run: t.Callable[..., login.Rows]) -> bool:
+    def paused(run: t.Callable[..., login.Rows]) -> t.Optional[bool]:
+        """Whether it is paused. Of all databases together no version that is read says so: then None."""
+        if database is None:
+            return None
         for row in run("SHOW DATABASES"):
             if row["name"] == database:
                 return bool(int(row["paused"]))
-        raise Refused(f"the pooler has no database {database}. Nothing was done.")
-
-    word = "PAUSE" if wanted else "RESUME"
+        raise PartError("refused", f"the pooler has no database {database}. Nothing was done.")
 
     def act(run: t.Callable[..., login.Rows]) -> dict[str, t.Any]:
-        change = paused(run) != wanted
-        if change and not check:
-            run(f'{word} "{database}"')
-        return {"changed": change, "done": check or paused(run) == wanted, "actions": [f"{word} {database}"] * change}
+        if paused(run) == wanted:
+            return {"changed": False, "done": True, "actions": []}
+        if not check:
+            try:
+                run(what)
+            except Exception as error:
+                if "already" in str(error) or "not paused" in str(error):
+                    return {"changed": False, "done": True, "actions": []}
+                raise
+        return {"changed": True, "done": check or paused(run) in (wanted, None), "actions": [what]}
 
     return dict(console(found, act))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents import registry
 
 from tests.fleet import inventory
 from tests.fleet.layout import Layout
@@ -27,6 +28,7 @@ EXAMPLE, LOCAL = FOLDER / "example", FOLDER / "local"
 RIG = "rig"
 BY_SSH = {"validators", "sentries", "databases", "slurm", "inference", "provider_daemons"}
 APIS = {"kubernetes", "prometheus", "loki"}
+# Groups that some incident asks.
 BUILT = {group for incident in registry.known() for group in incident.groups}
 # A variable that is set, or shown in a comment.
 _VARIABLE = re.compile(r"^ *(?:# )?(incident_\w+):", re.MULTILINE)

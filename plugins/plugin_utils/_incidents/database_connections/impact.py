@@ -15,6 +15,7 @@ FULL, LIMITED, BLOCKED, WAITING, POOLER, DOWN, READ_ONLY, NO_SPACE = (
 _DOWN = {"refused", "starting", "stopping"}
 # Below this share of the file system a write can fail at any moment.
 LEAST_FREE = 0.01
+LITTLE_FREE = 0.05
 
 
 def impacts(database: Database) -> dict[str, str]:
@@ -39,7 +40,10 @@ def impacts(database: Database) -> dict[str, str]:
     ):
         found[READ_ONLY] = f"applications write to a server that only reads ({read_only['number']} refusals in its log)"
     shares = [share for share in (database.free_share(), database.free_share("inodes")) if share is not None]
-    if any(share < LEAST_FREE for share in shares) or "no_space" in database.marks:
+    # Space may be back since the server wrote that it had none.
+    if any(share < LEAST_FREE for share in shares) or (
+        "no_space" in database.marks and min(shares, default=0) < LITTLE_FREE
+    ):
         found[NO_SPACE] = "the file system of the data directory is full"
     return found
 
@@ -54,6 +58,10 @@ def _of_pooler(database: Database) -> dict[str, str]:
     if most and isinstance(clients, int) and clients >= most:
         return {POOLER: f"the pooler has {clients} clients and takes {most}"}
     waiting = sum(pool.waiting for pool in database.pools)
+    # While it is paused, or gets into no server, the pooler counts no wait.
+    stuck = sum(pool.waiting for pool in database.pools if pool.paused or not pool.servers)
+    if stuck:
+        return {WAITING: f"{stuck} clients wait for a pool that has no connection to the server"}
     longest = max((pool.max_wait_s for pool in database.pools if pool.waiting), default=0.0)
     if waiting and longest >= POOL_WAIT_S:
         return {WAITING: f"{waiting} clients wait for a pool, the longest {duration(longest)}"}

@@ -72,20 +72,39 @@ class _Plan:
 
     def fill(self, database: Database) -> None:
         """What may be done about this database."""
-        for base in sorted({pool.database for pool in database.pools if pool.paused and pool.waiting}):
-            waiting = sum(pool.waiting for pool in database.pools if pool.database == base)
-            self._add(RESUME, database, f"{base}, which is paused", {"database": base}, waiting, "clients that wait",
-                      f"{waiting} clients wait for a pool that somebody paused. See first that its work is over.",
-                      f"PAUSE {base}; on the pooler's console", "What was done under the pause may not be over.")  # fmt: skip
+        for base in (
+            [None] if database.pooler_paused else sorted({pool.database for pool in database.pools if pool.paused})
+        ):
+            self._resume(database, base)
         for root in locks.blocking(database)[:MOST_ROOTS]:
             self._unblock(database, root)
         self._leak(database)
+        self._release(database)
         self._resize(database)
+
+    def _resume(self, database: Database, base: t.Optional[str]) -> None:
+        """``base``: the database that is paused; None: all."""
+        waiting = sum(pool.waiting for pool in database.pools if base in (pool.database, None))
+        if waiting:
+            why = f"{waiting} clients wait for a pool that somebody paused. See first that its work is over."
+            risk = "What was done under the pause may not be over."
+            undo = f"{f'PAUSE {base}' if base else 'PAUSE'}; on the pooler's console"
+            self._add(
+                RESUME,
+                database,
+                base or "all databases",
+                {"database": base},
+                waiting,
+                "clients that wait",
+                why,
+                undo,
+                risk,
+            )
 
     def _unblock(self, database: Database, root: t.Any) -> None:
         """End the idle root; cancel the change of a table that waits behind one that works; else the root's statement."""
         session, queues = root.session, [queue for queue in locks.ddl_behind(root) if queue[1]]
-        if session is None:
+        if session is None or (not session.is_client and not queues):
             return
         why = f"{len(root.waiters)} sessions wait behind {session.who}"
         idle = session.state.startswith("idle in")
@@ -134,11 +153,23 @@ class _Plan:
             -free,
         )
 
+    def _release(self, database: Database) -> None:
+        """End the transactions that keep a full pool and have done nothing for a minute."""
+        old = [session for session in pooler.held(database) if (session.changed_s or 0) >= sessions.IDLE_S]
+        chosen = [session for session in old if not self.reading.protected(session)][:MOST_LEAKED]
+        waiting = sum(pool.waiting for pool in pooler.exhausted(database))
+        if chosen and not locks.blocking(database):
+            why = f"{waiting} clients wait for a pool that {len(old)} idle transactions keep."
+            self._end(TERMINATE, database, chosen, why, waiting, label="clients that wait")
+
     def _resize(self, database: Database) -> None:
         pools, default = pooler.exhausted(database), database.pooler_setting("default_pool_size")
         if not pools or sessions.is_near(database) or locks.blocking(database) or not default or not database.limit:
             return
         own = [pool for pool in pools if pool.size != default]
+        if pooler.held(database):
+            self._withhold(RESIZE, database, "Idle transactions keep the pool: they would fill a larger one as well.")
+            return
         size = min(2 * default, default + room(database))
         if own or size <= default or not database.sees_all:
             why = f"{own[0].database} has a size of its own" if own else "the server has no room for larger pools"
@@ -153,8 +184,16 @@ class _Plan:
                   f"All {default} connections are in use while the server has room for {room(database)} more in each pool.", undo,
                   f"Up to {len(database.pools) * (size - default)} more connections at the server.")  # fmt: skip
 
-    def _end(self, action: str, database: Database, chosen: list[Session], why: str, waiting: int) -> None:
-        """``waiting``: sessions that wait, or, below 0, connections that are free now."""
+    def _end(
+        self,
+        action: str,
+        database: Database,
+        chosen: list[Session],
+        why: str,
+        waiting: int,
+        label: str = "sessions that wait",
+    ) -> None:
+        """``waiting``: who waits, in the unit of ``label``, or, below 1, connections that are free now."""
         values = {"backends": [session.named for session in chosen]}
         whom = ", ".join(session.who for session in chosen[:3]) + (
             f" and {len(chosen) - 3} more" if len(chosen) > 3 else ""
@@ -164,7 +203,7 @@ class _Plan:
             if action == CANCEL or waiting > 0
             else "The application has to reconnect."
         )
-        label = "sessions that wait" if waiting > 0 else "free connections"
+        label = label if waiting > 0 else "free connections"
         before, after = (waiting, 0) if waiting > 0 else (-waiting, len(chosen) - waiting)
         self._add(action, database, whom, values, before, label, why, _NO_UNDO, risk, after=after)
 
@@ -222,7 +261,8 @@ def check_step(bundle: Data, plan: Data, wanted: Data) -> Data:
             else guard.clear("protected", "none is")
         )
     elif wanted["action"] == RESUME:
-        if not any(pool.paused for pool in database.pools if pool.database == wanted["parameters"]["database"]):
+        base = wanted["parameters"]["database"]
+        if not any(pool.paused for pool in database.pools if base in (pool.database, None)):
             return guard.check(needed=False, because="The pool is not paused any more.")
     else:
         size, now = wanted["parameters"]["pool_size"], database.pooler_setting("default_pool_size")
@@ -254,7 +294,8 @@ def _same_server(plan: Data, database: Database) -> guard.Guard:
 def _still_in_the_way(database: Database, named: list[Session]) -> bool:
     """Whether somebody waits for one of these sessions, or they idle on a server that has little room left."""
     blockers = {pid for by in database.waits.values() for pid in by}
-    if any(session.pid in blockers for session in named):
+    released = {session.pid for session in pooler.held(database)}
+    if any(session.pid in blockers or session.pid in released for session in named):
         return True
     return any(session.state == "idle" for session in named) and sessions.is_near(database)
 

@@ -21,6 +21,7 @@ POOL_WAIT_S = 3
 LOCK_WAIT_S = 10
 # Lines of the server's log that are younger count for now.
 RECENT_S = 120
+_SERVERS = ("sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login")
 IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
 # Paths from a blocker to those who wait are followed for so many blockers, the ones with most waiters first.
 MOST_ROOTS = 50
@@ -59,7 +60,8 @@ class Session:
 
     @property
     def who(self) -> str:
-        return f"{self.application or self.role or 'a session'} (pid {self.pid}, {self.role}@{self.database or '-'})"
+        whose = f"{self.role}@{self.database}" if self.role else self.database
+        return f"{self.application or self.role or self.type or 'a session'} (pid {self.pid}, {whose or '-'})"
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Pool:
     waiting: int
     servers_active: int
     servers_idle: int
+    servers: int
     logging_in: int
     cancels: int
     max_wait_s: float
@@ -234,6 +237,15 @@ class Database:
         return max((s.query_s or 0.0 for s in self.sessions if s.pid in self.waits), default=0.0)
 
     @functools.cached_property
+    def pooler_paused(self) -> bool:
+        """Whether all of the pooler is paused: its console does not say so, its log does, if the same pooler still runs."""
+        order = (self.part("pooler_log") or {}).get("order")
+        runs = integer((self.unit("pgbouncer") or {}).get("main_pid"))
+        return (
+            isinstance(order, dict) and order.get("word") == "PAUSE" and runs is not None and order.get("pid") == runs
+        )
+
+    @functools.cached_property
     def pools(self) -> tuple[Pool, ...]:
         pooler = self.part("pooler") or {}
         bases = {clean(row.get("name"), 64): row for row in _dicts(pooler.get("databases"))}
@@ -251,11 +263,12 @@ class Database:
                     waiting=_count(row.get("cl_waiting")),
                     servers_active=_count(row.get("sv_active")),
                     servers_idle=_count(row.get("sv_idle")),
+                    servers=sum(_count(row.get(key)) for key in _SERVERS),
                     logging_in=_count(row.get("sv_login")),
                     cancels=sum(_count(row.get(key)) for key in cancels),
                     max_wait_s=number(row.get("maxwait")) or 0.0,
                     size=integer(base.get("pool_size")),
-                    paused=_count(base.get("paused")) == 1,
+                    paused=_count(base.get("paused")) == 1 or self.pooler_paused,
                 )
             )
         return tuple(sorted(found, key=lambda pool: -pool.waiting))

@@ -13,7 +13,7 @@ from ..._path.verdict.judge import duration, filled, judge
 from ..._path.verdict.verdict import DEGRADED, HEALTHY, INCIDENT, UNKNOWN, Column, Gauge, Row, Table, View
 from . import impact
 from .causes import locks, pooler, server, sessions
-from .causes.asked import needs_pooler, needs_server
+from .causes.asked import needs_all
 from .reading import Database, Reading, Root, Session, read
 
 Data = dict[str, t.Any]
@@ -37,7 +37,7 @@ def assess(bundle: Data) -> Data:
     """The verdict of ``bundle``: healthy only where every database was read and nobody is refused or waits."""
     reading = read(bundle)
     felt = {database.host: found for database in reading.databases if (found := impact.impacts(database))}
-    blind = {host.host: text for host in reading.databases if (text := needs_server(host) or needs_pooler(host))}
+    blind = {host.host: text for host in reading.databases if (text := needs_all(host))}
     judged = judge(CAUSES, lambda cause: cause.predicate(reading) if cause.predicate else _never())
     roots = [cause for cause in judged["causes"] if cause["role"] == "root"]
     unseen = {host: text for host, text in blind.items() if host not in felt}

@@ -53,6 +53,16 @@ def needs_pooler(database: Database) -> str:
     return "" if not asked_for or database.part("pooler") is not None or absent else text or "the pooler shows nothing"
 
 
+def needs_all(database: Database) -> str:
+    """What is missing to call a database well: each part in which nothing but its absence shows an impact.
+
+    A log that is elsewhere, or in the journal, is named by the causes that are read in it, and is no reason to know nothing.
+    """
+    hidden = (database.problem(name) for name in ("disk", "log"))
+    seen = needs_server(database) or needs_pooler(database)
+    return seen or next((text for kind, text in hidden if kind not in ("", "absent")), "")
+
+
 def needs_host(*names: str) -> Needs:
     """The same, for parts that the host shows."""
 
@@ -73,7 +83,7 @@ def asked(test: Test, needs: Needs, otherwise: str) -> t.Callable[[Reading], Fin
         if hits:
             return Finding(
                 HOLDS,
-                "; ".join(f"{host}: {hit.because}" for host, hit in hits.items()),
+                "; ".join(f"on {host}, {hit.because}" for host, hit in hits.items()),
                 sum(hit.weight for hit in hits.values()),
                 tuple(hits),
                 symptom=all(hit.symptom for hit in hits.values()),

@@ -43,6 +43,12 @@ def working_roots(database: Database) -> list[Root]:
     ]
 
 
+def vacuum_roots(database: Database) -> list[Root]:
+    return [
+        root for root in blocking(database) if root.session is not None and root.session.type == "autovacuum worker"
+    ]
+
+
 def ddl_behind(root: Root) -> list[tuple[Session, int]]:
     """Statements behind a root that want a table for themselves, with the number of sessions behind them."""
     return [(waiter, len(root.waiters) - 1) for waiter in root.direct if _DDL.match(waiter.query)]
@@ -125,6 +131,18 @@ CAUSES = (
         by_hand=(SHOW_WAITS,),
         next="See what the statement at the root on {hosts} does before it is cancelled: what it did is rolled back.",
         decide="A statement that has run for long may be nearly done, and its rollback can take as long.",
+    ),
+    Cause(
+        id="vacuum_in_the_way",
+        title="vacuum that has to run, others behind it",
+        statement="An autovacuum that prevents wraparound holds a table that others wait for",
+        runbook_step="6",
+        severity="SEV-2",
+        predicate=asked(_of(vacuum_roots), needs_waits, "nobody waits for a vacuum"),
+        signs="The root of the lock chain is an autovacuum worker; one that does not prevent wraparound gives way by itself.",
+        by_hand=('psql -c "SELECT pid, phase, heap_blks_scanned, heap_blks_total FROM pg_stat_progress_vacuum"',),
+        next="Let it end: it comes back if it is stopped. Cancel the change of the table that waits for it, and run it later.",
+        decide="Operator decision: vacuum has to be done before transaction ids run out; what waits for it can be run later.",
     ),
     Cause(
         id="prepared_transaction",

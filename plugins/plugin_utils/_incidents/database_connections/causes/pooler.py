@@ -10,7 +10,7 @@ import typing as t
 from ...._path.verdict.cause import Cause
 from ...._path.verdict.judge import duration
 from .. import impact
-from ..reading import POOL_WAIT_S, Database, Pool
+from ..reading import IN_TRANSACTION, LOCK_WAIT_S, POOL_WAIT_S, Database, Pool, Session
 from .asked import NO_POOLER, Hit, asked, needs_pooler
 from .locks import blocking
 from .sessions import is_near, slow
@@ -32,30 +32,50 @@ def exhausted(database: Database) -> list[Pool]:
     ]
 
 
+def held(database: Database) -> list[Session]:
+    """Sessions of full pools whose clients left a transaction open and do nothing, the longest first.
+
+    None where they are less than half of what the pools have in use: then it is work that fills them.
+    """
+    busy = sum(pool.servers_active for pool in exhausted(database))
+    found = [
+        session
+        for session in database.clients
+        if session.state in IN_TRANSACTION and (session.changed_s or 0) >= LOCK_WAIT_S and database.pooled(session)
+    ]
+    return sorted(found, key=lambda s: -(s.changed_s or 0)) if busy and 2 * len(found) >= busy else []
+
+
+def _held(database: Database) -> t.Optional[Hit]:
+    found = held(database)
+    if not found:
+        return None
+    text = f"{len(found)} connections of full pools are idle in a transaction, the longest for {duration(found[0].changed_s or 0)}"
+    return Hit(f"{text} ({found[0].who})", len(found))
+
+
 def _exhausted(database: Database) -> t.Optional[Hit]:
     pools = exhausted(database)
     if not pools or is_near(database):
         return None
     pool = pools[0]
-    held = (
-        bool(blocking(database)) or len([s for s in slow(database) if database.pooled(s)]) >= 0.5 * pool.servers_active
-    )
+    working = sum(1 for session in slow(database) if database.pooled(session))
+    explained = bool(blocking(database) or held(database)) or 2 * working >= pool.servers_active
     room = f"{database.used} of {database.limit}" if database.limit is not None else "an unknown part"
     text = (
         f"{pool.waiting} clients of {pool.user}@{pool.database} wait, the longest {duration(pool.max_wait_s)}; all "
         f"{pool.size} connections of their pool are in use, while the server has {room} in use"
     )
-    return Hit(text, sum(pool.waiting for pool in pools), explained=held)
+    return Hit(text, sum(pool.waiting for pool in pools), explained=explained)
 
 
 def _paused(database: Database) -> t.Optional[Hit]:
     found = [pool for pool in database.pools if pool.paused]
-    names = ", ".join(sorted({pool.database for pool in found}))
-    return (
-        Hit(f"{names} is paused, {sum(p.waiting for p in found)} clients wait", 1 + sum(p.waiting for p in found))
-        if found
-        else None
-    )
+    waiting = sum(pool.waiting for pool in found)
+    if not found and not database.pooler_paused:
+        return None
+    names = "all of it" if database.pooler_paused else ", ".join(sorted({pool.database for pool in found}))
+    return Hit(f"{names} is paused, {waiting} clients wait", 1 + waiting)
 
 
 def _down(database: Database) -> t.Optional[Hit]:
@@ -98,11 +118,28 @@ def _cancels(database: Database) -> t.Optional[Hit]:
 
 
 def _login(database: Database) -> t.Optional[Hit]:
-    stuck = [pool for pool in database.pools if pool.logging_in and pool.waiting and not pool.servers_active]
-    return Hit(f"the pooler does not get into {stuck[0].database} as {stuck[0].user}", len(stuck)) if stuck else None
+    stuck = [pool for pool in database.pools if pool.waiting and not pool.paused and pool.servers == pool.logging_in]
+    if not stuck or database.server is None:
+        return None
+    number = (database.part("pooler_log") or {}).get("failed_logins")
+    lines = f"; its log has {number} failed logins" if number else ""
+    return Hit(f"the pooler does not get into {stuck[0].database} as {stuck[0].user}{lines}", len(stuck))
 
 
 CAUSES = (
+    Cause(
+        id="pool_held_idle",
+        title="pool held by idle transactions",
+        statement="Clients leave transactions open and do nothing, and each keeps a connection of the pool",
+        runbook_step="6",
+        severity="SEV-2",
+        predicate=asked(_held, needs_pooler, f"no full pool is held by idle transactions, or {NO_POOLER}"),
+        justifies=("terminate_backends",),
+        signs="Half or more of a full pool's connections are idle in a transaction at the server for 10 s or longer.",
+        by_hand=(SHOW_POOLS,),
+        next="Find out why the application leaves transactions open; idle_in_transaction_session_timeout bounds it.",
+        decide="A larger pool fills in the same way. Sessions are planned to be ended from a minute on.",
+    ),
     Cause(
         id="pool_exhausted",
         title="pool exhausted, server has room",
@@ -124,7 +161,7 @@ CAUSES = (
         severity="SEV-2",
         predicate=asked(_paused, needs_pooler, f"no database is paused, or {NO_POOLER}"),
         justifies=("resume_pool",),
-        signs="SHOW DATABASES: paused is 1.",
+        signs="SHOW DATABASES: paused is 1; where all is paused, only the pooler's log says so (PAUSE command issued).",
         by_hand=("sudo -u postgres psql -p 6432 -U pgbouncer pgbouncer -c 'SHOW DATABASES'",),
         next="Find out who paused it, and whether that work is over.",
         decide="Somebody paused it for a reason: a switch-over, or maintenance that may not be over.",
@@ -184,7 +221,7 @@ CAUSES = (
         runbook_step="6",
         severity="SEV-2",
         predicate=asked(_login, needs_pooler, f"no pool is stuck in its login, or {NO_POOLER}"),
-        signs="SHOW POOLS: sv_login above 0 and no server that works, clients wait.",
+        signs="SHOW POOLS: clients wait, and no server connection is there, or only such as log in, while the server lets us in.",
         by_hand=(SHOW_POOLS, "journalctl -u pgbouncer -n 30"),
         next="Compare userlist.txt or auth_query with the server's pg_hba.conf and password; look at its log.",
         decide="Operator decision: credentials are the team's.",

@@ -29,11 +29,12 @@ def _seen(database: Database) -> str:
 
 def _stopped(database: Database) -> t.Optional[Hit]:
     processes = database.part("processes")
-    kind, text = database.problem("server")
-    if kind != "refused" or processes is None or processes.get("postmaster") is not None:
+    if database.problem("server")[0] != "refused" or processes is None or processes.get("postmaster") is not None:
         return None
     unit = database.unit("postgresql@") or database.unit("postgresql") or {}
-    return Hit(f"no server process runs (its unit is {unit.get('active_state', 'not known')}); {text[:160]}")
+    return Hit(
+        f"no server process runs (its unit is {unit.get('active_state', 'not known')}), and the connection is refused"
+    )
 
 
 def _starting(database: Database) -> t.Optional[Hit]:
@@ -69,7 +70,8 @@ def _killed(database: Database) -> t.Optional[Hit]:
     memory = database.part("memory") or {}
     room, total = integer(memory.get("available_bytes")), integer(memory.get("bytes"))
     left = f"; {room // 2**20} of {total // 2**20} MiB of memory are available" if room is not None and total else ""
-    return Hit(text + left, symptom=not impact.impacts(database))
+    now = {impact.DOWN, impact.FULL} & set(impact.impacts(database))
+    return Hit(text + left, symptom=not (now and "killed" in database.marks))
 
 
 def _wraparound(database: Database) -> t.Optional[Hit]:

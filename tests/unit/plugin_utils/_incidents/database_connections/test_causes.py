@@ -51,6 +51,24 @@ def paused(waiting: int) -> Data:
     return ok({"pools": pools, "databases": [base], "servers": [], "clients": 9, "settings": settings})
 
 
+def keeping(pids: t.Iterable[int]) -> Data:
+    base = {"name": "orders", "host": "127.0.0.1", "pool_size": 10, "paused": 0}
+    servers = [{"local_port": 40000 + pid} for pid in pids]
+    return ok(
+        {
+            "pools": [FULL_POOL],
+            "databases": [base],
+            "servers": servers,
+            "clients": 30,
+            "settings": {"default_pool_size": "10", "max_client_conn": "100"},
+        }
+    )
+
+
+def kept(seconds: float) -> list[Data]:
+    return [session(pid, state="idle in transaction", transaction=seconds, changed=seconds) for pid in range(50, 60)]
+
+
 def slow(number: int, first: int = 50) -> list[Data]:
     return [session(pid, state="active", query_age=400, transaction=400) for pid in range(first, first + number)]
 
@@ -109,6 +127,23 @@ CASES: dict[str, tuple[Data, str, set[str], list[str], list[str]]] = {
         ["cancel_backends"],
         [],
     ),
+    "a vacuum holds the table": (
+        evidence([{**BUSY, "type": "autovacuum worker", "role": None, "application": ""}, ALTER], {11: [10]}),
+        "incident",
+        {"vacuum_in_the_way"},
+        [],
+        [],
+    ),
+    "a vacuum holds the table, readers behind the change": (
+        evidence(
+            [{**BUSY, "type": "autovacuum worker", "role": None, "application": ""}, ALTER, *READERS],
+            {11: [10], **{row["pid"]: [11] for row in READERS}},
+        ),
+        "incident",
+        {"vacuum_in_the_way", "ddl_queue"},
+        ["cancel_backends"],
+        [],
+    ),
     "a prepared transaction holds them": (
         evidence(
             READERS,
@@ -163,6 +198,20 @@ CASES: dict[str, tuple[Data, str, set[str], list[str], list[str]]] = {
     ),
     "slow statements fill the server": (evidence(slow(37)), "incident", {"slow_statements"}, [], []),
     "pool exhausted": (evidence([session(1)], pools=[FULL_POOL]), "incident", {"pool_exhausted"}, ["resize_pool"], []),
+    "pool held by idle transactions": (
+        evidence(kept(30), pooler=keeping(range(50, 60))),
+        "incident",
+        {"pool_held_idle", "pool_exhausted"},
+        [],
+        ["resize_pool"],
+    ),
+    "pool held by idle transactions for a minute": (
+        evidence(kept(90), pooler=keeping(range(50, 60))),
+        "incident",
+        {"pool_held_idle", "pool_exhausted"},
+        ["terminate_backends"],
+        ["resize_pool"],
+    ),
     "pool exhausted, its sessions are blocked": (
         evidence([REPORT, *READERS], {row["pid"]: [10] for row in READERS}, pools=[FULL_POOL]),
         "incident",
@@ -196,6 +245,34 @@ CASES: dict[str, tuple[Data, str, set[str], list[str], list[str]]] = {
         ["resize_pool"],
     ),
     "paused": (evidence(pooler=paused(8)), "incident", {"pooler_paused"}, ["resume_pool"], []),
+    "all is paused": (
+        evidence(
+            pools=[pool(cl_active=0, cl_waiting=8, maxwait=0, sv_active=0, sv_idle=0)],
+            pooler_log=ok({"path": "x", "order": {"word": "PAUSE", "pid": 77, "at": at(60)}, "failed_logins": 0}),
+            units=ok({"pgbouncer.service": {"active_state": "active", "main_pid": 77}}),
+        ),
+        "incident",
+        {"pooler_paused"},
+        ["resume_pool"],
+        [],
+    ),
+    "an earlier pooler was paused": (
+        evidence(
+            pooler_log=ok({"path": "x", "order": {"word": "PAUSE", "pid": 76, "at": at(60)}, "failed_logins": 0}),
+            units=ok({"pgbouncer.service": {"active_state": "active", "main_pid": 77}}),
+        ),
+        "healthy",
+        set(),
+        [],
+        [],
+    ),
+    "pools without a server": (
+        evidence(pools=[pool(cl_active=0, cl_waiting=8, maxwait=0, sv_active=0, sv_idle=0)]),
+        "incident",
+        {"pooler_login"},
+        [],
+        [],
+    ),
     "paused, nobody waits": (evidence(pooler=paused(0)), "degraded", {"pooler_paused"}, [], []),
     "pooler down": (
         evidence(pooler=DOWN, units=ok({"pgbouncer.service": STOPPED})),
@@ -340,7 +417,7 @@ def test_a_leak_is_ended_only_as_far_as_applications_need() -> None:
 def test_every_cause_is_made_by_a_case() -> None:
     made = {cause["id"] for case in CASES.values() for cause in DATABASE_CONNECTIONS.assess(twice(case[0]))["causes"]}
     unmade = {cause.id for cause in verdict.CAUSES} - made
-    assert unmade == {"open_transactions", "pool_arithmetic", "cancel_flood", "pooler_login", "backend_killed"}
+    assert unmade == {"open_transactions", "pool_arithmetic", "cancel_flood", "backend_killed"}
 
 
 SMALL: dict[str, tuple[Data, str]] = {

@@ -34,6 +34,11 @@ def shares_a_session(recorded: Data, fresh: Data) -> bool:
     return same and not set(recorded["parameters"]["pids"]).isdisjoint(fresh["parameters"]["pids"])
 
 
+def does_no_more(recorded: Data, fresh: Data) -> bool:
+    """The strict form: all its sessions are still planned."""
+    return shares_a_session(recorded, fresh) and set(recorded["parameters"]["pids"]) <= set(fresh["parameters"]["pids"])
+
+
 POOL = Incident(
     name="database_pool",
     kind="incident",
@@ -46,7 +51,7 @@ POOL = Incident(
     valid_s=600,
     covers=shares_a_session,
 )
-EXACT = replace(POOL, covers=same_step)
+EXACT, STRICT = replace(POOL, covers=same_step), replace(POOL, covers=does_no_more)
 
 
 def step(action: str, host: str, *pids: int, overrides: t.Sequence[str] = ()) -> Data:
@@ -69,7 +74,7 @@ def plan(
 
 def printed(*steps: Data, **changes: t.Any) -> Data:
     """A plan as it is read back from its record."""
-    read: Data = json.loads(json.dumps(plan(*steps, at=PRINTED, **changes)))
+    read: Data = json.loads(json.dumps(plan(*steps, **{"at": PRINTED, **changes})))
     return read
 
 
@@ -133,6 +138,12 @@ def test_without_a_rule_of_the_incident_a_step_is_covered_by_its_equal_only() ->
     assert holds(plan(OTHER, END, CANCEL), incident=EXACT)
     for steps in ([NEW_END, CANCEL], [END, NEW_CANCEL], [CANCEL, END], [dict(END, overrides=["disk"]), CANCEL]):
         assert not holds(plan(*steps), incident=EXACT)
+
+
+def test_what_is_on_record_is_covered_by_what_is_planned_and_not_the_other_way_round() -> None:
+    less, more = step("end", "d1", 7), step("end", "d1", 7, 8)
+    assert holds(plan(more), printed(less), STRICT)
+    assert not holds(plan(less), printed(more), STRICT)
 
 
 def test_texts_and_figures_do_not_decide() -> None:
@@ -264,7 +275,7 @@ def permitted(incident: Incident, recorded: Data, fresh: Data, confirmed: bool) 
     )
 
 
-@given(data=st.data(), incident=st.sampled_from([POOL, EXACT]), confirmed=mostly(True, False))
+@given(data=st.data(), incident=st.sampled_from([POOL, EXACT, STRICT]), confirmed=mostly(True, False))
 def test_of_any_two_plans_those_hold_that_the_rule_permits(
     data: st.DataObject, incident: Incident, confirmed: bool
 ) -> None:
