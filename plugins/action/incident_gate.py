@@ -86,6 +86,9 @@ class ActionModule(ControllerAction):
             record.append("note", {"refused": str(refusal)})
             raise
         chosen = approval.plan
+        if not approval.resumed and chosen["digest"] != plan["digest"]:
+            # What the approved plan leaves out stands in the record beside it.
+            record.append("note", {"approved_differs_from_now": plans.difference(chosen, plan)})
         gate = {
             "token": secrets.token_hex(16),
             "controller_pid": os.getppid(),

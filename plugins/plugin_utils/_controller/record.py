@@ -167,30 +167,26 @@ class Recorded(t.NamedTuple):
 
 
 def find_plan(directory: str, digest: str) -> Recorded | None:
-    """Look the plan of a digest up in the records of all incidents."""
+    """Look the plan of a digest up in the records of all incidents; where several hold it, the one in which it was used."""
     if _plan.invalid_digest(digest):
         return None
     try:
         records = sorted(os.listdir(directory))
     except OSError:
         return None
+    unused: Recorded | None = None
     for name in records:
         record = Record(os.path.join(directory, name), "reader")
         plan = record.read_json(f"plan-{digest}.json")
-        if not _is_plan_of(plan, digest):
+        if not _plan.is_whole(plan, digest):
             continue
         entries = record.entries()
         used = {e["run"] for e in entries if e["kind"] == "approved" and e["data"].get("digest") == digest}
         outcomes = [str(e["data"].get("outcome")) for e in entries if e["kind"] == "run_finished" and e["run"] in used]
         newest = max((seconds(entry["at"]) or 0.0 for entry in entries if entry["run"] in used), default=None)
         silent = 0 if newest is None else max(0, int((seconds(now()) or newest) - newest))
-        return Recorded(name, plan, outcomes[-1] if outcomes else None, bool(used), silent)
-    return None
-
-
-def _is_plan_of(plan: t.Any, digest: str) -> bool:
-    """A plan file may have been changed; the digest that a person gave back is what they approved."""
-    try:
-        return isinstance(plan, dict) and _plan.digest(plan) == digest
-    except (KeyError, TypeError, ValueError):
-        return False
+        found = Recorded(name, plan, outcomes[-1] if outcomes else None, bool(used), silent)
+        if used:
+            return found
+        unused = unused or found
+    return unused

@@ -104,7 +104,8 @@ class Incident:
     plans_for: frozenset[str] = frozenset({"incident"})
     # How long a printed plan may be approved, seconds. None: until its basis changes.
     valid_s: t.Optional[int] = None
-    # Whether a recorded step does no more than a step planned now, so that an approval of it still holds: (recorded, fresh).
+    # Whether an approval of a recorded step still holds where a step of the same action and hosts is planned now: (recorded,
+    # fresh). The check before the step sees to it that it does no more than is needed then.
     covers: t.Callable[[Data, Data], bool] = same_step
     # Whether things changed as the recorded plan was meant to change them: (recorded plan, verdict now).
     moved_on: t.Callable[[Data, Data], bool] = stays

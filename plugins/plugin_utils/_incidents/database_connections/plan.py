@@ -138,7 +138,7 @@ class _Plan:
         if not leak or not sessions.is_near(database) or not database.limit:
             return
         (application, role, base), idle = leak[0]
-        number = min(MOST_LEAKED, database.used - int(ENOUGH_FREE * database.limit), len(idle))
+        number = min(MOST_LEAKED, too_many(database), len(idle))
         chosen = [session for session in idle if not self.reading.protected(session)][:number]
         if not chosen:
             self._withhold(TERMINATE, database, f"The idle connections of {application or role} are protected.")
@@ -232,14 +232,14 @@ def room(database: Database) -> int:
 
 
 def covers(recorded: Data, fresh: Data) -> bool:
-    """Whether a step that was approved is still what would be planned now: its sessions come and go one by one.
+    """Whether an approved step is still what would be planned now: its sessions come and go one by one.
 
-    Those of them that are not planned any more have gone, or are at work again, and are not touched: the module asks.
+    Sessions of it that have gone, or are at work again, are not touched: the module asks. That not more of them are ended
+    than is needed now is for the check before the step.
     """
-    same = all(recorded[key] == fresh[key] for key in ("action", "hosts", "overrides"))
     then, now = (made["parameters"].get("backends") for made in (recorded, fresh))
-    if not same or then is None or now is None:
-        return same and recorded["parameters"] == fresh["parameters"]
+    if then is None or now is None:
+        return bool(recorded["parameters"] == fresh["parameters"])
     return any(backend in now for backend in then)
 
 
@@ -254,6 +254,7 @@ def check_step(bundle: Data, plan: Data, wanted: Data) -> Data:
         named = [session for session in database.clients if session.named in wanted["parameters"]["backends"]]
         if not named or not _still_in_the_way(database, named):
             return guard.check(needed=False, because="The named sessions are gone, or nobody waits for them any more.")
+        guards.append(_no_more_than_needed(database, named))
         shielded = [session.who for session in named if reading.protected(session)]
         guards.append(
             guard.refused("protected", f"{shielded[0]} is protected.")
@@ -289,6 +290,21 @@ def _same_server(plan: Data, database: Database) -> guard.Guard:
     if plan["basis"].get(database.host) == basis(database):
         return guard.clear("same_server", "the server is the one that the plan was made for, and has not restarted")
     return guard.refused("same_server", "The server is another one, or was restarted since the plan was made.")
+
+
+def too_many(database: Database) -> int:
+    """Connections to be ended until ENOUGH_FREE of the limit is in use."""
+    return database.used - int(ENOUGH_FREE * (database.limit or 0))
+
+
+def _no_more_than_needed(database: Database, named: list[Session]) -> guard.Guard:
+    """Idle sessions are ended for room alone, so only as many of them as room is needed for now."""
+    idle = sum(1 for session in named if session.state == "idle")
+    if idle <= max(too_many(database), 0) or not idle:
+        return guard.clear("no_more_than_needed", "as many are named as room is needed for")
+    return guard.refused(
+        "no_more_than_needed", f"{idle} idle sessions are named, and room for {too_many(database)} is needed now."
+    )
 
 
 def _still_in_the_way(database: Database, named: list[Session]) -> bool:

@@ -220,26 +220,58 @@ def is_suffix(recorded_steps: list[Step], fresh_steps: list[Step]) -> bool:
     return recorded[-len(fresh_steps) :] == [identity(made) for made in fresh_steps]
 
 
+def is_whole(plan: t.Any, digest_given: str) -> bool:
+    """Whether something read from a file is the plan of this digest, with everything that a plan has.
+
+    A file may have been changed; the digest that a person gave back is what they approved.
+    """
+    try:
+        named = plan["digest"] == digest_given == digest(plan)
+        numbered = [made["number"] for made in plan["steps"]] == list(range(1, len(plan["steps"]) + 1))
+        whole = all(
+            made.keys() >= _OF_A_STEP
+            for made in (*plan["steps"], *plan["withheld"], *plan["put_back"])
+            if "why" in made
+        )
+        return bool(named and numbered and whole and plan.keys() >= _OF_A_PLAN)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
+_OF_A_STEP = {"action", "what", "hosts", "why"}
+_OF_A_PLAN = {"messages", "decision", "stopped_by", "attempt"}
+
+
 def still_valid(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str, t.Any], now: str) -> bool:
     """Whether a plan on record, which no run used yet, may be carried out although the plan made now has other steps.
 
     Of an incident whose plans expire: what a step names comes and goes by the second, while its basis stays. The recorded
-    plan holds where it has not expired, on the same basis, and each of its steps is covered by one that is planned now, in
-    the same order. Its own steps are what is done: nothing is added that was not approved.
+    plan holds where it is one that could have been printed within the time that plans are valid, on the same basis, none
+    of its steps is withheld now, and each is covered by one that is planned now, in the same order. Its own steps are what
+    is done: nothing is added that was not approved.
     """
-    if recorded["expires_at"] is None or not _comparable(recorded, fresh, verdict, now):
+    if recorded["expires_at"] not in _expiries(incident, now) or not recorded["steps"]:
+        return False
+    if verdict["status"] not in incident.plans_for or not _comparable(recorded, fresh, verdict, now):
+        return False
+    if [identity(made) for made in recorded["put_back"]] != [identity(made) for made in fresh["put_back"]]:
+        return False
+    if any(_same_act(entry, made) for entry in fresh["withheld"] for made in recorded["steps"]):
         return False
     left = iter(fresh["steps"])
-    return recorded["put_back"] == fresh["put_back"] and all(
-        any(incident.covers(made, candidate) for candidate in left) for made in recorded["steps"]
-    )
+    return all(any(_covered(incident, made, candidate) for candidate in left) for made in recorded["steps"])
+
+
+def _covered(incident: Incident, recorded: Step, fresh: Step) -> bool:
+    """An incident says which parameters may differ; action, hosts and overridden guards may not."""
+    same = all(recorded[key] == fresh[key] for key in ("action", "hosts", "overrides"))
+    return same and incident.covers(recorded, fresh)
 
 
 def _comparable(recorded: Plan, fresh: Plan, verdict: dict[str, t.Any], now: str) -> bool:
     """Whether a recorded plan is about what the plan of now is about, and may be thought of at all."""
     same = all(recorded[key] == fresh[key] for key in ("schema", "kind", "incident", "subject", "scopes", "basis"))
-    expired = recorded["expires_at"] is not None and (seconds(recorded["expires_at"]) or 0.0) <= (seconds(now) or 0.0)
-    return same and not expired and bool(recorded["scopes"]) and verdict["confirmed"] and not fresh["stopped_by"]
+    return same and bool(recorded["scopes"]) and verdict["confirmed"] and not fresh["stopped_by"]
 
 
 def remaining(incident: Incident, recorded: Plan, fresh: Plan, verdict: dict[str, t.Any], now: str) -> t.Optional[Plan]:

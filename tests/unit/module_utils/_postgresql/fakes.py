@@ -126,7 +126,8 @@ class PgBouncer:
         if statement == "SHOW DATABASES":
             return [{"name": name, "paused": paused} for name, paused in state["paused"].items()]
         if statement == "RELOAD":
-            state["size"] = int(re.findall(r"^default_pool_size = (\d+)", self.file.read_text(), re.MULTILINE)[-1])
+            section = self.file.read_text().partition("[pgbouncer]")[2].partition("\n[")[0]
+            state["size"] = int(re.findall(r"(?m)^\s*default_pool_size\s*=\s*(\d+)", section)[-1])
         elif statement in ("PAUSE", "RESUME"):
             if state["all"] == (statement == "PAUSE"):
                 raise Failed("already suspended/paused" if state["all"] else "pooler is not paused/suspended")
@@ -136,31 +137,3 @@ class PgBouncer:
             state["paused"][name.strip('"')] = int({"PAUSE": True, "RESUME": False}[word])
         self._store(state)
         return None
-
-
-# In place of psycopg2, for a module in a process of its own: first on its path, with the folder of a PgBouncer.
-STUB = """
-from pathlib import Path
-from tests.unit.module_utils._postgresql import fakes
-
-__version__ = "2.9.9"
-FOLDER = Path(__file__).resolve().parents[2]
-
-
-def connect(**found):
-    with (FOLDER / "logins").open("a") as stream:
-        stream.write(repr(found) + "\\n")
-    if found["dbname"] != "pgbouncer":
-        raise Exception(f'FATAL:  no such database: {found["dbname"]}')
-    return fakes.Library(fakes.PgBouncer(FOLDER).answer).connect(**found)
-"""
-
-
-def stub(folder: Path) -> Path:
-    """A folder for PYTHONPATH, below ``folder``, in which psycopg2 is STUB."""
-    package = folder / "stub" / "psycopg2"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(STUB)
-    (package / "extras.py").write_text("DictCursor = None\n")
-    (package.parent / "psycopg.py").write_text("raise ImportError\n")
-    return package.parent

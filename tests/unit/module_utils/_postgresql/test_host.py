@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.virtengine.incident.plugins.module_utils._host import parts
 from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
 from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import host
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 DATA = "/var/lib/postgresql/15/main"
@@ -94,7 +94,7 @@ def test_hostile_titles_do_no_harm(proc: Proc) -> None:
     proc.add(902, "postgres: \udcff\udcfe(1) (1)(1) x")
     proc.add(903, "postgres: " + "a " * 5000)
     proc.add(904, "postgres: " + "(1)" * 5000)
-    for pid in range(1000, 1300):
+    for pid in range(1000, 1210):
         proc.add(pid, f"postgres: app db{pid} 10.0.0.7(1) idle")
     proc.add(2000).joinpath("cmdline").unlink()
     sessions = proc.sessions()
@@ -102,6 +102,7 @@ def test_hostile_titles_do_no_harm(proc: Proc) -> None:
     assert all(len(found["state"]) <= 40 and "\x1b" not in found["state"] for found in sessions)
 
 
+@settings(max_examples=50)
 @given(title=st.binary(max_size=60))
 def test_whatever_a_title_is_it_is_read(title: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("proc")
@@ -297,5 +298,40 @@ def test_a_log_without_rights_or_that_is_not_there_says_so(
     if error:
         path.write_text("")
         monkeypatch.setattr(host, "open", denied, raising=False)
-    part = parts.gather({"log": lambda: host.log(str(path), SINCE)}, parts.time.monotonic() + 5)["log"]
+    part = parts.gather({"log": lambda: host.log(str(path), SINCE)}, parts.time.monotonic() + 20)["log"]
     assert part["error"]["kind"] == kind and str(path) in part["error"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "order"),
+    [
+        (["{} LOG PAUSE command issued"], "PAUSE"),
+        (["{} LOG PAUSE command issued", "{} LOG RESUME command issued", "{} LOG stats: 1 xacts/s"], "RESUME"),
+        (["{} LOG C-0x55: orders/app@unix:6432 login attempt: db=orders"], None),
+        ([], None),
+    ],
+)
+def test_the_poolers_newest_order_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], order: str | None
+) -> None:
+    path = tmp_path / "pgbouncer.log"
+    monkeypatch.setattr(host, "POOLER_LOGS", (f"{tmp_path}/none.log", str(path)))
+    with pytest.raises(PartError, match="no log of the pooler") as caught:
+        host.pooler_log()
+    assert caught.value.kind == "absent"
+    times = [f"2026-11-30 21:00:0{at}.250 UTC [{40 + at}]" for at in range(len(lines))]
+    refused = "2026-11-30 21:00:09.000 UTC [9] WARNING server login failed: FATAL role does not exist"
+    path.write_text("\n".join([line.format(at) for at, line in zip(times, lines)] + [refused, refused]))
+    found = host.pooler_log()
+    assert found["path"] == str(path) and found["failed_logins"] == 2
+    last = max((at for at, line in enumerate(lines) if "command" in line), default=0)
+    wanted = {"word": order, "pid": 40 + last, "at": f"2026-11-30T21:00:0{last}.000000Z"}
+    assert found["order"] == (wanted if order else None)
+
+
+@pytest.mark.xfail(strict=True, reason="bug of pooler_log: a time in another zone becomes 1970")
+def test_an_order_at_an_unknown_time_is_of_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pgbouncer.log"
+    monkeypatch.setattr(host, "POOLER_LOGS", (str(path),))
+    path.write_text("2026-11-30 22:00:00.250 CET [40] LOG PAUSE command issued\n")
+    assert host.pooler_log()["order"]["at"] is None

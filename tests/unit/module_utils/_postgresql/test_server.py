@@ -141,6 +141,6 @@ def test_a_session_shows_no_values_and_no_escapes(fake: Server) -> None:
 
 def test_a_server_without_a_slot_is_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, Library(lambda *_: [], refuses=Failed("FATAL:  sorry, too many clients already")))
-    with pytest.raises(PartError, match="^PostgreSQL: FATAL:  sorry") as caught:
+    with pytest.raises(PartError, match=r"^PostgreSQL: FATAL:  sorry") as caught:
         server.read(FOUND)
     assert caught.value.kind == "exhausted"

@@ -66,7 +66,7 @@ def _exhausted(database: Database) -> t.Optional[Hit]:
         f"{pool.waiting} clients of {pool.user}@{pool.database} wait, the longest {duration(pool.max_wait_s)}; all "
         f"{pool.size} connections of their pool are in use, while the server has {room} in use"
     )
-    return Hit(text, sum(pool.waiting for pool in pools), explained=explained)
+    return Hit(text, sum(pool.waiting for pool in pools), symptom=explained, explained=explained)
 
 
 def _paused(database: Database) -> t.Optional[Hit]:

@@ -70,8 +70,8 @@ def _killed(database: Database) -> t.Optional[Hit]:
     memory = database.part("memory") or {}
     room, total = integer(memory.get("available_bytes")), integer(memory.get("bytes"))
     left = f"; {room // 2**20} of {total // 2**20} MiB of memory are available" if room is not None and total else ""
-    now = {impact.DOWN, impact.FULL} & set(impact.impacts(database))
-    return Hit(text + left, symptom=not (now and "killed" in database.marks))
+    past = "killed" not in database.marks or not {impact.DOWN, impact.FULL} & set(impact.impacts(database))
+    return Hit(text + left, symptom=past, explained=past)
 
 
 def _wraparound(database: Database) -> t.Optional[Hit]:

@@ -1,0 +1,79 @@
+# Copyright (c) 2026 the virtengine.incident authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All evidence in one call: each part stands for itself, and none comes after the deadline."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils._host.parts import PartError
+from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import collect
+
+from tests.unit.module_utils._postgresql.fakes import FOUND, Failed, Library, put
+
+EVERYWHERE = {"server", "responder_locks"}
+ON_HOST = {"processes", "disk", "memory", "units", "log"}
+SEEN = {"seen": True}
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> collect.Options:
+    """Options of a host on which everything answers at once."""
+    monkeypatch.setattr(collect.server, "read", lambda found: {"found": found})
+    monkeypatch.setattr(collect.pooler, "read", lambda found: {"found": found})
+    monkeypatch.setattr(collect.lock, "seen", lambda: SEEN)
+    monkeypatch.setattr(collect.host, "units", lambda names, timeout: {"names": list(names)})
+    monkeypatch.setattr(collect.host, "log", lambda path, since: {"path": path, "age": time.time() - since})
+    for name in ("processes", "memory"):
+        monkeypatch.setattr(collect.host, name, lambda: SEEN)
+    monkeypatch.setattr(collect.host, "pooler_log", lambda: SEEN, raising=False)
+    monkeypatch.setattr(collect.host, "disk", lambda data_directory: {"path": data_directory})
+    return collect.Options(FOUND, {"port": 6432}, True, ("a.service",), "/log", 900, 20)
+
+
+def test_every_part_gets_what_it_was_asked_for(options: collect.Options) -> None:
+    found = collect.collect(options)
+    assert {*EVERYWHERE, "pooler", *ON_HOST} <= set(found) and all(part["ok"] for part in found.values())
+    data = {name: part["data"] for name, part in found.items()}
+    assert data["server"] == {"found": FOUND} and data["pooler"] == {"found": {"port": 6432}}
+    assert data["units"] == {"names": ["a.service"]} and data["processes"] == data["responder_locks"] == SEEN
+    assert data["log"]["path"] == "/log" and 899 < data["log"]["age"] < 910 and data["disk"] == {"path": None}
+
+
+def test_elsewhere_the_host_is_not_looked_at(options: collect.Options) -> None:
+    assert set(collect.collect(options._replace(on_host=False))) == {*EVERYWHERE, "pooler"}
+    assert set(collect.collect(options._replace(on_host=False, pooler=None))) == EVERYWHERE
+
+
+def test_a_pooler_that_is_missing_and_a_server_that_is_full_take_no_part_with_them(
+    options: collect.Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(collect.host, "disk", lambda _path: 1 / 0)
+    put(monkeypatch, Library(lambda *_: [], refuses=Failed("FATAL:  sorry, too many clients already")))
+    missing = Library(lambda *_: [], refuses=Failed("connection to server on socket failed: No such file or directory"))
+
+    def without_pooler(found: dict[str, Any]) -> None:
+        put(monkeypatch, missing)
+        raise collect.pooler.login.refusal(missing.refuses or Failed(""), "PgBouncer")
+
+    monkeypatch.setattr(collect.pooler, "read", without_pooler)
+    monkeypatch.setattr(collect.host, "units", lambda *_: (_ for _ in ()).throw(PartError("privilege", "no bus")))
+    found = collect.collect(options._replace(server_log="/nowhere/log"))
+    kinds = {name: part["error"]["kind"] for name, part in found.items() if not part["ok"]}
+    wanted = {"server": "exhausted", "pooler": "refused", "disk": "failed", "units": "privilege", "log": "absent"}
+    assert {name: kinds[name] for name in wanted} == wanted
+    assert found["memory"]["ok"] and found["memory"]["data"]["bytes"] > 0 and found["processes"]["ok"]
+
+
+def test_what_hangs_is_late_and_the_rest_is_there(options: collect.Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect.server, "read", lambda _found: time.sleep(60))
+    began = time.monotonic()
+    # A second is left for the answer's way back.
+    found = collect.collect(options._replace(deadline=1.3))
+    assert time.monotonic() - began < 10
+    assert found["server"]["error"]["kind"] == "late"
+    assert all(part["ok"] for name, part in found.items() if name != "server")
