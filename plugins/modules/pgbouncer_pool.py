@@ -8,25 +8,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pgbouncer_pool
-short_description: Pause, resume or resize the pools of a PgBouncer
+short_description: Resume or resize the pools of a PgBouncer
 version_added: 0.1.0
 author:
   - the virtengine.incident authors (@virtengine)
 description:
-  - Pauses or resumes one database by the console, or sets C(default_pool_size) in the configuration file and reloads it.
+  - Resumes one database, or all, by the console, or sets C(default_pool_size) in the configuration file and reloads it.
   - The file as it was stays beside it, named after the digest of the plan. It is replaced by a rename, so a run that is killed
     leaves the old file or the new one.
 options:
   state:
     description:
-      - V(resumed) gives the waiting clients of O(database) their servers again.
-      - V(paused) is its undo. It waits until all transactions have ended, for 15 seconds.
-      - V(resized) sets C(default_pool_size) to O(pool_size).
+      - V(resumed) ends a pause of O(database).
+      - V(resized) sets C(default_pool_size) to O(pool_size). Only of a pooler that is reached by a socket or by loopback.
     type: str
-    choices: [resumed, paused, resized]
+    choices: [resumed, resized]
     required: true
   database:
-    description: The database of the pooler to pause or resume. By default all.
+    description: The database of the pooler to resume. By default all.
     type: str
   pool_size:
     description: The new C(default_pool_size).
@@ -68,7 +67,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Give the waiting clients their servers again
+- name: Resume a database that was paused
   virtengine.incident.pgbouncer_pool:
     state: resumed
     database: orders
@@ -94,7 +93,7 @@ actions:
   returned: success
   type: list
   elements: str
-  sample: [RESUME orders]
+  sample: ['RESUME "orders"']
 backup:
   description: The file as it was. None where nothing was changed.
   returned: when the state is resized
@@ -122,7 +121,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
             login.options(console=True),
-            state={"type": "str", "choices": ["resumed", "paused", "resized"], "required": True},
+            state={"type": "str", "choices": ["resumed", "resized"], "required": True},
             database={"type": "str"},
             pool_size={"type": "int"},
             expected_size={"type": "int"},
@@ -135,13 +134,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    found = login.parameters(module, {**params, "login_db": "pgbouncer"})
+    if params["pool_size"] is not None and not 1 <= params["pool_size"] <= 10000:
+        module.fail_json(msg="pool_size must be from 1 to 10000. Nothing was done.")
+    found = login.parameters(module, {**params, "database": None, "login_db": "pgbouncer"})
     try:
         if params["state"] == "resized":
             sizes = (params["pool_size"], params["expected_size"])
             result = pool.resize(found, params["conffile"], *sizes, params["digest"], module.check_mode)
         else:
-            result = pool.pause(found, params["database"], params["state"] == "paused", module.check_mode)
+            result = pool.resume(found, params["database"], module.check_mode)
     except (Refused, PartError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

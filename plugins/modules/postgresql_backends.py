@@ -77,7 +77,7 @@ extends_documentation_fragment:
   - community.postgresql.postgres
   - virtengine.incident.attributes
 notes:
-  - The login needs C(pg_signal_backend), or to be a superuser.
+  - The login needs C(pg_monitor) and C(pg_signal_backend), or to be a superuser.
   - Ending a session cannot be undone. What was rolled back is done again by its application, or not at all.
 seealso:
   - module: virtengine.incident.postgresql_evidence
@@ -143,6 +143,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    if not 0 <= params["wait_s"] <= 300:
+        module.fail_json(msg="wait_s must be from 0 to 300. Nothing was done.")
     if not params["backends"]:
         module.fail_json(msg="backends is empty: nothing stands for all sessions. Nothing was done.")
     found = login.parameters(module, params)

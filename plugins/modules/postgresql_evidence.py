@@ -18,8 +18,8 @@ description:
     slots and settings of the server; pools, waiting clients and settings of the pooler; units, processes, memory, disk and
     the server's own log lines of refusals of the host.
   - Whatever cannot be read is a part of the answer with the reason, never a failure of the task. A server that refuses the
-    connection for want of slots is evidence; the pooler and the host still answer then. The task fails only on wrong options,
-    or where the Python library of the server is missing.
+    connection for want of slots is evidence; the pooler and the host still answer then. The task fails only on wrong options.
+    A Python library that is missing on the host is said as the reason of the part.
   - A role with C(pg_monitor) is enough. Comments and values in the text of statements are replaced on the host.
 options:
   login_db:
@@ -34,6 +34,31 @@ options:
       - Of a server on another host, such as a managed one, its pooler is asked only where this is set.
     type: dict
     default: {}
+    suboptions:
+      login_host:
+        description: Host of the pooler.
+        type: str
+      login_unix_socket:
+        description: Folder of its socket.
+        type: str
+      login_port:
+        description: Its port.
+        type: int
+      login_user:
+        description: User on its console.
+        type: str
+      login_password:
+        description: Password of that user. Better is a password file in O(pooler.connect_params).
+        type: str
+      ssl_mode:
+        description: As of the server.
+        type: str
+      ca_cert:
+        description: As of the server.
+        type: path
+      connect_params:
+        description: As of the server.
+        type: dict
   units:
     description: The systemd services of server and pooler. One that does not exist is shown as such.
     type: list
@@ -95,13 +120,16 @@ evidence:
   type: dict
   contains:
     server:
-      description: Identity, settings, sessions, waits, locks, prepared transactions, databases, roles, slots, standbys.
+      description: Identity, settings, sessions, waits, prepared transactions, databases, roles and slots.
       type: dict
     pooler:
       description: Pools, databases, server connections, settings and the number of clients of PgBouncer.
       type: dict
+    pooler_log:
+      description: The pooler's newest PAUSE or RESUME of all databases, and its failed logins.
+      type: dict
     processes:
-      description: The server's processes as the host shows them.
+      description: The server's process as the host shows it.
       type: dict
     units:
       description: State of the services.
@@ -132,6 +160,7 @@ evidence:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.virtengine.incident.plugins.module_utils._host import systemd
 from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import collect, login
 
 
@@ -140,7 +169,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
             login.options(),
-            pooler={"type": "dict", "default": {}},
+            pooler={"type": "dict", "default": {}, "options": login.CONSOLE},
             units={
                 "type": "list",
                 "elements": "str",
@@ -158,10 +187,13 @@ def main() -> None:
     begun = time.monotonic()
     if params["delay"] < 0 or not 3 <= params["deadline"] - params["delay"] <= 3600:
         module.fail_json(msg="delay must not be negative, and deadline must leave 3 seconds to an hour after it")
+    try:
+        units = tuple(systemd.unit_name(name) for name in params["units"])
+    except ValueError as error:
+        module.fail_json(msg=str(error))
     server = login.parameters(module, params)
-    local = str(server.get("host", "/")).startswith("/") or server.get("host") in ("localhost", "127.0.0.1", "::1")
-    on_host = local if params["on_host"] is None else params["on_host"]
-    asked = on_host or params["pooler"]
+    on_host = login.is_local(server) if params["on_host"] is None else params["on_host"]
+    asked = on_host or any(value is not None for value in params["pooler"].values())
     pooler = login.parameters(module, login.of_console(params, params["pooler"])) if asked else None
     time.sleep(params["delay"])
     evidence = collect.collect(
@@ -169,7 +201,8 @@ def main() -> None:
             server=server,
             pooler=pooler,
             on_host=on_host,
-            units=tuple(params["units"]),
+            port=params["login_port"],
+            units=units,
             server_log=params["server_log"],
             log_since_s=params["log_since_s"],
             deadline=params["deadline"] - (time.monotonic() - begun),

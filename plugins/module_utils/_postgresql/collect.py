@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from .._host import lock, parts
-from . import host, pooler, server
+from . import host, login, pooler, server
 
 Parameters = dict[str, t.Any]
 
@@ -20,6 +20,7 @@ class Options(t.NamedTuple):
     server: Parameters
     pooler: t.Optional[Parameters]
     on_host: bool
+    port: int
     units: tuple[str, ...]
     server_log: t.Optional[str]
     log_since_s: int
@@ -35,15 +36,15 @@ def collect(options: Options) -> dict[str, t.Any]:
     }
     if options.pooler is not None:
         asked = options.pooler
-        work["pooler"] = lambda: pooler.read(asked)
+        work["pooler"] = lambda: pooler.read(asked, login.is_local(asked))
     if options.on_host:
         since = time.time() - options.log_since_s
         work.update(
-            processes=host.processes,
-            disk=lambda: host.disk(None),
+            processes=lambda: host.processes(options.port),
+            disk=lambda: host.disk(options.port),
             memory=host.memory,
             units=lambda: host.units(options.units, 5),
-            pooler_log=host.pooler_log,
+            pooler_log=lambda: host.pooler_log(since),
             log=lambda: host.log(options.server_log, since),
         )
     return parts.gather(work, until)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import collections
 import datetime
 import glob
 import os
@@ -13,80 +12,63 @@ import re
 import typing as t
 
 from .._host import systemd
-from .._host.parts import PartError, clean, stamp
+from .._host.parts import PartError, stamp
 
 # Where Debian, and Red Hat, let the server write its log.
 LOGS = ("/var/log/postgresql/*.log", "/var/lib/pgsql/*/data/log/*.log", "/var/lib/pgsql/data/log/*.log")
 POOLER_LOGS = ("/var/log/postgresql/pgbouncer.log", "/var/log/pgbouncer/pgbouncer.log")
 LOG_TAIL = 2 * 1024 * 1024
-# What the server's lines mean (PostgreSQL's messages in English, as with lc_messages=C).
+# What the server's own lines mean: their severity and how the message begins (in English, as with lc_messages=C). What a
+# client can write into a line is in its message further on, or in a line of another severity.
 MARKS = (
-    ("exhausted", "too many clients already"),
-    ("exhausted", "remaining connection slots are reserved"),
-    ("role_limit", "too many connections for role"),
-    ("database_limit", "too many connections for database"),
-    ("no_space", "No space left on device"),
-    ("killed", "was terminated by signal 9"),
-    ("crashed", "terminating any other active server processes"),
-    ("read_only", "in a read-only transaction"),
-    ("deadlock", "deadlock detected"),
-    ("lock_timeout", "due to lock timeout"),
-    ("panic", "PANIC:"),
-    ("vacuum_failed", "while vacuuming"),
-    ("wraparound", "must be vacuumed within"),
-    ("wraparound", "not accepting commands to avoid wraparound"),
+    ("role_limit", r"FATAL:  too many connections for role"),
+    ("database_limit", r"FATAL:  too many connections for database"),
+    ("no_space", r"(?:ERROR|FATAL|PANIC|LOG):  could not [^:]*(?::[^:]*)?: No space left on device"),
+    ("killed", r"LOG:  [a-z ]*process \(PID \d+\) was terminated by signal 9"),
+    ("read_only", r"ERROR:  cannot execute [A-Z ]+ in a read-only transaction"),
+    ("wraparound", r"WARNING:  database .* must be vacuumed within \d+ transactions"),
+    ("wraparound", r"ERROR:  database is not accepting commands"),
 )
-_LINE_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) (UTC|GMT|Etc/UTC)\b")
-_ORDER = re.compile(r"\[(\d{1,9})\] LOG (PAUSE|RESUME) command issued")
-# "postgres: 15/main: app orders 10.0.0.7(41234) idle in transaction", the cluster's name being Debian's.
-_TITLE = re.compile(r"postgres: (?:\S+: )?(\S+) (\S+) (\S+?)(?:\(\d+\)) (.+)")
+_MARKS = tuple((kind, re.compile(pattern)) for kind, pattern in MARKS)
+_SEVERITY = re.compile(r"\b(?:DEBUG|INFO|NOTICE|WARNING|ERROR|LOG|FATAL|PANIC|DETAIL|HINT|CONTEXT|STATEMENT|QUERY):  ")
+_LINE_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)")
+_LOGIN_FAILED = re.compile(r"^\S+ \S+ \S+ \[\d+\] (?:WARNING|LOG) .*server login failed")
+_ORDER = re.compile(r"^[\d-]+ [\d:.]+ \S+ \[(\d{1,9})\] LOG (PAUSE|RESUME) command issued$")
 
 
-def postmaster(proc: str = "/proc") -> t.Optional[tuple[int, str]]:
-    """Process and data directory of the server, by the processes alone: the server works in its data directory.
+def postmaster(port: int, proc: str = "/proc") -> t.Optional[tuple[int, str]]:
+    """Process and data directory of the server of this port: a server works in its data directory, and names its port there.
 
     None where none runs, or where this user may not see it.
     """
     for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
         try:
-            if _words(proc, pid)[:1] and os.path.basename(_words(proc, pid)[0]) in ("postgres", "postmaster"):
-                return pid, os.readlink(f"{proc}/{pid}/cwd")
-        except OSError:
+            with open(f"{proc}/{pid}/cmdline", "rb") as stream:
+                program = stream.read(4096).split(b"\0")[0]
+            if os.path.basename(program) in (b"postgres", b"postmaster"):
+                directory = os.readlink(f"{proc}/{pid}/cwd")
+                with open(f"{proc}/{pid}/cwd/postmaster.pid", "rb") as stream:
+                    lines = stream.read(4096).splitlines()
+                if lines[0] == b"%d" % pid and lines[3] == b"%d" % port:
+                    return pid, directory
+        except (OSError, IndexError):
             continue
     return None
 
 
-def _words(proc: str, pid: int) -> list[str]:
-    with open(f"{proc}/{pid}/cmdline", "rb") as stream:
-        return stream.read(4096).decode("utf-8", "replace").rstrip("\0").split("\0")
+def processes(port: int) -> dict[str, t.Any]:
+    """The server's process; None where none of this port runs."""
+    server = postmaster(port)
+    return {"postmaster": server and server[0]}
 
 
-def processes(proc: str = "/proc") -> dict[str, t.Any]:
-    """The server's processes, and how many sessions of each role, database and state their titles show."""
-    sessions: collections.Counter[tuple[str, str, str, str]] = collections.Counter()
-    for pid in (int(name) for name in os.listdir(proc) if name.isdigit()):
-        try:
-            title = _TITLE.fullmatch(" ".join(_words(proc, pid)).strip())
-        except OSError:
-            continue
-        if title:
-            sessions[(title[1], title[2], title[3], title[4])] += 1
-    server = postmaster(proc)
-    return {
-        "postmaster": server and server[0],
-        "sessions": [
-            {"role": role, "database": database, "client": client, "state": clean(state, 40), "number": number}
-            for (role, database, client, state), number in sessions.most_common(200)
-        ],
-    }
-
-
-def disk(data_directory: t.Optional[str]) -> dict[str, t.Any]:
+def disk(port: int) -> dict[str, t.Any]:
     """Room on the file system of the data directory. Raises PartError where the directory is not known."""
-    server = postmaster()
-    path = data_directory or (server and server[1]) or next(iter(glob.glob("/var/lib/postgresql/*/main")), None)
+    server = postmaster(port)
+    clusters = sorted(glob.glob("/var/lib/postgresql/*/main") + glob.glob("/var/lib/pgsql/*/data"))
+    path = server[1] if server else clusters[0] if len(clusters) == 1 else None
     if path is None:
-        raise PartError("absent", "the data directory is not known: no server runs, and none was named")
+        raise PartError("failed", f"the data directory of port {port} is not known: no server of it runs here")
     room = os.statvfs(path)
     return {
         "path": path,
@@ -119,19 +101,23 @@ def log(path: t.Optional[str], since: float) -> dict[str, t.Any]:
     if not files:
         raise PartError("absent", f"no log of the server at {', '.join(LOGS)}; name it with server_log")
     newest = max(files, key=os.path.getmtime)
+    lines = _tail(newest)
+    east = _east_s(lines, os.path.getmtime(newest))
     marks: dict[str, dict[str, t.Any]] = {}
-    for line in _tail(newest):
-        kind = next((kind for kind, words in MARKS if words in line), None)
-        at = _line_time(line) if kind else None
-        # Only what the server itself says counts: a statement that is quoted could hold any words.
-        if kind is None or "STATEMENT:" in line or "DETAIL:" in line or (at is not None and at < since):
+    for line in lines:
+        # The first severity of a line is the server's; what stands behind it may be text that somebody sent.
+        severity = _SEVERITY.search(line)
+        said = line[severity.start() :] if severity and not line.startswith("\t") else ""
+        kind = next((kind for kind, pattern in _MARKS if pattern.match(said)), None)
+        at = _line_time(line, east) if kind else None
+        if kind is None or at is None or at < since:
             continue
-        mark = marks.setdefault(kind, {"kind": kind, "number": 0, "first_at": at and stamp(at)})
-        mark.update(number=mark["number"] + 1, last_at=at and stamp(at), text=clean(line))
+        mark = marks.setdefault(kind, {"kind": kind, "number": 0, "first_at": stamp(at)})
+        mark.update(number=mark["number"] + 1, last_at=stamp(at))
     return {"path": newest, "marks": list(marks.values())}
 
 
-def pooler_log() -> dict[str, t.Any]:
+def pooler_log(since: float) -> dict[str, t.Any]:
     """The pooler's newest PAUSE or RESUME of all databases, and its failed logins: its console has no word for them.
 
     ``pid``: of the pooler that wrote the line, to compare with the one that runs. Raises PartError where it has no log.
@@ -141,11 +127,13 @@ def pooler_log() -> dict[str, t.Any]:
         raise PartError("absent", f"no log of the pooler at {', '.join(POOLER_LOGS)}")
     order: t.Optional[dict[str, t.Any]] = None
     failed = 0
-    for line in _tail(path):
+    lines = _tail(path)
+    east = _east_s(lines, os.path.getmtime(path))
+    for line in lines:
         found = _ORDER.search(line)
         if found:
-            order = {"word": found[2], "pid": int(found[1]), "at": stamp(_line_time(line) or 0)}
-        failed += "server login failed" in line
+            order = {"word": found[2], "pid": int(found[1])}
+        failed += (_line_time(line, east) or 0) >= since and _LOGIN_FAILED.search(line) is not None
     return {"path": path, "order": order, "failed_logins": failed}
 
 
@@ -155,9 +143,20 @@ def _tail(path: str) -> list[str]:
         return stream.read(LOG_TAIL).decode("utf-8", "replace").splitlines()
 
 
-def _line_time(line: str) -> t.Optional[float]:
-    found = _LINE_TIME.search(line[:80])
-    if found is None:
+def _east_s(lines: t.Sequence[str], written: float) -> float:
+    """Seconds by which the times of a log's lines are ahead of UTC, by its newest line and when the file was written.
+
+    Logs name their time zone by letters that many places share. Raises PartError where no line has a time.
+    """
+    newest = next((at for line in reversed(lines) if (at := _line_time(line, 0)) is not None), None)
+    if newest is None and lines:
+        raise PartError("failed", "the times of the log's lines cannot be read: log_line_prefix needs %m or %t")
+    return round(((newest or written) - written) / 900) * 900.0
+
+
+def _line_time(line: str, east: float) -> t.Optional[float]:
+    found = _LINE_TIME.match(line)
+    try:
+        return datetime.datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00").timestamp() - east if found else None
+    except ValueError:
         return None
-    moment = datetime.datetime.fromisoformat(f"{found[1]}T{found[2][:15].split('.')[0]}+00:00")
-    return moment.timestamp()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import sys
 import typing as t
 
@@ -35,14 +36,32 @@ _REFUSALS = (
     ("login", "no pg_hba.conf entry"),
     ("login", "not allowed"),
     ("login", "no such user"),
-    ("login", " does not exist"),
+    ("tls", "certificate"),
     ("tls", "SSL"),
+    ("login", " does not exist"),
     ("late", "timeout expired"),
+    ("late", "timed out"),
     ("refused", "Connection refused"),
     ("refused", "No such file or directory"),
     ("unreachable", "No route to host"),
+    ("unreachable", "Network is unreachable"),
     ("unreachable", "could not translate host name"),
 )
+# What libpq asks and advises below a reason is no observation.
+_ADVICE = re.compile(r"(?m)^\s+(?:Is the server running|Either provide|Consider).*$")
+
+
+# Options of a login to the console beside the server's.
+CONSOLE: dict[str, t.Any] = {
+    "login_host": {"type": "str"},
+    "login_unix_socket": {"type": "str"},
+    "login_port": {"type": "int"},
+    "login_user": {"type": "str"},
+    "login_password": {"type": "str", "no_log": True},
+    "ssl_mode": {"type": "str"},
+    "ca_cert": {"type": "path"},
+    "connect_params": {"type": "dict"},
+}
 
 
 def options(console: bool = False) -> dict[str, t.Any]:
@@ -63,27 +82,43 @@ def parameters(module: t.Any, params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def of_console(server: dict[str, t.Any], given: dict[str, t.Any]) -> dict[str, t.Any]:
     """How to log in to PgBouncer's console: as ``given`` says, else by the socket beside the server's, as its own user."""
-    usual = {key: server[key] for key in ("login_host", "login_unix_socket", "ssl_mode", "ca_cert", "connect_params")}
-    return {**usual, "login_user": "pgbouncer", "login_port": 6432, **given, "login_db": "pgbouncer"}
+    usual = {key: server[key] for key in BESIDE}
+    said = {key: value for key, value in given.items() if value is not None}
+    return {**usual, "login_user": "pgbouncer", "login_port": 6432, **said, "login_db": "pgbouncer"}
+
+
+# What the console's login takes from the server's, where it says nothing of its own.
+BESIDE = ("login_host", "login_unix_socket", "ssl_mode", "ca_cert", "connect_params")
+
+
+def is_local(found: dict[str, t.Any]) -> bool:
+    """Whether it is reached by a socket or by loopback: on this host."""
+    where = str(found.get("hostaddr") or found.get("host") or os.environ.get("PGHOST") or "/")
+    return where.startswith("/") or where in ("localhost", "127.0.0.1", "::1")
 
 
 def become_peer(found: dict[str, t.Any]) -> None:
-    """In a child process of root: be the system's user of the same name, whom peer authentication lets in by the socket.
+    """In a child process of root: be the system's user of the login's name, whom peer authentication lets in by the socket.
 
-    PgBouncer lets the user in under whom it runs; on its console the login is called after the program.
+    PgBouncer lets in as ``pgbouncer`` the user under whom it runs: the owner of its socket.
     """
-    if os.geteuid() != 0 or found.get("password") or not str(found.get("host", "/")).startswith("/"):
+    where = str(found.get("hostaddr") or found.get("host") or os.environ.get("PGHOST") or SOCKETS)
+    if os.geteuid() != 0 or found.get("password") or not where.startswith("/"):
         return
-    name = str(found.get("user"))
-    for candidate in ("postgres", name) if found.get("dbname") == "pgbouncer" else (name,):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(candidate)
-            os.initgroups(candidate, entry.pw_gid)
-            os.setgid(entry.pw_gid)
-            os.setuid(entry.pw_uid)
-            # Certificates and a password file of root are not this user's.
-            os.environ["HOME"] = entry.pw_dir
-            return
+    with contextlib.suppress(KeyError, OSError):
+        if found.get("dbname") == "pgbouncer":
+            entry = pwd.getpwuid(os.stat(f"{where}/.s.PGSQL.{found.get('port')}").st_uid)
+        else:
+            entry = pwd.getpwnam(str(found.get("user")))
+        os.initgroups(entry.pw_name, entry.pw_gid)
+        os.setgid(entry.pw_gid)
+        os.setuid(entry.pw_uid)
+        # Certificates and a password file of root are not this user's.
+        os.environ["HOME"] = entry.pw_dir
+
+
+# Where Debian and Red Hat keep the sockets; libpq's own default may be /tmp.
+SOCKETS = "/var/run/postgresql"
 
 
 @contextlib.contextmanager
@@ -114,7 +149,7 @@ def session(found: dict[str, t.Any], what: str) -> t.Iterator[t.Callable[..., Ro
 
 def refusal(error: BaseException, what: str) -> PartError:
     """Why there is no connection."""
-    # What libpq asks behind the reason is no observation.
-    text = clean(error).partition(" Is the server running")[0] or type(error).__name__
-    kind = next((kind for kind, words in _REFUSALS if words in text), "failed")
+    whole = _ADVICE.sub("", str(error))
+    text = clean(whole) or type(error).__name__
+    kind = next((kind for kind, words in _REFUSALS if words in whole), "failed")
     return PartError(kind, f"{what}: {text}")

@@ -16,10 +16,11 @@ from .._host.kept import kept_name
 from .._host.parts import PartError, Refused
 from . import login
 
-# PAUSE waits for every transaction to end; a pool with one that never ends would hold the command.
+# RELOAD answers at once; a console that does not is one that hangs.
 CONSOLE_S = 15
 _SECTION = re.compile(r"\s*\[([^]]*)\]")
-_SIZE = re.compile(r"(\s*default_pool_size\s*=\s*)(\d+)(\s*)\Z")
+_SETS = re.compile(r"(?i)\s*default_pool_size\s*=")
+_SIZE = re.compile(r"(?i)(\s*default_pool_size\s*=\s*)([0-9]{1,6})(\s*)\Z")
 
 
 def console(found: dict[str, t.Any], work: t.Callable[[t.Callable[..., login.Rows]], t.Any]) -> t.Any:
@@ -36,12 +37,11 @@ def console(found: dict[str, t.Any], work: t.Callable[[t.Callable[..., login.Row
     return part["data"]
 
 
-def pause(found: dict[str, t.Any], database: t.Optional[str], wanted: bool, check: bool) -> dict[str, t.Any]:
-    """Pause or resume the pools of one database, or of all. Raises PartError; Refused where there is no such database."""
+def resume(found: dict[str, t.Any], database: t.Optional[str], check: bool) -> dict[str, t.Any]:
+    """Resume the pools of one database, or of all. Raises PartError; Refused for what cannot be the name of one."""
     if database is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", database):
         raise Refused(f"the console takes no such name of a database: {parts.clean(database, 64)!r}. Nothing was done.")
-    word = "PAUSE" if wanted else "RESUME"
-    what = f'{word} "{database}"' if database is not None else word
+    what = f'RESUME "{database}"' if database is not None else "RESUME"
 
     def paused(run: t.Callable[..., login.Rows]) -> t.Optional[bool]:
         """Whether it is paused. Of all databases together no version that is read says so: then None."""
@@ -53,16 +53,16 @@ def pause(found: dict[str, t.Any], database: t.Optional[str], wanted: bool, chec
         raise PartError("refused", f"the pooler has no database {database}. Nothing was done.")
 
     def act(run: t.Callable[..., login.Rows]) -> dict[str, t.Any]:
-        if paused(run) == wanted:
+        if paused(run) is False:
             return {"changed": False, "done": True, "actions": []}
         if not check:
             try:
                 run(what)
             except Exception as error:
-                if "already" in str(error) or "not paused" in str(error):
+                if "not paused" in str(error):
                     return {"changed": False, "done": True, "actions": []}
                 raise
-        return {"changed": True, "done": check or paused(run) in (wanted, None), "actions": [what]}
+        return {"changed": True, "done": check or not paused(run), "actions": [what]}
 
     return dict(console(found, act))
 
@@ -74,6 +74,8 @@ def resize(
 
     ``expected``: the size that the plan was made for. Raises Refused, PartError, ValueError, OSError.
     """
+    if not login.is_local(found):
+        raise Refused("the pooler runs on another host, whose file is not here. Nothing was done.")
     folder, name = os.path.split(conffile)
     backup = kept_name(name, digest)
 
@@ -109,19 +111,24 @@ def resize(
 def sized(text: str, size: int) -> tuple[str, t.Optional[int]]:
     """The configuration with this default_pool_size, every other byte kept, and the size it has now; None where it has none.
 
-    Raises Refused where there is no section of the pooler, or the value stands in it twice.
+    Raises Refused where there is no section of the pooler, or the value stands in it twice, or is no plain number.
     """
-    lines, section, heading, found = text.splitlines(keepends=True), "", None, []
+    lines, section, heading = text.split("\n"), "", None
+    found: list[int] = []
     for place, line in enumerate(lines):
         begins = _SECTION.match(line)
         section = begins[1].strip().lower() if begins else section
         heading = place if begins and section == "pgbouncer" and heading is None else heading
-        value = _SIZE.match(line) if section == "pgbouncer" else None
-        if value:
+        if section == "pgbouncer" and _SETS.match(line):
+            value = _SIZE.match(line)
+            if value is None:
+                raise Refused(
+                    f"default_pool_size is no plain number in the file ({parts.clean(line, 60)}). Nothing was done."
+                )
             found.append(int(value[2]))
             lines[place] = f"{value[1]}{size}{value[3]}"
     if heading is None or len(found) > 1:
         raise Refused("the file has no section [pgbouncer], or default_pool_size twice in it. Nothing was done.")
     if not found:
-        lines.insert(heading + 1, f"default_pool_size = {size}\n")
-    return "".join(lines), found[0] if found else None
+        lines.insert(heading + 1, f"default_pool_size = {size}")
+    return "\n".join(lines), found[0] if found else None

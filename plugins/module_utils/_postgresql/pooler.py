@@ -22,17 +22,17 @@ SETTINGS = (
 # Columns that say who waits, and for what the pool has room. A column that this version lacks is left out.
 _COLUMNS = {
     "pools": "database user cl_active cl_waiting cl_cancel_req cl_active_cancel_req cl_waiting_cancel_req sv_active "
-    "sv_idle sv_used sv_tested sv_login maxwait pool_mode",
-    "databases": "name host port database force_user pool_size min_pool_size reserve_pool max_connections "
-    "current_connections paused disabled",
-    "servers": "user database state addr port local_addr local_port",
+    "sv_idle sv_used sv_tested sv_login maxwait",
+    "databases": "name host port pool_size max_connections current_connections paused",
+    "servers": "database remote_pid",
 }
 
 
-def read(found: dict[str, t.Any]) -> dict[str, t.Any]:
+def read(found: dict[str, t.Any], local: bool) -> dict[str, t.Any]:
     """The pools, the databases behind them, the server connections, the settings that matter, the clients' number.
 
-    Raises PartError where the console refuses; one that only shows statistics is enough.
+    ``local``: whether it runs on this host. Raises PartError where the console refuses; a login of
+    stats_users is enough.
     """
     login.become_peer(found)
     with login.session(found, "PgBouncer") as run:
@@ -45,8 +45,9 @@ def read(found: dict[str, t.Any]) -> dict[str, t.Any]:
         lists = {str(row["list"]): row["items"] for row in run("SHOW LISTS")}
     return {
         **shown,
+        "local": local,
         "version": clean(version[0]) if version else None,
-        "settings": {name: settings[name] for name in SETTINGS if name in settings},
+        "settings": {name: clean(settings[name], 200) for name in SETTINGS if name in settings},
         "clients": lists.get("used_clients"),
     }
 

@@ -13,42 +13,46 @@ from . import login
 
 OLDEST = 120000
 # Above what a server has that still answers; what is cut off is said.
-MOST_SESSIONS = 20_000
+MOST_SESSIONS = 10_000
 MOST_WAITS = 2_000
 QUERY_SHOWN = 300
 STATEMENT_S = 5
 
-SETTINGS = (
-    *("max_connections", "superuser_reserved_connections", "reserved_connections", "statement_timeout", "lock_timeout"),
-    *("idle_in_transaction_session_timeout", "idle_session_timeout", "shared_buffers", "work_mem", "cluster_name"),
-    *("autovacuum", "autovacuum_freeze_max_age", "max_prepared_transactions", "default_transaction_read_only"),
-)
+SETTINGS = [
+    "max_connections",
+    "superuser_reserved_connections",
+    "reserved_connections",
+    "default_transaction_read_only",
+    "port",
+]
 
 # In these, utc(...) stands for a time as RFC 3339 with all its digits: with its process it names a session.
 QUERIES = {
     "identity": """SELECT current_setting('server_version_num')::int AS version_num,
         current_setting('server_version') AS version, pg_is_in_recovery() AS in_recovery,
         utc(pg_postmaster_start_time()) AS started_at, utc(clock_timestamp()) AS now,
-        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier, current_user AS role,
-        pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all""",
-    "settings": """SELECT name, setting, unit, source, sourcefile FROM pg_settings
-        WHERE name = ANY(%s)""",
+        current_user AS role, pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all""",
+    # By itself: a managed server may refuse it.
+    "control": "SELECT system_identifier::text AS system_identifier FROM pg_control_system()",
+    "settings": "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)",
     "sessions": """SELECT a.pid, a.datname AS database, a.usename AS role, a.application_name AS application,
         host(a.client_addr) AS client, a.client_port AS port, a.state, a.wait_event_type AS wait_type, a.wait_event AS wait,
         a.backend_type AS type, r.rolsuper OR r.rolreplication AS privileged, utc(a.backend_start) AS started_at,
         utc(a.xact_start) AS transaction_at, utc(a.query_start) AS query_at,
-        utc(a.state_change) AS changed_at, left(a.query, 2000) AS query
+        utc(a.state_change) AS changed_at, left(a.query, CASE WHEN a.state = 'active' THEN 2000 ELSE 200 END) AS query
         FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid
         WHERE a.pid <> pg_backend_pid() ORDER BY a.backend_start LIMIT %s""",
-    "waits": """SELECT pid, (pg_blocking_pids(pid))[1:20] AS blocked_by FROM pg_stat_activity
-        WHERE wait_event_type = 'Lock' ORDER BY query_start LIMIT %s""",
+    # Since when it waits is known from PostgreSQL 14 on; the row as JSON has no such key before.
+    "waits": """SELECT a.pid, (pg_blocking_pids(a.pid))[1:20] AS blocked_by, (SELECT min(to_jsonb(l)->>'waitstart')
+        FROM pg_locks l WHERE l.pid = a.pid AND NOT l.granted) AS waits_since FROM pg_stat_activity a
+        WHERE a.wait_event_type = 'Lock' ORDER BY a.query_start LIMIT %s""",
     "prepared": """SELECT gid, owner AS role, database, utc(prepared) AS prepared_at FROM pg_prepared_xacts
         ORDER BY prepared LIMIT 200""",
     "databases": """SELECT datname AS name, datconnlimit AS connection_limit, age(datfrozenxid) AS age
         FROM pg_database WHERE datallowconn ORDER BY 1 LIMIT 2000""",
     "roles": """SELECT rolname AS name, rolconnlimit AS connection_limit FROM pg_roles
         WHERE rolcanlogin AND rolconnlimit >= 0 AND NOT rolsuper ORDER BY 1 LIMIT 2000""",
-    "slots": """SELECT slot_name AS name, slot_type AS type, active, wal_status, (CASE WHEN pg_is_in_recovery() THEN NULL
+    "slots": """SELECT slot_name AS name, active, (CASE WHEN pg_is_in_recovery() THEN NULL
         ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) END)::bigint AS retained_bytes FROM pg_replication_slots
         ORDER BY 1 LIMIT 200""",
 }
@@ -56,7 +60,7 @@ QUERIES = {
 
 _UTC = re.compile(r"utc\(([a-z_.]+(?:\(\))?)\)")
 _VALUES: dict[str, list[t.Any]] = {
-    "settings": [list(SETTINGS)],
+    "settings": [SETTINGS],
     "sessions": [MOST_SESSIONS + 1],
     "waits": [MOST_WAITS + 1],
 }
@@ -100,11 +104,68 @@ def _kind(error: BaseException) -> str:
     return {"42501": "privilege", "57014": "late"}.get(code or "", "failed")
 
 
-_LITERALS = re.compile(
-    r"/\*.*?(?:\*/|\Z)|--[^\n]*|(\$\w*\$).*?(?:\1|\Z)|[eEbBxXnN]?'(?:[^']|'')*(?:'|\Z)|\b\d[\w.]*", re.DOTALL
-)
+_DOLLARS = re.compile(r"\$\w*\$")
+_NUMBER = re.compile(r"\d[\w.]*")
+_SETTING = re.compile(r"(?is)(\bset\s+(?:session\s+|local\s+)?[\w.\"]+\s*(?:\bto\b|=)).*")
+_CHANGES_ROWS = re.compile(r"(?i)\s*(?:update|insert|merge|with)\b")
 
 
 def masked(query: str) -> str:
     """A statement without its comments and values, on one line: they may be a customer's data or a password."""
-    return clean(_LITERALS.sub(lambda found: "" if found[0][:2] in ("/*", "--") else "?", query), QUERY_SHOWN)
+    # The server hands on no more than 2,000 characters; who sends more has nothing to say.
+    query = query[:4000]
+    kept: list[str] = []
+    place = 0
+    while place < len(query):
+        sign, pair = query[place], query[place : place + 2]
+        if sign == '"':
+            end = query.find('"', place + 1)
+            kept.append(query[place : end + 1] if end >= 0 else '"')
+        elif sign == "'":
+            kept.append("?")
+            end = _end_of_literal(query, place)
+        elif pair == "--":
+            kept.append(" ")
+            ends = [at for at in (query.find("\n", place), query.find("\r", place)) if at >= 0]
+            end = min(ends, default=-1)
+        elif pair == "/*":
+            kept.append(" ")
+            end = _end_of_comment(query, place)
+        elif sign == "$" and (tag := _DOLLARS.match(query, place)):
+            kept.append("?")
+            end = query.find(tag[0], tag.end())
+            end = end + len(tag[0]) - 1 if end >= 0 else end
+        elif sign.isdigit() and not (place and (query[place - 1].isalnum() or query[place - 1] in "_$")):
+            kept.append("?")
+            number = _NUMBER.match(query, place)
+            end = number.end() - 1 if number else place
+        else:
+            kept.append(sign)
+            end = place
+        if end < 0:
+            break
+        place = end + 1
+    text = "".join(kept)
+    return clean(text if _CHANGES_ROWS.match(text) else _SETTING.sub(r"\1 ?", text), QUERY_SHOWN)
+
+
+def _end_of_literal(query: str, place: int) -> int:
+    """Where a literal ends. -1: nowhere, or, behind a backslash, where only the server's settings can tell."""
+    while True:
+        place += 1
+        end = query.find("'", place)
+        if end < 0 or query.find("\\", place, end) >= 0:
+            return -1
+        if query[end + 1 : end + 2] != "'":
+            return end
+        place = end + 1
+
+
+def _end_of_comment(query: str, place: int) -> int:
+    """Where a comment ends, with those inside it; -1: nowhere."""
+    depth = 0
+    for found in re.compile(r"/\*|\*/").finditer(query, place):
+        depth += 1 if found[0] == "/*" else -1
+        if not depth:
+            return found.end() - 1
+    return -1

@@ -37,7 +37,7 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
     edit(
         home / "plugins/plugin_utils/_incidents/registry.py",
         ("\nimport typing as t\n", f"\nimport typing as t\n\nfrom {package} import LAMP\n"),
-        ("(CHAIN_HALT, CHAIN_PROBE)", "(LAMP, CHAIN_HALT, CHAIN_PROBE)"),
+        ("(CHAIN_HALT, ", "(LAMP, CHAIN_HALT, "),
     )
     edit(
         home / "plugins/module_utils/_host/lock.py",

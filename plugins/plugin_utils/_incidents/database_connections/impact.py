@@ -22,14 +22,16 @@ def impacts(database: Database) -> dict[str, str]:
     """What is felt now, each with the observation that shows it. Empty: nothing is."""
     found: dict[str, str] = {}
     kind, text = database.problem("server")
-    if kind in _DOWN:
+    # A socket that refuses beside a server that runs is another address, not a server that is down.
+    running = (database.part("processes") or {}).get("postmaster") is not None
+    if kind in _DOWN and not (kind == "refused" and running):
         found[DOWN] = f"the server takes no connection: {text}"
     if kind == "exhausted":
         found[FULL] = f"the server refuses us: {text}"
     elif database.limit is not None and database.used >= database.limit:
         found[FULL] = f"{database.used} client sessions, and applications may have {database.limit}"
     reached = limits(database)
-    if reached:
+    if reached and not {"role_limit", "database_limit"}.isdisjoint(database.marks):
         found[LIMITED] = reached[0]
     if database.waits and database.lock_wait_s >= LOCK_WAIT_S:
         found[BLOCKED] = f"{len(database.waits)} sessions wait for a lock, the longest {duration(database.lock_wait_s)}"
@@ -40,7 +42,6 @@ def impacts(database: Database) -> dict[str, str]:
     ):
         found[READ_ONLY] = f"applications write to a server that only reads ({read_only['number']} refusals in its log)"
     shares = [share for share in (database.free_share(), database.free_share("inodes")) if share is not None]
-    # Space may be back since the server wrote that it had none.
     if any(share < LEAST_FREE for share in shares) or (
         "no_space" in database.marks and min(shares, default=0) < LITTLE_FREE
     ):
@@ -71,11 +72,11 @@ def _of_pooler(database: Database) -> dict[str, str]:
 def limits(database: Database) -> list[str]:
     """Roles and databases whose own limit is reached, in words."""
     found = []
-    for query, attribute, mark in (("roles", "role", "role_limit"), ("databases", "database", "database_limit")):
+    for query, attribute in (("roles", "role"), ("databases", "database")):
         for row in database.rows(query):
             name, most = row.get("name"), row.get("connection_limit")
             if isinstance(most, int) and most >= 0:
                 number = sum(1 for session in database.clients if getattr(session, attribute) == name)
-                if number >= most and (mark in database.marks or number):
+                if number and number >= most:
                     found.append(f"{attribute} {name} has {number} connections and may have {most}")
     return found

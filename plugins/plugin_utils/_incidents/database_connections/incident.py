@@ -38,7 +38,8 @@ def declared(host: str, values: Values) -> Data:
         if given is not None and not isinstance(given, dict):
             raise Misuse(f"{name} of {host} is no dictionary of options, such as {{login_user: monitor}}.")
         inner = (given or {}).get("connect_params")
-        if "login_password" in (given or {}) or "password" in (inner if isinstance(inner, dict) else {}):
+        inner = inner if isinstance(inner, dict) else {}
+        if "login_password" in (given or {}) or not {"password", "sslpassword"}.isdisjoint(inner):
             raise Misuse(
                 f"{name} of {host} holds a password, which would be shown and logged. Use peer authentication (-b), or a "
                 "password file: connect_params: {passfile: /path/on/that/host}."

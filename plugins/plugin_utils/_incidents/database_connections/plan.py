@@ -13,7 +13,8 @@ from ..._path.plan.plan import DIGEST_MARK, step
 from ..._path.verdict.judge import duration
 from . import impact
 from .causes import locks, pooler, sessions
-from .reading import Database, Reading, Session, read
+from .reading import Database, Reading, read
+from .types import Session
 from .verdict import RESERVE, basis
 
 Data = dict[str, t.Any]
@@ -31,6 +32,8 @@ MOST_LEAKED = 20
 MOST_ROOTS = 5
 # Ending leaked connections, and a larger pool, stop where so much of the limit is in use.
 ENOUGH_FREE = 0.7
+# Others may have left since the plan was made; below this share in use, ending all that it names is more than is needed.
+LEAST_LEFT = 0.5
 _NO_UNDO = "None: what was rolled back is done again by its application, or not at all."
 
 
@@ -103,11 +106,11 @@ class _Plan:
 
     def _unblock(self, database: Database, root: t.Any) -> None:
         """End the idle root; cancel the change of a table that waits behind one that works; else the root's statement."""
-        session, queues = root.session, [queue for queue in locks.ddl_behind(root) if queue[1]]
+        session, queues = root.session, [queue for queue in locks.ddl_behind(database, root) if queue[1]]
         if session is None or (not session.is_client and not queues):
             return
         why = f"{len(root.waiters)} sessions wait behind {session.who}"
-        idle = session.state.startswith("idle in")
+        idle = root in locks.idle_roots(database)
         if idle and not self.reading.protected(session):
             self._end(
                 TERMINATE,
@@ -158,6 +161,8 @@ class _Plan:
         old = [session for session in pooler.held(database) if (session.changed_s or 0) >= sessions.IDLE_S]
         chosen = [session for session in old if not self.reading.protected(session)][:MOST_LEAKED]
         waiting = sum(pool.waiting for pool in pooler.exhausted(database))
+        if old and not chosen:
+            self._withhold(TERMINATE, database, "The sessions that keep the pool are protected.")
         if chosen and not locks.blocking(database):
             why = f"{waiting} clients wait for a pool that {len(old)} idle transactions keep."
             self._end(TERMINATE, database, chosen, why, waiting, label="clients that wait")
@@ -166,13 +171,22 @@ class _Plan:
         pools, default = pooler.exhausted(database), database.pooler_setting("default_pool_size")
         if not pools or sessions.is_near(database) or locks.blocking(database) or not default or not database.limit:
             return
-        own = [pool for pool in pools if pool.size != default]
+        own = [pool for pool in pools if pool.most != default]
+        if database.serves_others or database.pooler_pids is None:
+            self._withhold(
+                RESIZE, database, "The pooler runs elsewhere or serves other servers too, whose room is not known here."
+            )
+            return
         if pooler.held(database):
             self._withhold(RESIZE, database, "Idle transactions keep the pool: they would fill a larger one as well.")
             return
         size = min(2 * default, default + room(database))
         if own or size <= default or not database.sees_all:
-            why = f"{own[0].database} has a size of its own" if own else "the server has no room for larger pools"
+            why = (
+                f"{own[0].database} has a size or a limit of its own"
+                if own
+                else "the server has no room for larger pools"
+            )
             self._withhold(RESIZE, database, f"default_pool_size is {default}, and {why}.")
             return
         conffile = str(

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from ..._path.evidence.values import integer, number, seconds
 from ..._path.text import clean
-
-Data = dict[str, t.Any]
+from .types import Data, Pool, Root, Session, count, dicts, session_of
 
 SOURCE = "postgresql_evidence"
 # A client that waits longer than this for a pool, or a statement for a lock, is an impact; shorter waits come and go.
@@ -25,70 +24,6 @@ _SERVERS = ("sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login")
 IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
 # Paths from a blocker to those who wait are followed for so many blockers, the ones with most waiters first.
 MOST_ROOTS = 50
-
-
-@dataclass(frozen=True)
-class Session:
-    """One session of the server. Ages in seconds, by the server's own clock; None: not known."""
-
-    pid: int
-    role: str
-    database: str
-    application: str
-    client: str
-    port: t.Optional[int]
-    state: str
-    type: str
-    waits_for: str
-    privileged: bool
-    query: str
-    age_s: t.Optional[float]
-    transaction_s: t.Optional[float]
-    query_s: t.Optional[float]
-    changed_s: t.Optional[float]
-    started_at: str
-    query_at: str
-
-    @property
-    def is_client(self) -> bool:
-        return self.type == "client backend"
-
-    @property
-    def named(self) -> Data:
-        """What names this session, for the module that ends it."""
-        return {"pid": self.pid, "started_at": self.started_at, "query_at": self.query_at, "state": self.state}
-
-    @property
-    def who(self) -> str:
-        whose = f"{self.role}@{self.database}" if self.role else self.database
-        return f"{self.application or self.role or self.type or 'a session'} (pid {self.pid}, {whose or '-'})"
-
-
-@dataclass(frozen=True)
-class Root:
-    """What others wait for and waits for nobody. ``session``: None for a prepared transaction."""
-
-    session: t.Optional[Session]
-    waiters: tuple[Session, ...]
-    direct: tuple[Session, ...]
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The pool of one database and user."""
-
-    database: str
-    user: str
-    active: int
-    waiting: int
-    servers_active: int
-    servers_idle: int
-    servers: int
-    logging_in: int
-    cancels: int
-    max_wait_s: float
-    size: t.Optional[int]
-    paused: bool
 
 
 class Database:
@@ -143,7 +78,7 @@ class Database:
 
     @property
     def system_identifier(self) -> t.Optional[str]:
-        found = self.identity.get("system_identifier")
+        found = next(iter(self.rows("control")), {}).get("system_identifier")
         return found if isinstance(found, str) and found.isdigit() and len(found) < 24 else None
 
     @property
@@ -176,7 +111,7 @@ class Database:
     @functools.cached_property
     def sessions(self) -> tuple[Session, ...]:
         now = seconds(self.identity.get("now"))
-        pooled = [_session(row, now) for row in self.rows("sessions")]
+        pooled = [session_of(row, now) for row in self.rows("sessions")]
         return tuple(session for session in pooled if session is not None)
 
     @functools.cached_property
@@ -188,15 +123,21 @@ class Database:
         return len(self.clients)
 
     @functools.cached_property
-    def pooler_ports(self) -> frozenset[int]:
-        """The local ports of the pooler's connections to a server: by them they are known in the server's sessions."""
-        pooler = self.part("pooler") or {}
-        found = (integer(row.get("local_port")) for row in _dicts(pooler.get("servers")))
-        return frozenset(port for port in found if port is not None)
+    def pooler_pids(self) -> t.Optional[frozenset[int]]:
+        """The server processes that the pooler holds; None where that cannot be told, as of a pooler on another host."""
+        pooler = self.part("pooler")
+        if pooler is None:
+            return None if self.problem("pooler")[0] else frozenset()
+        if pooler.get("local") is not True:
+            return None
+        own = {pool.database for pool in self.pools}
+        rows = [row for row in dicts(pooler.get("servers")) if clean(row.get("database"), 64) in own]
+        pids = [integer(row.get("remote_pid")) for row in rows]
+        return frozenset(pid for pid in pids if pid is not None) if None not in pids else None
 
     def pooled(self, session: Session) -> bool:
-        """Whether the pooler holds this session."""
-        return session.port in self.pooler_ports
+        """Whether the pooler is known to hold this session."""
+        return session.pid in (self.pooler_pids or ())
 
     @functools.cached_property
     def waits(self) -> dict[int, tuple[int, ...]]:
@@ -212,20 +153,11 @@ class Database:
     def roots(self) -> tuple[Root, ...]:
         """What blocks and waits for nobody, most waiters first."""
         by_pid = {session.pid: session for session in self.sessions}
-        behind: dict[int, list[int]] = {}
-        for pid, blockers in self.waits.items():
-            for other in blockers:
-                behind.setdefault(other, []).append(pid)
+        behind = self._behind
         tops = sorted((pid for pid in behind if pid not in self.waits), key=lambda pid: (-len(behind[pid]), pid))
         roots = []
         for top in tops[:MOST_ROOTS]:
-            reached, todo = set[int](), list(behind[top])
-            while todo:
-                pid = todo.pop()
-                if pid not in reached:
-                    reached.add(pid)
-                    todo += behind.get(pid, [])
-            known = tuple(by_pid[pid] for pid in sorted(reached) if pid in by_pid)
+            known = tuple(by_pid[pid] for pid in sorted(self.reach(top)) if pid in by_pid)
             direct = tuple(by_pid[pid] for pid in sorted(behind[top]) if pid in by_pid)
             if top == 0 or top in by_pid:
                 roots.append(Root(by_pid.get(top), known, direct))
@@ -234,7 +166,38 @@ class Database:
     @functools.cached_property
     def lock_wait_s(self) -> float:
         """The longest that a statement waits for a lock now."""
-        return max((s.query_s or 0.0 for s in self.sessions if s.pid in self.waits), default=0.0)
+        return max((self.waited_s(session) for session in self.sessions), default=0.0)
+
+    @functools.cached_property
+    def _waits_since(self) -> dict[int, t.Any]:
+        return {
+            pid: row.get("waits_since") for row in self.rows("waits") if (pid := integer(row.get("pid"))) is not None
+        }
+
+    def waited_s(self, session: Session) -> float:
+        """How long a session has waited for a lock; before PostgreSQL 14, how long its statement has run; 0: it does not."""
+        if session.pid not in self.waits:
+            return 0.0
+        since = self._waits_since.get(session.pid)
+        return self.age_s(since) if since is not None else session.query_s or 0.0
+
+    def reach(self, pid: int) -> set[int]:
+        """All that wait behind a process, directly or not."""
+        reached, todo = set[int](), list(self._behind.get(pid, ()))
+        while todo:
+            one = todo.pop()
+            if one not in reached:
+                reached.add(one)
+                todo += self._behind.get(one, [])
+        return reached
+
+    @functools.cached_property
+    def _behind(self) -> dict[int, list[int]]:
+        behind: dict[int, list[int]] = {}
+        for pid, blockers in self.waits.items():
+            for other in blockers:
+                behind.setdefault(other, []).append(pid)
+        return behind
 
     @functools.cached_property
     def pooler_paused(self) -> bool:
@@ -248,30 +211,56 @@ class Database:
     @functools.cached_property
     def pools(self) -> tuple[Pool, ...]:
         pooler = self.part("pooler") or {}
-        bases = {clean(row.get("name"), 64): row for row in _dicts(pooler.get("databases"))}
+        bases = {clean(row.get("name"), 64): row for row in dicts(pooler.get("databases"))}
         found = []
-        for row in _dicts(pooler.get("pools")):
+        for row in dicts(pooler.get("pools")):
             base = bases.get(clean(row.get("database"), 64), {})
-            if clean(row.get("database"), 64) == "pgbouncer":
+            if clean(row.get("database"), 64) == "pgbouncer" or not self._is_here(base, pooler):
                 continue
             cancels = ("cl_cancel_req", "cl_active_cancel_req", "cl_waiting_cancel_req")
             found.append(
                 Pool(
                     database=clean(row.get("database"), 64),
                     user=clean(row.get("user"), 64),
-                    active=_count(row.get("cl_active")),
-                    waiting=_count(row.get("cl_waiting")),
-                    servers_active=_count(row.get("sv_active")),
-                    servers_idle=_count(row.get("sv_idle")),
-                    servers=sum(_count(row.get(key)) for key in _SERVERS),
-                    logging_in=_count(row.get("sv_login")),
-                    cancels=sum(_count(row.get(key)) for key in cancels),
+                    active=count(row.get("cl_active")),
+                    waiting=count(row.get("cl_waiting")),
+                    servers_active=count(row.get("sv_active")),
+                    servers_idle=count(row.get("sv_idle")),
+                    servers=sum(count(row.get(key)) for key in _SERVERS),
+                    logging_in=count(row.get("sv_login")),
+                    cancels=sum(count(row.get(key)) for key in cancels),
                     max_wait_s=number(row.get("maxwait")) or 0.0,
                     size=integer(base.get("pool_size")),
-                    paused=_count(base.get("paused")) == 1 or self.pooler_paused,
+                    bound=self._bound(base),
+                    paused=count(base.get("paused")) == 1 or self.pooler_paused,
                 )
             )
         return tuple(sorted(found, key=lambda pool: -pool.waiting))
+
+    def _is_here(self, base: Data, pooler: Data) -> bool:
+        """Whether a database of the pooler lies on this server, as far as that can be told."""
+        where = base.get("host")
+        local = where in (None, "", "localhost", "127.0.0.1", "::1") or str(where).startswith("/")
+        port = integer(base.get("port"))
+        return not base or pooler.get("local") is not True or (local and port in (None, self.setting("port") or port))
+
+    @functools.cached_property
+    def serves_others(self) -> bool:
+        """Whether some database of the pooler lies on another server: its settings are not this server's affair alone."""
+        pooler = self.part("pooler") or {}
+        rows = [row for row in dicts(pooler.get("databases")) if row.get("name") != "pgbouncer"]
+        return pooler.get("local") is not True or not all(self._is_here(row, pooler) for row in rows)
+
+    def _bound(self, base: Data) -> t.Optional[int]:
+        """The least of the limits of a pooler's database; None where it has none (0 is none)."""
+        return min(
+            (
+                most
+                for most in (integer(base.get("max_connections")), self.pooler_setting("max_db_connections"))
+                if most
+            ),
+            default=None,
+        )
 
     def pooler_setting(self, name: str) -> t.Optional[int]:
         found = str(((self.part("pooler") or {}).get("settings") or {}).get(name, ""))
@@ -285,7 +274,7 @@ class Database:
     @functools.cached_property
     def lines(self) -> dict[str, Data]:
         """The server's own lines in the window that was read, by kind."""
-        return {clean(mark.get("kind"), 20): mark for mark in _dicts((self.part("log") or {}).get("marks"))}
+        return {clean(mark.get("kind"), 20): mark for mark in dicts((self.part("log") or {}).get("marks"))}
 
     def recent(self, mark: Data) -> bool:
         last = seconds(mark.get("last_at"))
@@ -333,11 +322,22 @@ class Reading:
         )
 
 
-# Programs whose sessions are never ended: backups, replication, and the responder's own.
+# Programs whose sessions are never ended: backups, replication, migrations, and the responder's own. The module that ends
+# sessions has the same list.
 PROTECTED_APPLICATIONS = (
-    "pg_dump", "pg_basebackup", "pg_receivewal", "pgbackrest", "barman", "wal-g", "walreceiver", "repmgr", "patroni",
-    "virtengine.incident",
-)  # fmt: skip
+    *(
+        "pg_dump",
+        "pg_restore",
+        "pg_basebackup",
+        "pg_receivewal",
+        "pg_rewind",
+        "pg_repack",
+        "pgbackrest",
+        "barman",
+        "wal-g",
+    ),
+    *("walreceiver", "repmgr", "patroni", "flyway", "liquibase", "alembic", "virtengine.incident"),
+)
 
 
 def read(bundle: Data) -> Reading:
@@ -354,44 +354,3 @@ def read(bundle: Data) -> Reading:
         (*PROTECTED_APPLICATIONS, *settings.get("database_connections_protected_applications", [])),
         len(looks),
     )
-
-
-def _session(row: Data, now: t.Optional[float]) -> t.Optional[Session]:
-    pid = integer(row.get("pid"))
-    if pid is None or pid <= 0:
-        return None
-
-    def age(key: str) -> t.Optional[float]:
-        moment = seconds(row.get(key))
-        return None if moment is None or now is None else max(0.0, now - moment)
-
-    def text(key: str, most: int = 64) -> str:
-        return clean(row.get(key), most) if row.get(key) is not None else ""
-
-    return Session(
-        pid=pid,
-        role=text("role"),
-        database=text("database"),
-        application=text("application"),
-        client=text("client"),
-        port=integer(row.get("port")),
-        state=text("state"),
-        type=text("type"),
-        waits_for=text("wait_type"),
-        privileged=row.get("privileged") is not False,
-        query=text("query", 300),
-        age_s=age("started_at"),
-        transaction_s=age("transaction_at"),
-        query_s=age("query_at"),
-        changed_s=age("changed_at"),
-        started_at=text("started_at", 40),
-        query_at=text("query_at", 40),
-    )
-
-
-def _dicts(value: t.Any) -> list[Data]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
-def _count(value: t.Any) -> int:
-    return max(0, integer(value) or 0)

@@ -14,7 +14,8 @@ from ..._path.verdict.verdict import DEGRADED, HEALTHY, INCIDENT, UNKNOWN, Colum
 from . import impact
 from .causes import locks, pooler, server, sessions
 from .causes.asked import needs_all
-from .reading import Database, Reading, Root, Session, read
+from .reading import Database, Reading, read
+from .types import Root, Session
 
 Data = dict[str, t.Any]
 
@@ -24,7 +25,7 @@ RESERVE = 0.1
 # Lines of a table beyond these are counted, not shown.
 MOST_ROWS = 12
 # The one thing to do where a kind of missing evidence has one.
-_MEND = {
+_REMEDIES = {
     "privilege": "Run again with -b (become), or -K where sudo asks for a password.",
     "library": "Install the library on that host (Debian: apt-get install python3-psycopg2), and run again.",
     "login": "Give a login in database_connections_login (login_user, connect_params: {passfile: ...}), or run with -b for "
@@ -92,7 +93,7 @@ def _next(reading: Reading, causes: list[Data], unseen: dict[str, str]) -> list[
         for database in reading.databases
         for kind in ((database.error or ("", ""))[0], database.problem("server")[0], database.problem("pooler")[0])
     }
-    lines = [text for kind, text in _MEND.items() if kind in kinds]
+    lines = [text for kind, text in _REMEDIES.items() if kind in kinds]
     if any("pg_monitor" in text for text in unseen.values()):
         lines.append("Grant pg_monitor to the role that looks: GRANT pg_monitor TO <role>.")
     lines += [filled(cause["next"], cause, {}) for cause in causes if cause["next"] and not cause["explained"]]
@@ -234,7 +235,7 @@ def _tree(database: Database) -> Table:
         rows.append(_root_row(root))
         rows += [
             Row(("  behind it", waiter.who, str(behind), waiter.query), "waiting", "waits, and others behind it", 1)
-            for waiter, behind in locks.ddl_behind(root)[:2]
+            for waiter, behind in locks.ddl_behind(database, root)[:2]
         ]
     columns = (Column("root"), Column("session", most=40), Column("waiting", "number"), Column("statement", most=40))
     return Table(f"Who waits for whom on {database.host}", columns, tuple(rows), "sessions that wait")

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
 
+from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import login
+
 Rows = Optional[list[dict[str, Any]]]
 Answer = Callable[[str, Any], Rows]
 
@@ -85,8 +87,6 @@ class _Cursor:
 
 def put(monkeypatch: Any, library: Library) -> Library:
     """Let the modules log in with this library."""
-    from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import login  # noqa: PLC0415
-
     monkeypatch.setattr(login.postgres, "psycopg", library)
     monkeypatch.setattr(login.postgres, "HAS_PSYCOPG", True)
     return library

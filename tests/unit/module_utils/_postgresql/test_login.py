@@ -26,10 +26,6 @@ SERVER: dict[str, Any] = {
 }  # fmt: skip
 
 
-def wrong(text: str, kind: str) -> Any:
-    return pytest.param(text, kind, marks=pytest.mark.xfail(strict=True, reason="bug of refusal: another kind"))
-
-
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
@@ -47,7 +43,8 @@ def wrong(text: str, kind: str) -> Any:
         (SOCKET + 'FATAL:  Peer authentication failed for user "postgres"', "login"),
         (TCP + 'FATAL:  password authentication failed for user "app"', "login"),
         (TCP + "fe_sendauth: no password supplied", "login"),
-        (TCP + 'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "app", database "orders", SSL encryption', "login"),
+        (TCP + 'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "app", database "o", SSL encryption', "login"),
+        (TCP + 'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "app", database "o", no encryption', "login"),
         (TCP + "FATAL:  not allowed", "login"),
         (TCP + "FATAL:  no such user: monitor", "login"),
         (TCP + 'FATAL:  role "monitor" does not exist', "login"),
@@ -61,21 +58,21 @@ def wrong(text: str, kind: str) -> Any:
         ('could not translate host name "db" to address: Name or service not known', "unreachable"),
         (TCP + "server closed the connection unexpectedly", "failed"),
         # An address that refuses, and one that lets in no more: the second is what matters.
-        wrong('connection to server at "db" (::1), port 5432 failed: Connection refused' + HINT
-              + 'connection to server at "db" (127.0.0.1), port 5432 failed: FATAL:  sorry, too many clients already',
-              "exhausted"),
-        wrong((TCP + "Connection refused" + HINT) * 2 + TCP + "FATAL:  sorry, too many clients already", "exhausted"),
-        wrong(TCP + 'root certificate file "/root/.postgresql/root.crt" does not exist\nEither provide the file, use the '
-              "system's trusted roots with sslrootcert=system, or change sslmode to disable server certificate "
-              "verification.", "tls"),
-        wrong(TCP + 'server certificate for "db" does not match host name "db.example.org"', "tls"),
-        wrong(TCP + "Connection timed out" + HINT, "late"),
-        wrong(TCP + "Network is unreachable" + HINT, "unreachable"),
+        ('connection to server at "db" (::1), port 5432 failed: Connection refused' + HINT
+         + 'connection to server at "db" (127.0.0.1), port 5432 failed: FATAL:  sorry, too many clients already', "exhausted"),
+        (TCP + 'root certificate file "/root/.postgresql/root.crt" does not exist\nEither provide the file, use the '
+         "system's trusted roots with sslrootcert=system, or change sslmode to disable server certificate "
+         "verification.", "tls"),
+        (TCP + 'server certificate for "db" does not match host name "db.example.org"', "tls"),
+        ((TCP + "Connection refused" + HINT) * 5 + TCP + "FATAL:  sorry, too many clients already", "exhausted"),
+        (TCP + "Connection timed out" + HINT, "late"),
+        (TCP + "Network is unreachable" + HINT, "unreachable"),
     ],
 )  # fmt: skip
 def test_why_there_is_no_connection(text: str, kind: str) -> None:
     refused = login.refusal(Failed(text), "PostgreSQL")
     assert refused.kind == kind
+    assert "Is the server running" not in refused.text
     assert refused.text.startswith("PostgreSQL: ") and "\n" not in refused.text and len(refused.text) < 350
 
 
@@ -89,16 +86,34 @@ class User:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.uid = 0
-        self.known = {"postgres": 101, "pgbouncer": 102, "app": 1000}
+        self.users = {"postgres": 101, "pgbouncer": 102, "app": 1000}
+        self.sockets = {
+            "/var/run/postgresql/.s.PGSQL.6432": 101,
+            "/run/pgb/.s.PGSQL.6433": 102,
+            "/gone/.s.PGSQL.6432": 7,
+        }
         monkeypatch.setenv("HOME", "/root")
         monkeypatch.setattr(login.os, "geteuid", lambda: self.uid)
         for name in ("initgroups", "setgid", "setuid"):
             monkeypatch.setattr(login.os, name, lambda *given, name=name: self.calls.append((name, *given)))
-        monkeypatch.setattr(login.pwd, "getpwnam", self.entry)
+        monkeypatch.setattr(login.pwd, "getpwnam", lambda name: self.entry(name, self.users[name]))
+        monkeypatch.setattr(login.pwd, "getpwuid", self.by_number)
+        self.real_stat = os.stat
+        monkeypatch.setattr(login.os, "stat", self.stat)
 
-    def entry(self, name: str) -> Any:
-        uid = self.known[name]
-        return types.SimpleNamespace(pw_uid=uid, pw_gid=uid + 5, pw_dir=f"/home/{name}")
+    def stat(self, path: Any, **how: Any) -> Any:
+        if ".s.PGSQL." not in str(path):
+            return self.real_stat(path, **how)
+        if path not in self.sockets:
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return types.SimpleNamespace(st_uid=self.sockets[path])
+
+    def by_number(self, uid: int) -> Any:
+        return self.entry({uid: name for name, uid in self.users.items()}[uid], uid)
+
+    @staticmethod
+    def entry(name: str, uid: int) -> Any:
+        return types.SimpleNamespace(pw_name=name, pw_uid=uid, pw_gid=uid + 5, pw_dir=f"/home/{name}")
 
 
 @pytest.fixture
@@ -107,31 +122,32 @@ def user(monkeypatch: pytest.MonkeyPatch) -> User:
 
 
 @pytest.mark.parametrize(
-    ("found", "known", "becomes"),
+    ("found", "becomes"),
     [
-        ({"user": "postgres", "dbname": "postgres"}, None, "postgres"),
-        ({"user": "app", "dbname": "orders", "host": "/var/run/postgresql"}, None, "app"),
-        ({"user": "app", "dbname": "orders", "password": ""}, None, "app"),
-        ({"user": "pgbouncer", "dbname": "pgbouncer"}, None, "postgres"),
-        ({"user": "pgbouncer", "dbname": "pgbouncer"}, ["pgbouncer"], "pgbouncer"),
-        ({"user": "pgbouncer", "dbname": "orders"}, None, "pgbouncer"),
-        ({"user": "nobody-here", "dbname": "orders"}, None, None),
-        ({"dbname": "orders"}, None, None),
-        ({"user": "app", "password": "hunter2"}, None, None),
-        ({"user": "app", "host": "127.0.0.1"}, None, None),
-        ({"user": "app", "host": "localhost"}, None, None),
-        ({"user": "pgbouncer", "dbname": "pgbouncer", "host": "db.example.org"}, None, None),
+        ({"user": "postgres", "dbname": "postgres"}, "postgres"),
+        ({"user": "app", "dbname": "orders", "host": "/var/run/postgresql"}, "app"),
+        ({"user": "app", "dbname": "orders", "password": ""}, "app"),
+        # On the pooler's console whoever owns its socket, whatever the login is called.
+        ({"user": "pgbouncer", "dbname": "pgbouncer", "port": 6432}, "postgres"),
+        ({"user": "app", "dbname": "pgbouncer", "port": 6433, "host": "/run/pgb"}, "pgbouncer"),
+        ({"user": "pgbouncer", "dbname": "pgbouncer", "port": 6434}, None),
+        ({"user": "pgbouncer", "dbname": "pgbouncer", "port": 6432, "host": "/gone"}, None),
+        ({"user": "pgbouncer", "dbname": "orders", "port": 6432}, "pgbouncer"),
+        ({"user": "nobody-here", "dbname": "orders"}, None),
+        ({"dbname": "orders"}, None),
+        ({"user": "app", "password": "hunter2"}, None),
+        ({"user": "app", "host": "127.0.0.1"}, None),
+        ({"user": "app", "host": "localhost"}, None),
+        ({"user": "pgbouncer", "dbname": "pgbouncer", "port": 6432, "password": "hunter2"}, None),
+        ({"user": "pgbouncer", "dbname": "pgbouncer", "port": 6432, "host": "db.example.org"}, None),
     ],
 )
-def test_root_becomes_the_user_whom_the_socket_lets_in(
-    user: User, found: dict[str, Any], known: list[str] | None, becomes: str | None
-) -> None:
-    user.known = {name: uid for name, uid in user.known.items() if known is None or name in known}
+def test_root_becomes_the_user_whom_the_socket_lets_in(user: User, found: dict[str, Any], becomes: str | None) -> None:
     login.become_peer(found)
     if becomes is None:
         assert user.calls == [] and os.environ["HOME"] == "/root"
         return
-    uid = user.known[becomes]
+    uid = user.users[becomes]
     # The groups first: afterwards nobody may change them any more.
     assert user.calls == [("initgroups", becomes, uid + 5), ("setgid", uid + 5), ("setuid", uid)]
     assert os.environ["HOME"] == f"/home/{becomes}"
@@ -161,6 +177,8 @@ def test_the_options_are_those_of_the_dependency() -> None:
         ({"login_user": "stats", "login_port": 7000}, {"login_user": "stats", "login_port": 7000}),
         ({"login_host": "pooler", "login_password": "x"}, {"login_host": "pooler", "login_password": "x"}),
         ({"login_db": "orders"}, {}),
+        (dict.fromkeys(login.CONSOLE), {}),
+        ({"login_user": None, "login_port": 7000}, {"login_port": 7000}),
     ],
 )
 def test_the_console_is_beside_the_server_and_gets_no_password_of_it(
@@ -169,6 +187,18 @@ def test_the_console_is_beside_the_server_and_gets_no_password_of_it(
     kept = {key: SERVER[key] for key in ("login_host", "login_unix_socket", "ssl_mode", "ca_cert", "connect_params")}
     usual = {**kept, "login_user": "pgbouncer", "login_port": 6432, "login_db": "pgbouncer"}
     assert login.of_console(SERVER, given) == {**usual, **wanted}
+
+
+@pytest.mark.parametrize(
+    ("where", "local"),
+    [
+        ({}, True), ({"host": ""}, True), ({"host": "/run/pg"}, True), ({"host": "localhost"}, True),
+        ({"host": "127.0.0.1"}, True), ({"host": "::1"}, True), ({"host": "db.example.org"}, False),
+        ({"host": "10.0.0.1"}, False), ({"host": "localhost.example.org"}, False),
+    ],
+)  # fmt: skip
+def test_what_is_on_this_host(where: dict[str, Any], local: bool) -> None:
+    assert login.is_local(where) is local
 
 
 def test_what_the_library_connects_with() -> None:

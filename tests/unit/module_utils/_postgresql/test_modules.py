@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import pytest
 from ansible.module_utils import basic
 
-from tests.unit.module_utils._postgresql.fakes import DIGEST, Failed, Library, PgBouncer, put
+from tests.unit.module_utils._postgresql.fakes import DIGEST, Answer, Failed, Library, PgBouncer, put
 
 MODULES = Path(__file__).resolve().parents[4] / "plugins" / "modules"
 SECRET = "-".join(["hunter2"] * 2)
@@ -33,12 +33,15 @@ class Ansible:
         self.told = folder / "logins"
         self.told.write_text("")
         self.printed = ""
+        self.server: Answer | None = None
         library = put(monkeypatch, Library(self.pooler.answer))
         connect = library.connect
 
         def log_in(**found: Any) -> Any:
             with self.told.open("a") as stream:
                 stream.write(json.dumps(found) + "\n")
+            if found["dbname"] == "postgres" and self.server:
+                return Library(self.server).connect(**found)
             if found["dbname"] != "pgbouncer":
                 raise Failed(f"FATAL:  no such database: {found['dbname']}")
             return connect(**found)
@@ -81,7 +84,7 @@ class Ansible:
         return [dict(json.loads(line)) for line in self.told.read_text().splitlines()]
 
     def resize(self, check: bool = False, **options: Any) -> dict[str, Any]:
-        asked = {**RESIZE, "conffile": str(self.pooler.file), "login_host": "pooler.invalid", **options}
+        asked = {**RESIZE, "conffile": str(self.pooler.file), "login_host": "127.0.0.1", **options}
         return self.run("pgbouncer_pool", check, **asked)
 
 
@@ -90,24 +93,22 @@ def ansible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ansible:
     return Ansible(tmp_path, monkeypatch)
 
 
-def wrong(*given: Any) -> Any:
-    return pytest.param(*given, marks=pytest.mark.xfail(strict=True, reason="bug of the module: the option is taken"))
-
-
 @pytest.mark.parametrize(
     ("name", "options", "why"),
     [
         ("postgresql_backends", {**END, "backends": []}, "backends is empty"),
         ("postgresql_backends", {**END, "state": "killed"}, "state must be one of"),
         ("postgresql_backends", {**END, "backends": [{"pid": 7}]}, "missing required arguments"),
-        wrong("postgresql_backends", {**END, "wait_s": -30}, "wait_s"),
+        ("postgresql_backends", {**END, "wait_s": -30}, "wait_s"),
         ("postgresql_evidence", {"deadline": 5, "delay": 4}, "deadline must leave 3 seconds"),
         ("postgresql_evidence", {"delay": -1}, "delay must not be negative"),
-        wrong("postgresql_evidence", {"login_host": "x", "pooler": {"login_hots": "x"}}, "login_hots"),
+        ("postgresql_evidence", {"login_host": "x", "pooler": {"login_hots": "x"}}, "login_hots"),
         ("pgbouncer_pool", {"state": "resized", "pool_size": 15}, "missing: expected_size, digest"),
-        ("pgbouncer_pool", {**RESIZE, "login_host": "x", "digest": "x"}, "not the digest of a plan"),
-        ("pgbouncer_pool", {"state": "paused", "database": "a;b", "login_host": "x"}, "no such name"),
-        wrong("pgbouncer_pool", {**RESIZE, "login_host": "x", "pool_size": 0}, "pool_size"),
+        ("pgbouncer_pool", {**RESIZE, "login_host": "127.0.0.1", "digest": "x"}, "not the digest of a plan"),
+        ("pgbouncer_pool", {**RESIZE, "login_host": "db.invalid"}, "runs on another host"),
+        ("pgbouncer_pool", {"state": "paused"}, "state must be one of"),
+        ("pgbouncer_pool", {"state": "resumed", "database": "a;b", "login_host": "x"}, "no such name"),
+        ("pgbouncer_pool", {**RESIZE, "login_host": "127.0.0.1", "pool_size": 0}, "pool_size"),
     ],
 )
 def test_wrong_options_fail_in_one_sentence(ansible: Ansible, name: str, options: dict[str, Any], why: str) -> None:
@@ -120,7 +121,7 @@ def test_the_pools_are_resized_once_and_check_mode_writes_nothing(ansible: Ansib
     predicted = ansible.resize(check=True, login_password=SECRET)
     assert SECRET not in ansible.printed and os.listdir(ansible.pooler.file.parent) == ["pgbouncer.ini"]
     done = ansible.resize()
-    predicted.pop("invocation"), done.pop("invocation")
+    predicted.pop("invocation", None), done.pop("invocation", None)
     assert predicted == done and done["changed"] and done["done"] and (done["before"], done["after"]) == (10, 15)
     assert ansible.pooler.sent() == ["RELOAD"] and ansible.pooler.file.read_text() == TEXT.replace("10", "15")
     assert not ansible.resize()["changed"] and ansible.pooler.sent() == ["RELOAD"]
@@ -133,16 +134,39 @@ def test_the_pools_are_resized_once_and_check_mode_writes_nothing(ansible: Ansib
     )
 
 
-def test_all_pools_are_paused(ansible: Ansible) -> None:
-    assert ansible.run("pgbouncer_pool", state="paused", login_host="pooler.invalid")["actions"] == ["PAUSE"]
-    assert ansible.pooler.sent() == ["PAUSE"]
+def test_all_pools_are_resumed(ansible: Ansible) -> None:
+    ansible.pooler.answer("PAUSE")
+    assert ansible.run("pgbouncer_pool", True, state="resumed", login_host="pooler.invalid")["actions"] == ["RESUME"]
+    assert ansible.pooler.state()["all"] is True
+    assert ansible.run("pgbouncer_pool", state="resumed", login_host="pooler.invalid")["changed"] is True
+    assert ansible.pooler.state()["all"] is False
 
 
-@pytest.mark.xfail(strict=True, reason="bug of pgbouncer_pool: it logs in to the database instead of the console")
-def test_one_pool_is_paused(ansible: Ansible) -> None:
-    ansible.run("pgbouncer_pool", state="paused", database="orders", login_host="pooler.invalid")
+def test_one_pool_is_resumed(ansible: Ansible) -> None:
+    ansible.pooler.answer('PAUSE "orders"')
+    ansible.run("pgbouncer_pool", state="resumed", database="orders", login_host="pooler.invalid")
     assert {login["dbname"] for login in ansible.logins()} == {"pgbouncer"}
-    assert ansible.pooler.sent() == ['PAUSE "orders"']
+    assert ansible.pooler.sent()[1:] == ['RESUME "orders"']
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_sessions_are_ended_and_in_check_mode_none(ansible: Ansible, tmp_path: Path, check: bool) -> None:
+    sent = tmp_path / "signals"
+    sent.write_text("")
+
+    def server(statement: str, values: Any) -> list[dict[str, Any]]:
+        if "pg_has_role" in statement:
+            return [{"sees_all": True}]
+        assert values["pid"] == 7
+        if "pg_terminate_backend" in statement:
+            sent.write_text("7")
+        gone = sent.read_text() and "AS there" in statement
+        return [] if gone else [{"may": True}] if "AS may" in statement else [{"sent": True}]
+
+    ansible.server = server
+    found = ansible.run("postgresql_backends", check, **END)
+    assert found["changed"] is True and found["signalled"] == [7] and found["ended"] is True
+    assert sent.read_text() == ("" if check else "7")
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -168,11 +192,10 @@ def test_the_host_of_a_socket_or_of_loopback_is_looked_at(ansible: Ansible, tmp_
         assert ({"processes", "log", "disk"} <= set(found)) is on_host and ("pooler" in found) is on_host
 
 
-@pytest.mark.xfail(strict=True, reason="bug of postgresql_evidence: pooler's password is in the invocation")
 def test_the_poolers_password_stays_here(ansible: Ansible) -> None:
     ansible.run("postgresql_evidence", login_host="db.invalid", pooler={"login_password": SECRET}, deadline=20)
-    assert {"password": SECRET}.items() <= ansible.logins()[-1].items() or SECRET in str(ansible.logins())
-    assert SECRET not in ansible.printed
+    passwords = {login["dbname"]: login.get("password") for login in ansible.logins()}
+    assert passwords == {"postgres": None, "pgbouncer": SECRET} and SECRET not in ansible.printed
 
 
 def test_a_failure_to_end_sessions_says_why_without_the_password(ansible: Ansible) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ...._path.text import clean
 from ...._path.verdict.cause import HOLDS, Finding, cannot_tell, refuted
 from ..reading import Database, Reading
 
@@ -29,7 +30,10 @@ Needs = t.Callable[[Database], str]
 def needs_server(database: Database) -> str:
     """What is missing for a cause that is read in the server's sessions; empty: nothing."""
     if database.server is None:
-        return database.problem("server")[1] or (database.error or ("", "nothing was read"))[1]
+        identity = (database.part("server") or {}).get("identity")
+        failed = identity.get("error") if isinstance(identity, dict) else None
+        own = clean(failed.get("text")) if isinstance(failed, dict) else ""
+        return database.problem("server")[1] or own or (database.error or ("", "nothing was read"))[1]
     if database.missed("sessions") or database.missed("settings"):
         return "the server did not show its sessions and settings, or not all of them"
     return "" if database.sees_all else "the login does not see other roles' sessions: grant it pg_monitor"
@@ -58,8 +62,11 @@ def needs_all(database: Database) -> str:
 
     A log that is elsewhere, or in the journal, is named by the causes that are read in it, and is no reason to know nothing.
     """
+    unread = [name for name in ("waits", "prepared", "databases", "roles", "slots") if database.missed(name)]
     hidden = (database.problem(name) for name in ("disk", "log"))
     seen = needs_server(database) or needs_pooler(database)
+    if not seen and unread:
+        return f"the server did not show, or not whole: {', '.join(unread)}"
     return seen or next((text for kind, text in hidden if kind not in ("", "absent")), "")
 
 

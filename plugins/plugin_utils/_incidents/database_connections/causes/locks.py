@@ -10,7 +10,8 @@ import typing as t
 
 from ...._path.verdict.cause import Cause
 from ...._path.verdict.judge import duration
-from ..reading import IN_TRANSACTION, LOCK_WAIT_S, Database, Root, Session
+from ..reading import IN_TRANSACTION, LOCK_WAIT_S, Database
+from ..types import Root, Session
 from .asked import Hit, asked, needs_server, needs_waits
 
 # Statements that want a table for themselves: what comes after them in the queue waits as well (PostgreSQL 13.3).
@@ -28,11 +29,18 @@ SHOW_WAITS = (
 
 def blocking(database: Database) -> list[Root]:
     """Roots that others have waited for long enough to count."""
-    return [root for root in database.roots if any((s.query_s or 0) >= LOCK_WAIT_S for s in root.waiters)]
+    return [root for root in database.roots if any(database.waited_s(s) >= LOCK_WAIT_S for s in root.waiters)]
 
 
 def idle_roots(database: Database) -> list[Root]:
-    return [root for root in blocking(database) if root.session is not None and root.session.state in IN_TRANSACTION]
+    """Roots that have done nothing for as long as others wait: one that works again and again is not idle."""
+    return [
+        root
+        for root in blocking(database)
+        if root.session is not None
+        and root.session.state in IN_TRANSACTION
+        and (root.session.changed_s or 0) >= LOCK_WAIT_S
+    ]
 
 
 def working_roots(database: Database) -> list[Root]:
@@ -49,9 +57,10 @@ def vacuum_roots(database: Database) -> list[Root]:
     ]
 
 
-def ddl_behind(root: Root) -> list[tuple[Session, int]]:
-    """Statements behind a root that want a table for themselves, with the number of sessions behind them."""
-    return [(waiter, len(root.waiters) - 1) for waiter in root.direct if _DDL.match(waiter.query)]
+def ddl_behind(database: Database, root: Root) -> list[tuple[Session, int]]:
+    """Statements behind a root that want a table for themselves, with the number of sessions behind them, most first."""
+    found = [(waiter, len(database.reach(waiter.pid))) for waiter in root.direct if _DDL.match(waiter.query)]
+    return sorted(found, key=lambda entry: -entry[1])
 
 
 def _behind(root: Root) -> str:
@@ -72,7 +81,9 @@ def _of(roots: t.Callable[[Database], list[Root]]) -> t.Callable[[Database], t.O
 
 
 def _ddl(database: Database) -> t.Optional[Hit]:
-    queues = [(root, waiter, behind) for root in blocking(database) for waiter, behind in ddl_behind(root) if behind]
+    queues = [
+        (root, waiter, behind) for root in blocking(database) for waiter, behind in ddl_behind(database, root) if behind
+    ]
     if not queues:
         return None
     root, waiter, behind = max(queues, key=lambda queue: queue[2])

@@ -10,7 +10,8 @@ import typing as t
 from ...._path.verdict.cause import Cause
 from ...._path.verdict.judge import duration
 from .. import impact
-from ..reading import IN_TRANSACTION, LOCK_WAIT_S, POOL_WAIT_S, Database, Pool, Session
+from ..reading import IN_TRANSACTION, LOCK_WAIT_S, POOL_WAIT_S, Database
+from ..types import Pool, Session
 from .asked import NO_POOLER, Hit, asked, needs_pooler
 from .locks import blocking
 from .sessions import is_near, slow
@@ -27,8 +28,8 @@ def exhausted(database: Database) -> list[Pool]:
         and pool.max_wait_s >= POOL_WAIT_S
         and not pool.paused
         and not pool.servers_idle
-        and pool.size is not None
-        and pool.servers_active >= pool.size
+        and pool.most is not None
+        and pool.servers_active >= pool.most
     ]
 
 
@@ -64,7 +65,7 @@ def _exhausted(database: Database) -> t.Optional[Hit]:
     room = f"{database.used} of {database.limit}" if database.limit is not None else "an unknown part"
     text = (
         f"{pool.waiting} clients of {pool.user}@{pool.database} wait, the longest {duration(pool.max_wait_s)}; all "
-        f"{pool.size} connections of their pool are in use, while the server has {room} in use"
+        f"{pool.most} connections of their pool are in use, while the server has {room} in use"
     )
     return Hit(text, sum(pool.waiting for pool in pools), symptom=explained, explained=explained)
 
@@ -90,13 +91,13 @@ def _clients(database: Database) -> t.Optional[Hit]:
 
 def most_servers(database: Database) -> t.Optional[int]:
     """Connections that the pooler may open: the sizes of all its pools, bounded for each database by its own limit."""
-    bound = database.pooler_setting("max_db_connections") or None
     of: dict[str, int] = {}
+    bounds = {pool.database: pool.bound for pool in database.pools}
     for pool in database.pools:
         if pool.size is None:
             return None
         of[pool.database] = of.get(pool.database, 0) + pool.size
-    return sum(min(number, bound) if bound else number for number in of.values()) if of else None
+    return sum(min(number, bounds[name] or number) for name, number in of.items()) if of else None
 
 
 def _arithmetic(database: Database) -> t.Optional[Hit]:
@@ -123,7 +124,7 @@ def _login(database: Database) -> t.Optional[Hit]:
         return None
     number = (database.part("pooler_log") or {}).get("failed_logins")
     lines = f"; its log has {number} failed logins" if number else ""
-    return Hit(f"the pooler does not get into {stuck[0].database} as {stuck[0].user}{lines}", len(stuck))
+    return Hit(f"the pooler cannot log in to {stuck[0].database} as {stuck[0].user}{lines}", len(stuck))
 
 
 CAUSES = (
@@ -216,7 +217,7 @@ CAUSES = (
     ),
     Cause(
         id="pooler_login",
-        title="pooler does not get into the server",
+        title="pooler cannot log in to the server",
         statement="The pooler's own login at the server fails",
         runbook_step="6",
         severity="SEV-2",

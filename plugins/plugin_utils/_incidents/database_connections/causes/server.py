@@ -52,6 +52,10 @@ def _standby(database: Database) -> t.Optional[Hit]:
 def _no_space(database: Database) -> t.Optional[Hit]:
     felt = impact.impacts(database).get(impact.NO_SPACE)
     share, inodes = database.free_share(), database.free_share("inodes")
+    if felt is None and "no_space" in database.marks:
+        return Hit(
+            "the server found no space left a moment ago, and the data directory has room: look at pg_wal and tablespaces"
+        )
     if felt is None:
         return None
     room = (

@@ -11,7 +11,8 @@ from collections import Counter
 from ...._path.verdict.cause import Cause
 from ...._path.verdict.judge import duration
 from .. import impact
-from ..reading import IN_TRANSACTION, Database, Session
+from ..reading import IN_TRANSACTION, Database
+from ..types import Session
 from .asked import Hit, asked, needs_server
 from .locks import blocking
 
@@ -43,7 +44,14 @@ def leaked(database: Database) -> list[tuple[tuple[str, str, str], list[Session]
     found = []
     for group, sessions in database.groups():
         idle = [s for s in sessions if s.state == "idle" and (s.changed_s or 0) >= IDLE_S and not database.pooled(s)]
-        if database.limit and len(idle) >= max(3, MOST_OF_THEM * database.limit):
+        addresses = {session.client for session in sessions}
+        # From several addresses it is one program run many times, with a pool in each: that is its size, no leak.
+        if (
+            len(addresses) < REPLICAS
+            and database.pooler_pids is not None
+            and database.limit
+            and len(idle) >= max(3, MOST_OF_THEM * database.limit)
+        ):
             found.append((group, sorted(idle, key=lambda session: -(session.changed_s or 0))))
     return found
 
@@ -118,7 +126,7 @@ def _full(database: Database) -> t.Optional[Hit]:
 
 def _limited(database: Database) -> t.Optional[Hit]:
     found = impact.limits(database)
-    return Hit("; ".join(found[:3])) if found else None
+    return Hit("; ".join(found[:3]), symptom=impact.LIMITED not in impact.impacts(database)) if found else None
 
 
 def _transactions(database: Database) -> t.Optional[Hit]:
@@ -150,7 +158,7 @@ CAUSES = (
         signs="One group of application, role and database has 40 % of the connections idle for a minute or longer, and the "
         "server is at 80 % or more. What the pooler holds is its reserve and does not count.",
         by_hand=(SHOW_GROUPS,),
-        next="Restart or mend the application that leaks: it takes the connections again.",
+        next="Restart or fix the application that leaks: it takes the connections again.",
         decide="Ended connections come back while their source goes on.",
     ),
     Cause(

@@ -83,19 +83,23 @@ def failed(kind: str, text: str) -> Data:
 
 def evidence(
     sessions: t.Sequence[Data] = (),
-    waits: t.Mapping[int, t.Sequence[int]] | None = None,
+    waits: t.Mapping[int, t.Sequence[int]] | list[Data] | None = None,
     pools: t.Sequence[Data] | None = None,
     **changes: t.Any,
 ) -> Data:
     """The module's evidence. ``changes``: rows of a query, or a whole part, by name."""
     settings = {"max_connections": "40", "superuser_reserved_connections": "3", "default_transaction_read_only": "off"}
+    settings["port"] = "5432"
     identity = {"version_num": 150018, "version": "15.18", "in_recovery": False, "started_at": at(86400), "now": at(0)}
-    identity |= {"system_identifier": "7412059318123098762", "role": "postgres", "sees_all": True}
+    identity |= {"role": "postgres", "sees_all": True}
     rows: Data = {
         "identity": [identity],
+        "control": [{"system_identifier": "7412059318123098762"}],
         "settings": [{"name": name, "setting": value} for name, value in settings.items()],
         "sessions": list(sessions),
-        "waits": [{"pid": pid, "blocked_by": list(by)} for pid, by in (waits or {}).items()],
+        "waits": waits
+        if isinstance(waits, list)
+        else [{"pid": p, "blocked_by": list(by)} for p, by in (waits or {}).items()],
         "prepared": [],
         "databases": [{"name": "orders", "connection_limit": -1, "age": 1000}],
         "roles": [],
@@ -108,6 +112,7 @@ def evidence(
         "servers": [],
         "clients": 2,
         "version": "PgBouncer 1.18.0",
+        "local": True,
         "settings": {"default_pool_size": "10", "max_client_conn": "100"},
     }
     disk = {

@@ -32,15 +32,15 @@ from tests.unit.plugin_utils._incidents.database_connections.build import (
     twice,
     waiter,
 )
-from tests.unit.plugin_utils._incidents.database_connections.test_causes import (
+from tests.unit.plugin_utils._incidents.database_connections.cases import (
     CASES,
     FULL_POOL,
     IDLE,
     READERS,
     REPORT,
     paused,
-    planned,
 )
+from tests.unit.plugin_utils._incidents.database_connections.test_causes import planned
 
 BLOCKED = evidence([REPORT, *READERS], {row["pid"]: [10] for row in READERS})
 RESTARTED = {"started_at": at(30)}
@@ -78,7 +78,11 @@ GUARDS: dict[str, tuple[Data, Data, str]] = {
     ),
     "the server is silent": (BLOCKED, evidence(server=failed("late", "late")), "wait"),
     "three that were not named went": (evidence(IDLE), evidence(IDLE[:37]), "ok"),
-    "half of a leak went, fewer need to be ended": (evidence(IDLE), evidence(IDLE[6:]), "refused"),
+    "half of a leak went, fewer need to be ended": (
+        evidence(IDLE),
+        evidence([*IDLE[-12:], *(session(p) for p in range(1, 19))]),
+        "refused",
+    ),
     "a leak is over": (evidence(IDLE), evidence(IDLE[:20]), "done"),
     "somebody resumed": (evidence(pooler=paused(8)), evidence([session(1)]), "done"),
     "still paused": (evidence(pooler=paused(8)), evidence(pooler=paused(9)), "ok"),
