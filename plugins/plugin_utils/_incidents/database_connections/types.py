@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import dataclass
 
@@ -84,6 +85,10 @@ class Pool:
         return self.size if self.size is None or self.bound is None else min(self.size, self.bound)
 
 
+# Thousands of sessions share their roles, applications, addresses and statements.
+_clean = functools.lru_cache(maxsize=4096)(clean)
+
+
 def session_of(row: Data, now: t.Optional[float]) -> t.Optional[Session]:
     pid = integer(row.get("pid"))
     if pid is None or pid <= 0:
@@ -94,7 +99,8 @@ def session_of(row: Data, now: t.Optional[float]) -> t.Optional[Session]:
         return None if moment is None or now is None else max(0.0, now - moment)
 
     def text(key: str, most: int = 64) -> str:
-        return clean(row.get(key), most) if row.get(key) is not None else ""
+        value = row.get(key)
+        return _clean(value, most) if isinstance(value, str) else ""
 
     return Session(
         pid=pid,

@@ -19,6 +19,10 @@ ON_HOST = {"processes", "disk", "memory", "units", "log", "pooler_log"}
 SEEN = {"seen": True}
 
 
+def no_bus(*_arguments: Any) -> None:
+    raise PartError("privilege", "no bus")
+
+
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> collect.Options:
     """Options of a host on which everything answers at once."""
@@ -64,7 +68,7 @@ def test_a_pooler_that_is_missing_and_a_server_that_is_full_take_no_part_with_th
         raise collect.pooler.login.refusal(missing.refuses or Failed(""), "PgBouncer")
 
     monkeypatch.setattr(collect.pooler, "read", without_pooler)
-    monkeypatch.setattr(collect.host, "units", lambda *_: (_ for _ in ()).throw(PartError("privilege", "no bus")))
+    monkeypatch.setattr(collect.host, "units", no_bus)
     found = collect.collect(options._replace(server_log="/nowhere/log"))
     kinds = {name: part["error"]["kind"] for name, part in found.items() if not part["ok"]}
     wanted = {"server": "exhausted", "pooler": "refused", "disk": "failed", "units": "privilege", "log": "absent"}
