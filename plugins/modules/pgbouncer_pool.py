@@ -51,14 +51,12 @@ options:
     default: 6432
     aliases: [port]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: none
-  idempotent:
-    support: full
+    description: RV(actions) says what is done.
 extends_documentation_fragment:
   - community.postgresql.postgres
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
 notes:
   - The options that say how to log in are those of the pooler. By default it is its socket, port 6432 and the user C(pgbouncer).

@@ -67,14 +67,12 @@ options:
     type: int
     default: 10
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: none
-  idempotent:
-    support: full
+    description: RV(actions) says what is done.
 extends_documentation_fragment:
   - community.postgresql.postgres
+  - virtengine.incident.attributes.acts
   - virtengine.incident.attributes
 notes:
   - The login needs C(pg_monitor) and C(pg_signal_backend), or to be a superuser.

@@ -11,11 +11,15 @@ import time
 import typing as t
 
 import pytest
+from ansible_collections.virtengine.incident.plugins.module_utils._postgresql import backends
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections import plan
 from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.incident import (
     DATABASE_CONNECTIONS,
 )
-from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import read
+from ansible_collections.virtengine.incident.plugins.plugin_utils._incidents.database_connections.reading import (
+    PROTECTED_APPLICATIONS,
+    read,
+)
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.incident import Misuse
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.plan import plan as plans
 from ansible_collections.virtengine.incident.plugins.plugin_utils._path.render import screen
@@ -225,3 +229,7 @@ def test_the_plan_names_at_most_what_a_person_reads() -> None:
     waiters = [waiter(pid) for pid in range(101, 121)]
     draft = planned(twice(evidence([*blockers, *waiters], {pid: [pid - 100] for pid in range(101, 121)})))[1]
     assert len(draft["steps"]) == plan.MOST_ROOTS
+
+
+def test_the_module_that_ends_sessions_protects_the_same_programs() -> None:
+    assert backends.PROTECTED == PROTECTED_APPLICATIONS
