@@ -24,6 +24,8 @@ MOST_OF_THEM = 0.4
 IDLE_S = 60
 SLOW_S = 60
 STORM_S = 120
+# Clients that lost their connection come back within this time of a start.
+AT_ONCE_S = 30
 # A group from so many addresses, each with about as many connections, is one program run many times.
 REPLICAS = 3
 SHOW_GROUPS = (
@@ -68,11 +70,15 @@ def _leak(database: Database) -> t.Optional[Hit]:
 
 
 def _storm(database: Database) -> t.Optional[Hit]:
-    young = [session for session in database.clients if session.age_s is not None and session.age_s < STORM_S]
     up = database.age_s(database.identity.get("started_at"))
-    if not database.limit or up >= 2 * STORM_S or len(young) < 0.5 * database.limit or not is_near(database):
+    # One group that has idled for a minute since is a leak, whoever restarted what before.
+    if not database.limit or up >= 2 * STORM_S or leaked(database) or not is_near(database):
         return None
-    return Hit(f"the server started {duration(up)} ago, and {len(young)} connections came since", len(young))
+    at_once = [s for s in database.clients if s.age_s is not None and s.age_s >= up - AT_ONCE_S]
+    if len(at_once) < 0.5 * database.limit:
+        return None
+    text = f"the server started {duration(up)} ago, and {len(at_once)} connections came within {AT_ONCE_S} s of that"
+    return Hit(text, len(at_once))
 
 
 def _replicas(database: Database) -> t.Optional[Hit]:
@@ -168,7 +174,7 @@ CAUSES = (
         runbook_step="6",
         severity="SEV-2",
         predicate=asked(_storm, needs_server, "the server did not restart, or its clients did not come back at once"),
-        signs="The server started some minutes ago, and half of its connections are younger than two minutes.",
+        signs="The server started some minutes ago, and half of its connections came within half a minute of that.",
         by_hand=('psql -c "SELECT pg_postmaster_start_time()"', SHOW_GROUPS),
         next="Wait two minutes and look again; then let clients back off with jitter when they reconnect.",
         decide="Operator decision: ended sessions would come back in the same storm.",

@@ -207,7 +207,7 @@ CASES: dict[str, tuple[Data, str, set[str], list[str], list[str]]] = {
         [],
     ),
     "storm": (
-        evidence([session(pid, started=20) for pid in range(1, 38)], identity={"started_at": at(60)}),
+        evidence([session(pid, started=50) for pid in range(1, 38)], identity={"started_at": at(60)}),
         "incident",
         {"connection_storm"},
         [],
