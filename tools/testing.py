@@ -63,11 +63,10 @@ def run(stages: tuple[str, ...], cores: list[Core], setup_s: float) -> int:
         _static(set(stages), tally)
         if "unit" in stages:
             with tally.timed("unit"):
-                _unit(cores, tally)
+                _unit(tally)
         if "deep" in stages:
-            _headline(f"deep tests on {FLOOR.name}")
             with tally.timed("deep"):
-                _settle(_pytest("deep", FLOOR, ["tests/unit", "-m", "deep", *_workers()]), tally)
+                _deep(cores, tally)
         if "fleet" in stages:
             _fleet(tally)
         if MORE in stages:
@@ -119,24 +118,29 @@ class _Ran:
     seconds: float
 
 
-def _unit(cores: list[Core], tally: Tally) -> None:
-    """The unit tests on all cores at once: half of their time they wait. What each printed is shown when it ends."""
-    _headline(f"unit tests on {' and '.join(core.name for core in cores)}")
-    with ThreadPoolExecutor(len(cores)) as pool:
+def _unit(tally: Tally) -> None:
+    _headline(f"unit tests on {FLOOR.name}")
+    _settle(_pytest("unit", FLOOR, ["tests/unit", "-m", "not deep", *_workers()]), tally)
+
+
+def _deep(cores: list[Core], tally: Tally) -> None:
+    """What takes long, and what another ansible-core could change on that one, at once: half of their time they wait.
+
+    What each printed is shown when it ends.
+    """
+    others = [core for core in cores if core != FLOOR]
+    _headline(f"deep tests on {FLOOR.name}{''.join(f', unit tests on {core.name}' for core in others)}")
+    runs = [
+        ("deep", FLOOR, ["-m", "deep", *_workers()]),
+        *(("unit", core, ["-m", "each_core and not deep"]) for core in others),
+    ]
+    with ThreadPoolExecutor(len(runs)) as pool:
         running = [
-            pool.submit(
-                _pytest,
-                "unit",
-                core,
-                ["tests/unit", "-m", "not deep", *_workers()]
-                if core == FLOOR
-                else ["tests/unit", "-m", "each_core and not deep"],
-                capture=True,
-            )
-            for core in cores
+            pool.submit(_pytest, stage, core, ["tests/unit", *arguments], capture=True)
+            for stage, core, arguments in runs
         ]
-        for run_of_core in running:
-            ran = run_of_core.result()
+        for one in running:
+            ran = one.result()
             print(ran.output.rstrip(), flush=True)
             _settle(ran, tally)
 

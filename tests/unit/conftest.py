@@ -36,6 +36,15 @@ EACH_CORE = (
 # What waits for deadlines, sends megabytes, starts a program for each of many cases, or tries hundreds of shapes or losses of
 # evidence: the stage ``deep``, once. So does every property test (hypothesis), without being named here.
 DEEP = (
+    "action/test_act.py::test_a_host_that_is_lost_or_late_is_an_answer",
+    "action/test_observe.py::test_a_host_that_hangs_is_late",
+    "action/test_observe.py::test_a_host_that_hangs_when_asked_for_locks_has_given_its_evidence",
+    "module_utils/_cometbft/test_gather.py::test_a_node_inside_a_block_answers_what_needs_no_lock",
+    "module_utils/_cometbft/test_gather.py::test_a_silent_rpc_is_late_in_every_part",
+    "module_utils/_node/test_node.py::test_parts_fail_alone_and_in_time",
+    "module_utils/_node/test_p2p.py::test_an_open_a_closed_and_a_silent_port",
+    "plugin_utils/_incidents/chain_halt/test_screen.py::test_no_screen_of_a_recorded_fault_is_too_wide",
+    "recorded/test_replay.py::test_a_recorded_file_is_small_and_holds_no_secret",
     "tools/",
     "recorded/test_confusion.py",
     "recorded/test_replay.py::test_verdict_and_plan_take_milliseconds",
@@ -55,7 +64,10 @@ DEEP = (
     "module_utils/_node/test_wal_copy.py::test_killed_before_any_call_nothing_is_lost_and_the_next_run_finishes",
     "plugin_utils/_chain/probe/test_fan_out.py",
     "module_utils/_node/test_halt_height.py::test_killed_before_any_call_it_leaves_a_whole_file_and_the_next_run_finishes",
+    "module_utils/_node/test_privilege.py::test_evidence_that_was_late_says_late",
+    "module_utils/_node/test_privilege.py::test_one_place_that_is_closed_costs_its_own_part",
     "module_utils/_postgresql/test_masked.py::test_a_megabyte_takes_no_time",
+    "module_utils/_postgresql/test_pool.py::test_killed_before_any_call_it_leaves_a_whole_file_and_the_next_run_finishes",
     "plugin_utils/_controller/test_deadline.py::test_late_work_is_an_error",
     "plugin_utils/_incidents/chain_halt/plan/test_remedy_steps.py::test_a_run_killed_after_any_step_resumes_and_finishes",
     "plugin_utils/_incidents/chain_halt/plan/test_walk.py::test_a_run_killed_after_any_step_resumes_and_finishes",

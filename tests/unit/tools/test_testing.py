@@ -55,7 +55,7 @@ def test_the_seconds_of_each_stage_stand_at_the_end(
 def test_a_stage_that_failed_is_timed_and_named(
     quiet: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(testing, "_unit", lambda _cores, tally: tally.bad("unit (core-2.19)"))
+    monkeypatch.setattr(testing, "_unit", lambda tally: tally.bad("unit (core-2.19)"))
     assert testing.run(("unit",), [testing.FLOOR], 0) == 1
     assert "failed: unit (core-2.19)" in capsys.readouterr().out
 
